@@ -1,0 +1,51 @@
+# Needs nothing but Python 3.11 or later and make; the browser tests need Chromium as well (see README.md).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# Sample data unless the environment names a server: TINYTASK_ENDPOINT=http://host:3000 make demo
+TINYTASK_ENDPOINT ?= demo
+export TINYTASK_ENDPOINT
+
+# JupyterLab refuses to run as root, as in a container, unless it is told that this is meant.
+ROOT_TOO := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: help demo lab test check bench clean
+
+help:
+	@echo "make demo    run the workload notebook and write build/workload.html"
+	@echo "make lab     the same notebook, live in JupyterLab"
+	@echo "make test    all tests, those in a browser included"
+	@echo "make bench   how fast it is, against what it stands on"
+	@echo "make check   lint, formatting, types, notebooks without outputs, import levels"
+
+demo: $(VENV)/lab
+	$(BIN)/calypso-nb export notebooks/workload.ipynb --output build/workload.html
+
+lab: $(VENV)/lab
+	$(BIN)/jupyter lab $(ROOT_TOO) notebooks/workload.ipynb
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_project.py
+
+bench: $(VENV)/test
+	$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) build
+
+$(VENV)/lab: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calypso_nb needs Python 3.11 or later: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab]'
+	@touch $@
+
+$(VENV)/test: $(VENV)/lab
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab,test]'
+	@touch $@

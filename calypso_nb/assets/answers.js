@@ -1,0 +1,58 @@
+// ---- attention: what needs somebody now, of the tasks that the filter lets through
+
+const FIRST_ROWS = 8;
+const URGENCY = { 3: "never ends by itself", 2: "stands still", 1: "to be tidied up" };
+
+function attention(host, { view }) {
+  const heading = make("h3");
+  const list = make("ol", { class: "calypso-needs" });
+  const more = make("button", { type: "button", onclick: () => { all = !all; fill(); } });
+  host.append(heading, list, more);
+  let needed = [];
+  let all = false;
+  const fill = () => {
+    const every = view.payload.answers.attention.length;
+    const left = needed.length < every ? ` of ${count(every)}` : "";
+    heading.textContent = every ? `Needs attention: ${count(needed.length)}${left}` : "Nothing needs attention";
+    more.hidden = needed.length <= FIRST_ROWS;
+    more.textContent = all ? "Show fewer" : `Show all ${count(needed.length)}`;
+    list.replaceChildren(...needed.slice(0, all ? undefined : FIRST_ROWS).map((need) => make("li", { "data-urgency": need.urgency },
+      make("span", { class: "calypso-urgency", title: URGENCY[need.urgency] }, "!".repeat(need.urgency)),
+      make("span", { class: "calypso-need" },
+        make("b", {}, `#${need.id} `), said(need.title ?? ""), " ",
+        make("small", {}, `for ${need.since}`),
+        make("span", { class: "calypso-why", dir: "auto" }, visible(`${need.evidence} → ${need.to_do}`))))));
+  };
+  const show = (indices) => {
+    const titles = new Map(indices.map((i) => [view.rows[i].id, view.rows[i].title]));
+    // A circle of tasks concerns each of them.
+    needed = view.payload.answers.attention.filter(({ id, concerns }) => [id, ...concerns].some((task) => titles.has(task)))
+      .map((need) => ({ ...need, title: titles.get(need.id) }));
+    fill();
+  };
+  return { show };
+}
+
+// ---- answers: who waits for whom, how long work runs, queues, tags, parents; about the whole report
+
+function answers(host, { view, libraries }) {
+  let finalizers = [];
+  const clear = () => { finalizers.forEach((finalize) => finalize()); finalizers = []; };
+  const load = async () => {
+    clear();
+    const { charts: drawings, tables } = view.payload.answers;
+    const body = make("div", { class: "calypso-answers-body" });
+    host.replaceChildren(make("h3", {}, "All tasks of the report, whatever the filter"), body);
+    await Promise.all(drawings.map(async (drawing) => {
+      const canvas = make("div", { class: "calypso-chart", "data-answer": drawing.id });
+      body.append(section(drawing.title, drawing.nothing ?? drawing.spec.usermeta.subtitle, canvas));
+      if (drawing.spec) finalizers.push((await drawChart(canvas, structuredClone(drawing.spec), libraries)).finalize);
+    }));
+    body.append(...tables.filter(({ rows }) => rows.length).map(({ title, heads, rows }) => section(title, "", make("table", {},
+      make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", { dir: "auto" }, cell)))))))));
+  };
+  const section = (title, note, content) => make("details", { open: true },
+    make("summary", {}, make("b", {}, title), note ? ` ${note}` : ""), content);
+  return { load, show: () => {}, destroy: clear };
+}

@@ -1,0 +1,102 @@
+// ---- charts
+
+// currentColor lets the charts follow the page's theme with no repainting.
+const CHART_CONFIG = {
+  background: null,
+  view: { stroke: null },
+  axis: { labelColor: "currentColor", titleColor: "currentColor", titleFontWeight: "normal", titleOpacity: 0.7,
+    gridColor: "currentColor", gridOpacity: 0.13, domainColor: "currentColor", domainOpacity: 0.35, ticks: false,
+    labelPadding: 6, labelFontSize: 12, titleFontSize: 12 },
+  text: { color: "currentColor", fontSize: 12 },
+  legend: { labelColor: "currentColor", titleColor: "currentColor", labelFontSize: 12 },
+  title: { color: "currentColor", subtitleColor: "currentColor" },
+};
+
+// Draws any Vega-Lite or Vega spec; `ast` interprets expressions, so a page needs no right to `eval`.
+export async function drawChart(host, spec, libraries) {
+  const { vegaEmbed } = await libraries;
+  const tooltip = { id: "calypso-tooltip", disableDefaultStyle: true };
+  const quiet = { actions: false, defaultStyle: false, logLevel: 1 };
+  return vegaEmbed(host, spec, { ...quiet, renderer: "svg", ast: true, tooltip, config: { ...CHART_CONFIG, font: getComputedStyle(host).fontFamily } });
+}
+
+// What a click on a bar chooses, by the chart's name.
+const PICKS = {
+  load: ({ who }, filter, adding) => ({ agents: picked(filter.agents, who === UNASSIGNED ? null : who, adding) }),
+  age: ({ age_bucket }, filter, adding) => ({ ages: picked(filter.ages, age_bucket, adding) }),
+  priority: ({ priority }, { priority: [low, high] }) => priority != null
+    && { priority: low === priority && high === priority ? [null, null] : [priority, priority] },
+};
+
+// The rows of a chart: each distinct one once, with `n` saying how many tasks it stands for, so that Vega has
+// as little to count with 20,000 tasks as with 200; or the top rows where the chart shows single tasks.
+function chartRows({ fields, open_only, top }, rows, indices) {
+  if (top) {
+    const known = indices.map((i) => rows[i]).filter((row) => row.is_open && row.age_hours != null);
+    known.sort((a, b) => b.age_hours - a.age_hours || a.id - b.id);
+    return known.slice(0, top).map((row) => Object.fromEntries(fields.map((name) => [name, row[name]])));
+  }
+  const groups = new Map();
+  for (const i of indices) {
+    const row = rows[i];
+    if (open_only && !row.is_open) continue;
+    const values = fields.map((name) => row[name]);
+    const key = JSON.stringify(values);
+    const group = groups.get(key);
+    if (group) group.n += 1;
+    else groups.set(key, { ...Object.fromEntries(fields.map((name, j) => [name, values[j]])), n: 1 });
+  }
+  return [...groups.values()];
+}
+
+function charts(host, { view, libraries, choose, open }) {
+  const legend = make("p", { class: "calypso-legend", "aria-hidden": "true" },
+    ...STATUSES.map((status) => make("span", { "data-status": status }, make("span", { class: "calypso-swatch" }), status)));
+  const columns = [make("div"), make("div")];
+  host.append(legend, make("div", { class: "calypso-grid" }, ...columns));
+  let drawn = [];
+
+  // Many agents make the first chart tall: then it has a column for itself.
+  const columnOf = (i) => columns[i === 0 || (i % 2 === 0 && new Set(view.rows.map((row) => row.agent)).size < 20) ? 0 : 1];
+  const clicked = (chart, datum, adding) => {
+    if (chart.id === "oldest" && datum.id != null) open?.(datum.id);
+    const change = PICKS[chart.id]?.(datum, view.filter, adding);
+    if (change) choose(change);
+  };
+  const draw = async (chart, i) => {
+    const canvas = make("div", { class: "calypso-chart", "data-chart": chart.id });
+    if (PICKS[chart.id] || open) canvas.classList.add("calypso-clickable");
+    const nothing = make("p", { class: "calypso-nothing", hidden: true }, "No task matches");
+    columnOf(i).append(make("figure", {}, make("figcaption", {}, make("h3", {}, chart.title), make("p", {}, chart.description)), canvas, nothing));
+    const { view: vegaView, finalize } = await drawChart(canvas, structuredClone(chart.spec), libraries);
+    vegaView.addEventListener("click", (event, item) => {
+      if (item?.mark?.marktype === "rect" && item.datum) clicked(chart, item.datum, event.ctrlKey || event.shiftKey || event.metaKey);
+    });
+    // Vega-Lite follows the window only; a sidebar or a tab changes the width as well.
+    let width = canvas.clientWidth;
+    const resizing = new ResizeObserver(() => {
+      if (canvas.clientWidth === width || !canvas.clientWidth) return;
+      width = canvas.clientWidth;
+      vegaView.width(width).runAsync();
+    });
+    resizing.observe(canvas);
+    return { chart, canvas, nothing, vegaView, destroy: () => { resizing.disconnect(); finalize(); } };
+  };
+  const load = async () => {
+    const specs = JSON.stringify(view.payload.charts);
+    if (specs !== host.specs) {
+      host.specs = specs;
+      drawn.forEach(({ destroy }) => destroy());
+      columns.forEach((column) => column.replaceChildren());
+      drawn = await Promise.all(view.payload.charts.map(draw));
+    }
+    view.views = Object.fromEntries(drawn.map(({ chart, vegaView }) => [chart.id, vegaView]));
+  };
+  const show = (indices) => Promise.all(drawn.map(({ chart, canvas, nothing, vegaView }) => {
+    const rows = chartRows(chart, view.rows, indices);
+    canvas.classList.toggle("calypso-empty", !rows.length);
+    nothing.hidden = rows.length > 0;
+    return vegaView.data("tasks", rows).runAsync();
+  }));
+  return { load, show, destroy: () => drawn.forEach(({ destroy }) => destroy()) };
+}

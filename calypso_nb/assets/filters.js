@@ -1,0 +1,164 @@
+// ---- the filter: what each field lets through stands here, and for Python in calypso_nb/selection.py
+
+const NO_FILTER = { statuses: [], agents: [], queues: [], tags: [], ages: [], priority: [null, null], search: "" };
+const normal = (filter) => ({ ...NO_FILTER, ...filter });
+const searched = ({ search }) => search.replace(/^ +| +$/g, "").toLowerCase();
+
+export function selected(rows, filter) {
+  const has = (chosen) => (chosen.length ? new Set(chosen) : null);
+  const [statuses, agents, queues, ages] = [filter.statuses, filter.agents, filter.queues, filter.ages].map(has);
+  const [low, high] = filter.priority;
+  const [tags, text] = [has(filter.tags), searched(filter)];
+  const matches = (row) => (!statuses || statuses.has(row.status))
+    && (!agents || agents.has(row.agent))
+    && (!queues || queues.has(row.queue))
+    && (!tags || row.tags.some((tag) => tags.has(tag)))
+    && (!ages || (row.is_open && ages.has(row.age_bucket)))
+    && (low == null || (row.priority != null && row.priority >= low))
+    && (high == null || (row.priority != null && row.priority <= high))
+    && (!text || (row.title ?? "").toLowerCase().includes(text));
+  return rows.flatMap((row, i) => (matches(row) ? [i] : []));
+}
+
+const toggled = (list, item) => (list.includes(item) ? list.filter((other) => other !== item) : [...list, item]);
+
+// A click on a bar shows only what the bar counts, and a second click all again; with Ctrl, Shift or the
+// Command key it adds and takes away.
+function picked(list, item, adding) {
+  if (adding) return toggled(list, item);
+  return list.length === 1 && list[0] === item ? [] : [item];
+}
+
+// ---- controls
+
+const SEARCHED_FROM = 12;
+const SHOWN_AT_MOST = 200;
+const CHOICES = [
+  ["agents", "Agent", "Agents", UNASSIGNED, (row) => [row.agent]],
+  ["queues", "Queue", "Queues", "(no queue)", (row) => [row.queue]],
+  ["tags", "Tag", "Tags", "", (row) => row.tags],
+  ["ages", "Age", "Ages", "", (row) => (row.is_open ? [row.age_bucket] : [])],
+];
+const WORDS = Object.fromEntries(CHOICES.map(([key, , , none]) => [key, (value) => value ?? none]));
+
+// Many values, of which several may be chosen: a list of checkboxes that opens, with a search where it is long.
+function chooser([key, one, many, , valuesOf], { view, choose }) {
+  const words = WORDS[key];
+  const summary = make("summary");
+  const find = make("input", { type: "search", placeholder: `Search ${many.toLowerCase()}`, "aria-label": `Search ${many.toLowerCase()}` });
+  const list = make("div", { class: "calypso-choices", role: "group", "aria-label": many });
+  const node = make("details", { class: `calypso-chooser calypso-${key}` }, summary, make("div", { class: "calypso-popup" }, find, list));
+  let values = [];
+
+  const fill = () => {
+    const text = find.value.trim().toLowerCase();
+    const chosen = view.filter[key];
+    const found = values.filter((value) => words(value).toLowerCase().includes(text));
+    // What is chosen stays on offer, also when its last task has gone.
+    const offered = [...new Set([...chosen.filter((value) => words(value).toLowerCase().includes(text)), ...found])];
+    list.replaceChildren(...offered.slice(0, SHOWN_AT_MOST).map((value) => {
+      const box = make("input", { type: "checkbox", onchange: () => choose({ [key]: toggled(view.filter[key], value) }) });
+      box.checked = chosen.includes(value);
+      box.value_ = value;
+      return make("label", { class: value == null && "calypso-none" }, box, said(words(value)));
+    }));
+    const left = offered.length - SHOWN_AT_MOST;
+    if (left > 0) list.append(make("p", {}, `… and ${count(left)} more: search for them`));
+    if (!offered.length) list.append(make("p", {}, "Nothing of that name"));
+  };
+  node.addEventListener("toggle", () => node.open && fill());
+  find.addEventListener("input", fill);
+  const load = () => {
+    const all = new Set(view.rows.flatMap(valuesOf));
+    const named = [...all].filter((value) => value != null);
+    const inOrder = view.payload.ages?.filter((age) => all.has(age));
+    values = key === "ages" && inOrder ? inOrder : named.sort(new Intl.Collator("en", { numeric: true }).compare);
+    if (all.has(null)) values.push(null);
+    node.hidden = key !== "agents" && values.length < 2 && !view.filter[key].length;
+    find.hidden = values.length <= SEARCHED_FROM;
+    if (node.open) fill();
+  };
+  const show = () => {
+    const chosen = view.filter[key];
+    node.classList.toggle("calypso-set", chosen.length > 0);
+    if (chosen.length > 1) summary.replaceChildren(`${many}: ${chosen.length}`);
+    else summary.replaceChildren(`${one}: `, chosen.length ? said(words(chosen[0])) : "all");
+    if (!node.open) return;
+    list.querySelectorAll("input").forEach((box) => { box.checked = chosen.includes(box.value_); });
+  };
+  return { node, summary, load, show };
+}
+
+function priorities({ view, choose }) {
+  const bound = (value) => (value.trim() === "" || !Number.isFinite(Number(value)) ? null : Number(value));
+  const change = () => choose({ priority: [bound(low.value), bound(high.value)] });
+  const box = (label) => make("input", { type: "number", step: 1, "aria-label": label, oninput: change });
+  const [low, high] = [box("Lowest priority"), box("Highest priority")];
+  const node = make("span", { class: "calypso-priorities", role: "group", "aria-label": "Priority" }, "Priority", low, "to", high);
+  const load = () => {
+    const known = view.rows.map((row) => row.priority).filter((priority) => priority != null);
+    low.placeholder = known.reduce((a, b) => Math.min(a, b), Infinity);
+    high.placeholder = known.reduce((a, b) => Math.max(a, b), -Infinity);
+    if (!known.length) low.placeholder = high.placeholder = "";
+  };
+  const show = () => [low, high].forEach((input, i) => {
+    if (bound(input.value) !== view.filter.priority[i]) input.value = view.filter.priority[i] ?? "";
+  });
+  return { node, load, show };
+}
+
+// What is active, in words: the fields of the filter that a click on it clears, and its text.
+function activeFilters(filter) {
+  const [low, high] = filter.priority;
+  const range = low === high ? low : low == null ? `up to ${high}` : high == null ? `from ${low}` : `${low} to ${high}`;
+  return [
+    filter.statuses.length && ["statuses", "status", STATUSES.filter((status) => filter.statuses.includes(status))],
+    ...CHOICES.map(([key, one]) => filter[key].length && [key, key === "ages" ? "open since" : one.toLowerCase(), filter[key].map(WORDS[key])]),
+    (low != null || high != null) && ["priority", "priority", [String(range)]],
+    searched(filter) && ["search", "title with", [`“${filter.search.trim()}”`]],
+  ].filter(Boolean);
+}
+
+function controls(host, context) {
+  const { view, choose } = context;
+  const statuses = STATUSES.map((status) => make("button",
+    { type: "button", class: "calypso-toggle", "data-status": status,
+      onclick: () => choose({ statuses: toggled(view.filter.statuses, status) }) },
+    make("span", { class: "calypso-swatch" }), status));
+  const choosers = CHOICES.map((choice) => chooser(choice, context));
+  const range = priorities(context);
+  const search = make("input", { type: "search", placeholder: "Search titles", "aria-label": "Search task titles",
+    oninput: () => choose({ search: search.value }) });
+  const clear = make("button", { type: "button", class: "calypso-clear", onclick: () => choose(NO_FILTER) }, "Clear filters");
+  const shown = make("span", { role: "status" });
+  const chips = make("span", { class: "calypso-chips" });
+  host.append(
+    make("div", { class: "calypso-bar", role: "group", "aria-label": "Filters" },
+      make("div", { class: "calypso-toggles", role: "group", "aria-label": "Status" }, ...statuses),
+      ...choosers.map(({ node }) => node), range.node, search, clear),
+    make("div", { class: "calypso-active" }, shown, chips));
+
+  const close = (event) => choosers.forEach(({ node, summary }) => {
+    if (!node.open || (event.type === "keydown" && event.key !== "Escape")) return;
+    if (event.type === "pointerdown" && node.contains(event.target)) return;
+    if (event.type === "keydown") summary.focus();
+    node.open = false;
+  });
+  document.addEventListener("pointerdown", close);
+  host.addEventListener("keydown", close);
+  const load = () => [...choosers, range].forEach((part) => part.load());
+  const show = (indices) => {
+    const { filter, rows } = view;
+    statuses.forEach((button) => button.setAttribute("aria-pressed", filter.statuses.includes(button.dataset.status)));
+    [...choosers, range].forEach((part) => part.show());
+    if (search.value !== filter.search) search.value = filter.search;
+    const active = activeFilters(filter);
+    clear.disabled = !active.length;
+    shown.textContent = `${count(indices.length)} of ${count(rows.length)} tasks`;
+    chips.replaceChildren(...active.map(([key, name, words]) => make("button",
+      { type: "button", class: "calypso-chip", title: "Take this filter away", "data-filter": key,
+        onclick: () => { choose({ [key]: NO_FILTER[key] }); search.focus(); } },
+      `${name} `, ...words.flatMap((word, i) => [i ? " or " : "", said(word)]), make("span", { "aria-hidden": "true" }, " ×"))));
+  };
+  return { load, show, destroy: () => document.removeEventListener("pointerdown", close) };
+}

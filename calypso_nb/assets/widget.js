@@ -1,0 +1,50 @@
+// Appended to the view in JupyterLab: the same view as an anywidget, its filter shared with Python.
+function render({ model, el }) {
+  el.classList.add("calypso-view", "calypso-live");
+  // The lab's own keys, such as D D for "delete cell", are not meant for what is typed here. It asks only the
+  // element that has the focus.
+  el.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", ""));
+  const waiting = new Map();
+  const own = Math.random().toString(36).slice(2);
+  let asked = 0;
+  const ask = (what, content = {}) => new Promise((done, fail) => {
+    const request = `${own}-${(asked += 1)}`;
+    waiting.set(request, { done, fail });
+    model.send({ ask: what, request, ...content });
+  });
+  const set = (name, value) => { model.set(name, value); model.save_changes(); };
+  const live = {
+    news: () => model.get("news"),
+    every: () => model.get("every"),
+    setEvery: (seconds) => set("every", seconds),
+    refresh: (timed) => model.send({ ask: "refresh", timed }),
+    ask,
+  };
+  let shown = null;
+  const view = mount(el, model.get("payload"), {
+    libraries: model.get("libraries"),
+    filter: model.get("filter"),
+    onFilter: (filter) => { shown = filter; set("filter", filter); },
+    live: model.get("live") ? live : undefined,
+  });
+  const listeners = {
+    "change:payload": () => view.update(model.get("payload")),
+    // What was chosen here is drawn already.
+    "change:filter": () => model.get("filter") !== shown && view.setFilter(model.get("filter")),
+    "change:news": () => view.tell(),
+    "change:every": () => view.tell(),
+    "msg:custom": ({ request, task, error }) => {
+      const { done, fail } = waiting.get(request) ?? {};
+      waiting.delete(request);
+      if (error != null) fail?.(new Error(error));
+      else done?.(task);
+    },
+  };
+  for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
+  return () => {
+    for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);
+    view.destroy();
+  };
+}
+
+export default { render };

@@ -1,0 +1,142 @@
+"""Who blocks whom: chains of waiting tasks, what each task holds up, and circles that never end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from calypso_nb.frames import Column, records_to_frame
+
+__all__ = ["BLOCKING_COLUMNS", "blocking", "cycles"]
+
+BLOCKING_COLUMNS: dict[str, Column] = {
+    "id": Column("int64", "", "a task that waits or is waited for; what holds up most comes first"),
+    "title": Column("str", "", "free text, written by an agent"),
+    "status": Column("str", "", "idle, working or complete; NA where the server did not send that task"),
+    "assigned_to": Column("str", "", "agent, NA where unassigned"),
+    "priority": Column("Int64", "", "any integer, higher is more urgent"),
+    "archived_at": Column("datetime64[us, UTC]", "UTC", "when it was archived; such a blocker never ends"),
+    "blocked_by_task_id": Column("Int64", "", "the task that it waits for now, NA where it waits for none"),
+    "root_task_id": Column("Int64", "", "where its chain starts, itself for a root; NA behind a cycle"),
+    "depth": Column("Int64", "tasks", "how many must end before it can go on; NA behind a cycle"),
+    "holds_up_directly": Column("int64", "tasks", "open tasks that wait for this one"),
+    "holds_up_in_all": Column("int64", "tasks", "open tasks that wait for it, or for one that waits for it"),
+    "longest_chain": Column("Int64", "tasks", "most that wait for it one behind the other; NA in a cycle"),
+    "cycle": Column("object", "", "ids of the cycle it is in, each blocked by the next; empty where in none"),
+}
+
+
+def blocking(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+    """Say who blocks whom: a frame with the columns of `BLOCKING_COLUMNS`, one row a task of any chain.
+
+    Both have the columns of `TASK_COLUMNS`. `board` is all that was read, archived tasks included, and
+    everything is counted on it; shown are those of `tasks`, and what they wait for. Only open tasks
+    wait. Where the server does not say what is blocked, there is no row.
+    Example: `blocking(board, board).query("depth == 0").head(1)` is the task that frees the most
+    """
+    blocker_of = waits(board)
+    chains = _measured(blocker_of)
+    shown = set(_with_blockers(set(tasks["id"].tolist()) & chains.directly.keys(), blocker_of))
+    known: dict[Any, Any] = board[board["id"].isin(shown)].set_index("id", drop=False).to_dict("index")
+    records: list[dict[str, Any]] = [
+        {
+            **known.get(task, {"id": task}),
+            "blocked_by_task_id": blocker_of.get(task),
+            "root_task_id": chains.root.get(task),
+            "depth": chains.depth.get(task),
+            "holds_up_directly": chains.directly[task],
+            "holds_up_in_all": chains.in_all[task],
+            "longest_chain": None if task in chains.cycle else chains.longest[task],
+            "cycle": chains.cycle.get(task, ()),
+        }
+        for task in sorted(shown, key=lambda task: (-chains.in_all[task], chains.depth.get(task, 0), task))
+    ]
+    return records_to_frame(records, BLOCKING_COLUMNS)
+
+
+def cycles(board: pd.DataFrame) -> list[tuple[int, ...]]:
+    """The circles of tasks that wait for each other, of any length, each from its smallest id on.
+
+    In each tuple a task is blocked by the next and the last by the first.
+    Example: `cycles(data.board)` is `[(3, 9, 5)]`
+    """
+    return sorted(set(_measured(waits(board)).cycle.values()))
+
+
+def waits(board: pd.DataFrame) -> dict[int, int]:
+    """The task that each blocked open task waits for.
+
+    Example: `waits(data.board)` is `{8: 3}` where task 8 waits for task 3
+    """
+    held = board[
+        board["is_open"] & board["is_currently_blocked"].fillna(False) & board["blocked_by_task_id"].notna()
+    ]
+    return dict(zip(held["id"].tolist(), held["blocked_by_task_id"].astype("int64").tolist(), strict=True))
+
+
+@dataclass
+class _Chains:
+    directly: dict[int, int]
+    in_all: Counter[int] = field(default_factory=Counter)
+    longest: Counter[int] = field(default_factory=Counter)
+    root: dict[int, int] = field(default_factory=dict)
+    depth: dict[int, int] = field(default_factory=dict)
+    cycle: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+
+def _measured(blocker_of: Mapping[int, int]) -> _Chains:
+    """Count along the chains: a task waits for at most one other, so each ends at a root or in a cycle."""
+    direct = Counter(blocker_of.values())
+    chains = _Chains({task: direct[task] for task in {*blocker_of, *direct}})
+    from_the_ends = _peeled(blocker_of, direct)
+    for task in from_the_ends:
+        blocker = blocker_of[task]
+        chains.in_all[blocker] += 1 + chains.in_all[task]
+        chains.longest[blocker] = max(chains.longest[blocker], 1 + chains.longest[task])
+    for cycle in _cycles(blocker_of.keys() - set(from_the_ends), blocker_of):
+        behind = sum(chains.in_all[task] for task in cycle)
+        for task in cycle:
+            chains.cycle[task] = cycle
+            chains.in_all[task] = behind + len(cycle) - 1
+    for task in direct.keys() - blocker_of.keys():
+        chains.root[task], chains.depth[task] = task, 0
+    for task in reversed(from_the_ends):
+        if (blocker := blocker_of[task]) in chains.root:
+            chains.root[task], chains.depth[task] = chains.root[blocker], chains.depth[blocker] + 1
+    return chains
+
+
+def _peeled(blocker_of: Mapping[int, int], direct: Counter[int]) -> list[int]:
+    """The waiting tasks outside cycles, each before the task that it waits for."""
+    behind = direct.copy()
+    peeled = [task for task in blocker_of if not behind[task]]
+    for task in peeled:
+        blocker = blocker_of[task]
+        behind[blocker] -= 1
+        if not behind[blocker] and blocker in blocker_of:
+            peeled.append(blocker)
+    return peeled
+
+
+def _cycles(members: set[int], blocker_of: Mapping[int, int]) -> Iterator[tuple[int, ...]]:
+    while members:
+        first = min(members)
+        cycle = [first]
+        while (following := blocker_of[cycle[-1]]) != first:
+            cycle.append(following)
+        members.difference_update(cycle)
+        yield tuple(cycle)
+
+
+def _with_blockers(tasks: set[int], blocker_of: Mapping[int, int]) -> Iterator[int]:
+    seen: set[int] = set()
+    for start in tasks:
+        task: int | None = start
+        while task is not None and task not in seen:
+            seen.add(task)
+            yield task
+            task = blocker_of.get(task)

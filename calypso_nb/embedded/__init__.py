@@ -1,0 +1,42 @@
+"""A TinyTask v2 in the same process: for demos, tests and small teams that have no server.
+
+`TinytaskStore` holds the tasks and TinyTask's rules, `create_server` and `serve` put it behind MCP, and
+`demo_store` fills one with a sample project. What needs the web server's packages loads on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from calypso_nb.embedded.sample import demo_store, fill_sample
+    from calypso_nb.embedded.server import create_server
+    from calypso_nb.embedded.store import StoreError, TinytaskStore
+    from calypso_nb.embedded.web import create_app, running_server, serve
+
+__all__ = [
+    "StoreError",
+    "TinytaskStore",
+    "create_app",
+    "create_server",
+    "demo_store",
+    "fill_sample",
+    "running_server",
+    "serve",
+]
+
+_HOMES = {
+    "StoreError": "store",
+    "TinytaskStore": "store",
+    "create_app": "web",
+    "create_server": "server",
+    "demo_store": "sample",
+    "fill_sample": "sample",
+    "running_server": "web",
+    "serve": "web",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

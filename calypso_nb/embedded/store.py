@@ -1,0 +1,286 @@
+"""TinyTask v2's rules: what its tools do to tasks, subtasks and queues."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict, Unpack
+
+from calypso_nb.embedded.database import Record, StoreError
+from calypso_nb.embedded.notes import Notes, required
+
+__all__ = ["Record", "StoreError", "TinytaskStore"]
+
+MAX_LEVELS = 3
+# id only makes the order definite: TinyTask promises none between equal tasks.
+_ORDER = "ORDER BY priority DESC, created_at, id"
+
+
+class TaskChanges(TypedDict, total=False):
+    """The fields that `update_task` can set; None empties a field that may be empty."""
+
+    title: str
+    description: str | None
+    status: str
+    assigned_to: str | None
+    priority: float
+    tags: list[str] | None
+    parent_task_id: float | None
+    queue_name: str | None
+    blocked_by_task_id: float | None
+
+
+class TaskFilters(TypedDict, total=False):
+    """What `list_tasks` and `get_queue_tasks` can filter by."""
+
+    assigned_to: str
+    status: str | list[str]
+    exclude_status: list[str]
+    include_archived: bool
+    parent_task_id: float
+    exclude_subtasks: bool
+    queue_name: str
+    limit: float
+    offset: float
+
+
+class TinytaskStore(Notes):
+    """A TinyTask v2 over SQLite: one method for each tool, answering in the wire's JSON fields.
+
+    `path` None keeps it in memory. `now` tells the time as an aware datetime. Any thread may call any
+    method. Whatever TinyTask refuses raises `StoreError` with TinyTask's words.
+    """
+
+    def create_task(
+        self,
+        title: str,
+        created_by: str | None,
+        *,
+        description: str | None = None,
+        assigned_to: str | None = None,
+        priority: float = 0,
+        tags: list[str] | None = None,
+        parent_task_id: float | None = None,
+        queue_name: str | None = None,
+        blocked_by_task_id: float | None = None,
+    ) -> Record:
+        """Create an idle task; a subtask takes over its parent's queue unless it names one."""
+        fields = {
+            "title": required(title, "Task title is required").strip(),
+            "description": description,
+            "assigned_to": assigned_to,
+            "created_by": created_by,
+            "priority": priority,
+            "tags": tags,
+            "parent_task_id": parent_task_id,
+            "queue_name": queue_name,
+            "blocked_by_task_id": blocked_by_task_id,
+        }
+        with self.transaction():
+            if parent_task_id is not None:
+                parent = self._parent(parent_task_id)
+                if self._level(parent_task_id) >= MAX_LEVELS:
+                    raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
+                fields["queue_name"] = parent["queue_name"] if queue_name is None else queue_name
+            if blocked_by_task_id is not None:
+                self._blocker(blocked_by_task_id)
+            now = self.now()
+            task_id = self._insert("tasks", fields | {"created_at": now, "updated_at": now})
+            self._roll_up(parent_task_id)
+            return self._task(task_id)
+
+    def update_task(self, id: float, **changes: Unpack[TaskChanges]) -> Record:
+        """Set some fields; `updated_at` moves even if nothing changes, and parents' statuses follow."""
+        with self.transaction():
+            before = self._task(id)
+            if "title" in changes:
+                changes["title"] = required(changes["title"], "Task title cannot be empty").strip()
+            if (blocker_id := changes.get("blocked_by_task_id")) is not None:
+                if blocker_id == id:
+                    raise StoreError("Task cannot be blocked by itself")
+                if self._blocker(blocker_id)["blocked_by_task_id"] == id:
+                    raise StoreError("Cannot create circular blocking relationship")
+            if (parent_id := changes.get("parent_task_id")) is not None:
+                self._check_new_parent(id, parent_id)
+            self._update("tasks", id, {**changes, "updated_at": self.now()})
+            self._roll_up(before["parent_task_id"])
+            after = self._task(id)
+            if after["parent_task_id"] != before["parent_task_id"]:
+                self._roll_up(after["parent_task_id"])
+            return after
+
+    def get_task(self, id: float) -> Record:
+        """A task with its comments and links, archived or not."""
+        with self._lock:
+            return self._task(id) | {"comments": self.list_comments(id), "links": self.list_links(id)}
+
+    def delete_task(self, id: float) -> None:
+        """Delete a task with its subtasks, comments and links; what it blocked is free."""
+        with self.transaction():
+            parent_id = self._task(id)["parent_task_id"]
+            self.connection.execute("DELETE FROM tasks WHERE id = ?", (id,))
+            self._roll_up(parent_id)
+
+    def archive_task(self, id: float) -> Record:
+        """Hide a task from lists; its `updated_at` stays."""
+        with self.transaction():
+            parent_id = self._task(id)["parent_task_id"]
+            self._update("tasks", id, {"archived_at": self.now()})
+            self._roll_up(parent_id)
+            return self._task(id)
+
+    def list_tasks(self, **filters: Unpack[TaskFilters]) -> list[Record]:
+        """Tasks by falling priority, the oldest first; no limit, 0 or a negative one gives them all."""
+        conditions, values = _conditions(filters)
+        page = [filters.get("limit") or -1, filters.get("offset") or 0]
+        return self._select("tasks", f"WHERE {conditions} {_ORDER} LIMIT ? OFFSET ?", [*values, *page])
+
+    def get_my_queue(self, agent_name: str) -> list[Record]:
+        """The agent's tasks that are neither complete nor archived."""
+        return self.list_tasks(assigned_to=agent_name, exclude_status=["complete"])
+
+    def signup_for_task(self, agent_name: str) -> Record | None:
+        """Claim the agent's first idle task, blocked or not, and set it working; None if there is none."""
+        with self.transaction():
+            first = self.list_tasks(assigned_to=agent_name, status="idle", limit=1)
+            if not first:
+                return None
+            self.update_task(first[0]["id"], status="working")
+            return self.get_task(first[0]["id"])
+
+    def move_task(self, task_id: float, current_agent: str, new_agent: str, comment: str) -> Record:
+        """Hand an unfinished task to another agent, idle again, with a comment by the one who had it."""
+        with self.transaction():
+            task = self._task(task_id)
+            if task["assigned_to"] != current_agent:
+                holder = task["assigned_to"] or "unassigned"
+                raise StoreError(
+                    f"Task {task_id} is not assigned to {current_agent} (currently assigned to: {holder})"
+                )
+            if task["status"] == "complete":
+                raise StoreError(
+                    f"Task {task_id} with status 'complete' cannot be transferred"
+                    " (only 'idle' or 'working' are allowed)"
+                )
+            self._update("tasks", task_id, {"previous_assigned_to": current_agent})
+            moved = self.update_task(task_id, assigned_to=new_agent, status="idle")
+            return {"task": moved, "comment": self.add_comment(task_id, comment, current_agent)}
+
+    # Subtasks
+
+    def get_subtasks(
+        self, parent_task_id: float, recursive: bool = False, include_archived: bool = False
+    ) -> list[Record]:
+        """A task's children, each followed by its own ones if `recursive`."""
+        found: list[Record] = []
+        for child in self.list_tasks(parent_task_id=parent_task_id, include_archived=include_archived):
+            found.append(child)
+            if recursive:
+                found += self.get_subtasks(child["id"], True, include_archived)
+        return found
+
+    def get_task_with_subtasks(self, task_id: float, recursive: bool = False) -> Record:
+        """A task with `subtasks` and `subtask_count`; if `recursive`, so have the subtasks."""
+        task, subtasks = self._task(task_id), self.get_subtasks(task_id)
+        if recursive:
+            subtasks = [self.get_task_with_subtasks(child["id"], True) for child in subtasks]
+        return task | {"subtasks": subtasks, "subtask_count": len(subtasks)}
+
+    def move_subtask(self, subtask_id: float, new_parent_id: float | None = None) -> Record:
+        """Put a task with its subtasks under another parent, or under none."""
+        return self.update_task(subtask_id, parent_task_id=new_parent_id)
+
+    # Queues
+
+    def list_queues(self) -> list[str]:
+        """The names of the queues that have tasks, in alphabetical order."""
+        with self._lock:
+            rows = self.connection.execute(
+                "SELECT DISTINCT queue_name FROM tasks"
+                " WHERE queue_name IS NOT NULL AND archived_at IS NULL ORDER BY queue_name"
+            ).fetchall()
+        return [name for (name,) in rows]
+
+    def get_queue_stats(self, queue_name: str) -> Record:
+        """How many tasks a queue holds by status and by whether an agent has them, and the agents' names."""
+        tasks = self.list_tasks(queue_name=queue_name)
+        statuses = [task["status"] for task in tasks]
+        agents = [task["assigned_to"] for task in tasks if task["assigned_to"] is not None]
+        return {
+            "queue_name": queue_name,
+            "total_tasks": len(tasks),
+            "by_status": {status: statuses.count(status) for status in ("idle", "working", "complete")},
+            "assigned": len(agents),
+            "unassigned": len(tasks) - len(agents),
+            "agents": sorted(set(agents)),
+        }
+
+    def clear_queue(self, queue_name: str) -> int:
+        """Take every task out of a queue, and say how many there were."""
+        with self.transaction():
+            tasks = self.list_tasks(queue_name=queue_name, include_archived=True)
+            for task in tasks:
+                self.update_task(task["id"], queue_name=None)
+            return len(tasks)
+
+    # What the tools have in common
+
+    def _parent(self, id: float) -> Record:
+        return self._one("tasks", id, "Parent task")
+
+    def _blocker(self, id: float) -> Record:
+        return self._one("tasks", id, "Blocking task")
+
+    def _lineage(self, id: float) -> list[float]:
+        """The task, its parent, its parent's parent and so on."""
+        line: list[float] = []
+        next_id: float | None = id
+        while next_id is not None and next_id not in line:  # a hand-written loop must not hang us
+            line.append(next_id)
+            next_id = self._scalar("SELECT parent_task_id FROM tasks WHERE id = ?", next_id)
+        return line
+
+    def _level(self, id: float) -> int:
+        return len(self._lineage(id))
+
+    def _check_new_parent(self, id: float, parent_id: float) -> None:
+        self._parent(parent_id)
+        if id in self._lineage(parent_id):
+            raise StoreError("Cannot create circular parent-child relationship")
+        below = self.get_subtasks(id, recursive=True, include_archived=True)
+        lowest = max([self._level(task["id"]) for task in below], default=self._level(id))
+        levels = 1 + lowest - self._level(id)
+        if self._level(parent_id) + levels > MAX_LEVELS:
+            raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
+
+    def _roll_up(self, parent_id: float | None) -> None:
+        """Give a parent the status that its children add up to, and then its own parent."""
+        if parent_id is None:
+            return
+        for ancestor in self._lineage(parent_id):
+            statuses = {child["status"] for child in self.list_tasks(parent_task_id=ancestor)}
+            if not statuses:
+                continue
+            status = (
+                "complete" if statuses == {"complete"} else "working" if "working" in statuses else "idle"
+            )
+            if self._scalar("SELECT status FROM tasks WHERE id = ?", ancestor) != status:
+                self._update("tasks", ancestor, {"status": status, "updated_at": self.now()})
+
+
+def _conditions(filters: TaskFilters) -> tuple[str, list[Any]]:
+    conditions: list[str] = ["TRUE" if filters.get("include_archived") else "archived_at IS NULL"]
+    values: list[Any] = []
+
+    def add(condition: str, new_values: Sequence[Any]) -> None:
+        conditions.append(condition)
+        values.extend(new_values)
+
+    for name in ("assigned_to", "queue_name", "parent_task_id"):
+        if (value := filters.get(name)) is not None:
+            add(f"{name} = ?", [value])
+    if (status := filters.get("status")) is not None:
+        wanted = [status] if isinstance(status, str) else status
+        add(f"status IN ({', '.join('?' * len(wanted))})", wanted)
+    if excluded := filters.get("exclude_status"):
+        add(f"status NOT IN ({', '.join('?' * len(excluded))})", excluded)
+    if filters.get("exclude_subtasks"):
+        conditions.append("parent_task_id IS NULL")
+    return " AND ".join(conditions), values

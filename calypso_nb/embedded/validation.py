@@ -1,0 +1,125 @@
+"""TinyTask's checks of a tool's arguments, which word their refusals as Zod 3 does."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Issue = dict[str, Any]
+Path = list[str | int]
+
+_MISSING: Any = object()
+_JS_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+def check_arguments(
+    schema: Mapping[str, Any], arguments: Mapping[str, Any], *, strict: bool
+) -> tuple[dict[str, Any], list[Issue]]:
+    """The arguments with their numbers coerced, and what is wrong with them.
+
+    `schema` is the tool's input schema; beyond JSON schema's own words, `{"anyOf": [...]}` tries each
+    alternative. `strict` refuses arguments that the schema doesn't have; otherwise they are dropped.
+    """
+    issues: list[Issue] = []
+    accepted: dict[str, Any] = {}
+    properties = schema["properties"]
+    required = schema.get("required", ())
+    for name, wanted in properties.items():
+        if name in arguments or name in required:
+            accepted[name] = _checked(wanted, arguments.get(name, _MISSING), [name], issues)
+    unknown = [name for name in arguments if name not in properties]
+    if strict and unknown:
+        names = ", ".join(f"'{name}'" for name in unknown)
+        message = f"Unrecognized key(s) in object: {names}"
+        issues.append({"code": "unrecognized_keys", "keys": unknown, "path": [], "message": message})
+    return accepted, issues
+
+
+def _checked(wanted: Mapping[str, Any], value: Any, path: Path, issues: list[Issue]) -> Any:
+    if "anyOf" in wanted:
+        return _first_match(wanted["anyOf"], value, path, issues)
+    if isinstance(wanted["type"], list):  # ["number", "null"]
+        if value is None:
+            return None
+        wanted = {**wanted, "type": wanted["type"][0]}
+    kind = wanted["type"]
+    if kind == "number":
+        value = _coerced(value)
+    if js_type(value) != kind:
+        issues.append(type_issue(wanted, value, path))
+    elif "enum" in wanted and value not in wanted["enum"]:
+        issues.append(enum_issue(wanted["enum"], value, path))
+    elif kind == "array":
+        return [_checked(wanted["items"], item, [*path, i], issues) for i, item in enumerate(value)]
+    return value
+
+
+def _first_match(alternatives: list[Mapping[str, Any]], value: Any, path: Path, issues: list[Issue]) -> Any:
+    refusals = []
+    for wanted in alternatives:
+        found: list[Issue] = []
+        result = _checked(wanted, value, path, found)
+        if not found:
+            return result
+        refusals.append({"issues": found, "name": "ZodError"})
+    union: Issue = {
+        "code": "invalid_union",
+        "unionErrors": refusals,
+        "path": path,
+        "message": "Invalid input",
+    }
+    issues.append(union)
+    return value
+
+
+def type_issue(wanted: Mapping[str, Any], value: Any, path: Path) -> Issue:
+    """Zod's refusal of a value of the wrong type."""
+    received = js_type(value)
+    if "enum" in wanted:
+        expected = _options(wanted["enum"])
+        issue: Issue = {"expected": expected, "received": received, "code": "invalid_type"}
+    else:
+        expected = wanted["type"]
+        issue = {"code": "invalid_type", "expected": expected, "received": received}
+    missing = received == "undefined"
+    message = "Required" if missing else f"Expected {expected}, received {received}"
+    return issue | {"path": path, "message": message}
+
+
+def enum_issue(options: list[str], value: str, path: Path) -> Issue:
+    """Zod's refusal of a word that is not one of the options."""
+    message = f"Invalid enum value. Expected {_options(options)}, received '{value}'"
+    issue = {"received": value, "code": "invalid_enum_value", "options": options}
+    return issue | {"path": path, "message": message}
+
+
+def js_type(value: Any) -> str:
+    """What JavaScript, and so Zod, calls the type of a JSON value."""
+    if value is _MISSING:
+        return "undefined"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "nan" if math.isnan(value) else "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def _options(options: list[str]) -> str:
+    return " | ".join(f"'{option}'" for option in options)
+
+
+def _coerced(value: Any) -> int | float:
+    """JavaScript's Number(value), a whole one as an int."""
+    if isinstance(value, str):
+        text = value.strip()
+        value = (text or 0) if not text or _JS_NUMBER.fullmatch(text) else math.nan
+    elif value is None or value == []:
+        value = 0
+    elif not isinstance(value, int | float):
+        return math.nan
+    number = float(value)
+    return int(number) if abs(number) < 2**53 and number.is_integer() else number

@@ -1,0 +1,34 @@
+"""Write a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+__all__ = ["write_whole"]
+
+
+def write_whole(text: str, path: str | os.PathLike[str], encoding: str = "utf-8") -> Path:
+    """Write a text to a file, with the folders that it needs, and return the path.
+
+    A file appears whole or not at all, keeps its mode, and is found through a link. A device or a pipe is
+    written to as it stands. Raises OSError where it cannot be written.
+    Example: `write_whole("{}", "reports/today.json")`
+    """
+    asked = Path(path)
+    if asked.exists() and not asked.is_file() and not asked.is_dir():
+        with asked.open("w", encoding=encoding, errors="replace", newline="") as device:
+            device.write(text)
+        return asked
+    target = Path(os.path.realpath(asked))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_text(text, encoding, errors="replace", newline="")
+        if target.exists():
+            shutil.copymode(target, draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return asked

@@ -1,0 +1,184 @@
+"""Wire records to typed frames: the one table of columns, dtypes and units.
+
+Every frame of tasks in this package has the columns of `TASK_COLUMNS`, in that order and with those
+dtypes, whether it holds no task or 50,000. What a server did not send is NA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+__all__ = [
+    "AGENT_COLUMNS",
+    "AGE_BUCKETS",
+    "AGE_COLUMNS",
+    "COMMENT_COLUMNS",
+    "LINK_COLUMNS",
+    "OPEN_STATUSES",
+    "PRIORITY_COLUMNS",
+    "STATUSES",
+    "STATUS_COUNTS",
+    "TASK_COLUMNS",
+    "Column",
+    "records_to_frame",
+    "schema",
+    "tasks_frame",
+]
+
+STATUSES = ("idle", "working", "complete")
+OPEN_STATUSES = ("idle", "working")
+
+TIME = "datetime64[us, UTC]"
+
+
+class Column(NamedTuple):
+    """What one column of a frame holds: its pandas dtype, its unit and its meaning."""
+
+    dtype: str
+    unit: str
+    meaning: str
+
+
+TASK_COLUMNS: dict[str, Column] = {
+    "id": Column("int64", "", "the task's number on its server"),
+    "title": Column("str", "", "free text, written by an agent"),
+    "description": Column("str", "", "free text, NA where there is none"),
+    "status": Column("str", "", "idle, working or complete"),
+    "assigned_to": Column("str", "", "agent, NA where unassigned"),
+    "previous_assigned_to": Column("str", "", "agent before the last handoff"),
+    "created_by": Column("str", "", "agent that created the task"),
+    "priority": Column("Int64", "", "any integer, higher is more urgent"),
+    "tags": Column("object", "", "tuple of strings, empty where there are none"),
+    "parent_task_id": Column("Int64", "", "the task that this is a part of"),
+    "queue_name": Column("str", "", "queue, NA where in none"),
+    "blocked_by_task_id": Column("Int64", "", "the task that this one waits for"),
+    "is_currently_blocked": Column("boolean", "", "the blocking task exists and is not complete"),
+    "created_at": Column(TIME, "UTC", "when the task was created"),
+    "updated_at": Column(TIME, "UTC", "the last edit of any kind"),
+    "archived_at": Column(TIME, "UTC", "when it was archived, NA where it was not"),
+    "is_open": Column("bool", "", "idle or working, and not archived"),
+    "age_hours": Column("float64", "hours", "since created_at, exact; for a complete task too"),
+    "hours_since_update": Column("float64", "hours", "since updated_at"),
+    "comment_count": Column("Int64", "", "comments, NA where details were not read"),
+    "link_count": Column("Int64", "", "links, NA where details were not read"),
+}
+
+COMMENT_COLUMNS: dict[str, Column] = {
+    "id": Column("int64", "", "the comment's number on its server"),
+    "task_id": Column("int64", "", "the task that it is about"),
+    "content": Column("str", "", "free text"),
+    "created_by": Column("str", "", "agent, NA where it gave no name"),
+    "created_at": Column(TIME, "UTC", "when it was written"),
+    "updated_at": Column(TIME, "UTC", "when it was last edited"),
+}
+
+LINK_COLUMNS: dict[str, Column] = {
+    "id": Column("int64", "", "the link's number on its server"),
+    "task_id": Column("int64", "", "the task that it belongs to"),
+    "url": Column("str", "", "URL, path or any reference: free text"),
+    "description": Column("str", "", "free text, NA where there is none"),
+    "created_by": Column("str", "", "agent, NA where it gave no name"),
+    "created_at": Column(TIME, "UTC", "when it was added"),
+}
+
+STATUS_COUNTS = {
+    "open": Column("int64", "tasks", "idle or working, and not archived"),
+    "idle": Column("int64", "tasks", "idle"),
+    "working": Column("int64", "tasks", "working: the agent's WIP"),
+    "complete": Column("int64", "tasks", "complete"),
+}
+
+AGENT_COLUMNS: dict[str, Column] = {
+    "agent": Column(
+        "str", "", "the name that tasks are assigned to; one row an agent, most open tasks first"
+    ),
+    **STATUS_COUNTS,
+    "blocked": Column(
+        "Int64", "tasks", "open and waiting for another task; NA where the server does not say"
+    ),
+    "mean_priority": Column("float64", "", "mean priority of the open tasks, NA without any"),
+    "mean_age_hours": Column("float64", "hours", "mean time since creation of the open tasks"),
+    "oldest_age_hours": Column("float64", "hours", "time since creation of the oldest open task"),
+}
+
+PRIORITY_COLUMNS: dict[str, Column] = {
+    "priority": Column("Int64", "", "one row a priority in use, most urgent first"),
+    **STATUS_COUNTS,
+}
+
+AGE_COLUMNS: dict[str, Column] = {
+    "age": Column(
+        "str", "", "bucket of time since creation, of open tasks; `unknown` only where there are such"
+    ),
+    "from_hours": Column("float64", "hours", "lower edge, included"),
+    "to_hours": Column("float64", "hours", "upper edge, not included; infinite for the last"),
+    "open": STATUS_COUNTS["open"],
+    "idle": STATUS_COUNTS["idle"],
+    "working": STATUS_COUNTS["working"],
+}
+
+# Upper edges in hours, each bucket from the one before up to but not including its own.
+AGE_BUCKETS: dict[str, float] = {
+    "< 1 h": 1,
+    "1-4 h": 4,
+    "4-24 h": 24,
+    "1-3 d": 72,
+    "3-7 d": 168,
+    "7-28 d": 672,
+    "> 28 d": float("inf"),
+}
+
+
+def schema(columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Describe the columns of a frame: one row a column, with `column`, `dtype`, `unit` and `meaning`.
+
+    Example: `schema(TASK_COLUMNS)`
+    """
+    return pd.DataFrame(
+        [(name, *column) for name, column in columns.items()], columns=["column", *Column._fields]
+    )
+
+
+def records_to_frame(records: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Make the frame that `columns` describes; what a record lacks is NA, what `columns` lacks is dropped.
+
+    Raises ValueError where a value cannot be what its column says.
+
+    Example: `records_to_frame([{"id": 1, "task_id": 7, "content": "done"}], COMMENT_COLUMNS)`
+    """
+    raw = pd.DataFrame(records, columns=list(columns))
+    return pd.DataFrame({name: _typed(raw[name], column.dtype) for name, column in columns.items()})
+
+
+def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
+    """Make a frame of tasks with the columns of `TASK_COLUMNS`, its ages in hours measured at `now`.
+
+    `now` must have a time zone. A record's own `comments` and `links`, where it carries them, are counted.
+
+    Example: `tasks_frame(records, datetime.now(UTC))`
+    """
+    tasks = records_to_frame(records, TASK_COLUMNS)
+    moment = pd.Timestamp(now).tz_convert("UTC")
+    tasks["is_open"] = tasks["status"].isin(OPEN_STATUSES) & tasks["archived_at"].isna()
+    tasks["age_hours"] = (moment - tasks["created_at"]).dt.total_seconds() / 3600
+    tasks["hours_since_update"] = (moment - tasks["updated_at"]).dt.total_seconds() / 3600
+    return tasks
+
+
+def _typed(values: pd.Series, dtype: str) -> pd.Series:
+    if dtype == TIME:
+        # Both generations of TinyTask mean UTC, whether they write a zone marker or not.
+        return pd.to_datetime(values, utc=True, format="ISO8601").dt.as_unit("us")
+    if dtype == "bool":
+        return values.astype("boolean").fillna(False).astype("bool")
+    if dtype == "object":
+        return values.map(lambda tags: tuple(tags) if isinstance(tags, (list, tuple)) else ())
+    if dtype == "Int64":
+        # TinyTask takes any number for a priority: a fraction is cut off, what no integer can hold is NA.
+        numbers = pd.to_numeric(values, errors="coerce").astype("Float64")
+        return numbers.where(numbers.abs() < 2**53).map(int, na_action="ignore").astype("Int64")
+    return values.astype(dtype)  # type: ignore[call-overload, no-any-return]

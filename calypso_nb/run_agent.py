@@ -1,0 +1,168 @@
+"""The command `run-agent`: run agents' tasks by their recipes, once or until it is stopped."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from calypso_nb.output import say, write
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from calypso_nb.scheduler import Agent, Scheduler
+
+__all__ = ["EXIT_RUN_FAILED", "run_agent"]
+
+EXIT_RUN_FAILED = 6
+
+_WIDEST = 60
+
+
+def run_agent(
+    agent: Annotated[
+        list[str] | None,
+        typer.Option(help="Run this agent's tasks; may be repeated. With --agents: only these."),
+    ] = None,
+    agents: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help='JSON: [{"agentName": "alice", "agentType": "dev", "maxConcurrency": 2}, …].',
+        ),
+    ] = None,
+    recipes: Annotated[Path, typer.Option(help="The folder with the recipes.")] = Path("recipes"),
+    runs: Annotated[Path, typer.Option(help="The folder that each run gets a folder in.")] = Path("runs"),
+    once: Annotated[bool, typer.Option("--once", help="Run what can be run now, and end.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, help="Look for new tasks every so many seconds.")
+    ] = 30.0,
+    max_parallel: Annotated[
+        int | None, typer.Option(min=1, help="Not more runs than this at a time.")
+    ] = None,
+    max_runtime: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds after which a run is ended, and has failed.")
+    ] = None,
+    retries: Annotated[int, typer.Option(min=1, help="Leave a task alone once it has failed so often.")] = 3,
+    lease: Annotated[
+        int, typer.Option(help="Seconds without a sign of life after which others take a run's task over.")
+    ] = 120,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")] = False,
+    task_id: Annotated[int | None, typer.Option(help="Run only this task, once.")] = None,
+    mcp_endpoint: Annotated[
+        str | None, typer.Option(help="http://host:port, instead of TINYTASK_ENDPOINT.")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Run on the workers of this Dask scheduler: tcp://host:port.")
+    ] = None,
+) -> None:
+    """Run agents' tasks by their recipes, each once at a time, whoever else runs them too.
+
+    Ctrl-C ends the runs with all their processes, and their tasks are idle again.
+    """
+    from calypso_nb.client import TinytaskClient
+    from calypso_nb.scheduler import Scheduler
+
+    wanted = _wanted(agent, agents)
+    with TinytaskClient(mcp_endpoint) as client, _workers(dask) as workers:
+        scheduler = Scheduler(
+            client,
+            wanted,
+            recipes,
+            runs=runs,
+            lease_seconds=lease,
+            max_parallel=max_parallel,
+            max_runtime=max_runtime,
+            retry_limit=retries,
+            **workers,
+        )
+        if dry_run:
+            write(_table(scheduler.plan(task_id)), None)
+        elif once or task_id is not None:
+            plan = scheduler.plan(task_id)
+            if not _followed(scheduler, plan):
+                raise typer.Exit(EXIT_RUN_FAILED)
+        else:
+            _serve(scheduler, interval)
+
+
+def _wanted(names: list[str] | None, file: Path | None) -> tuple[Agent, ...]:
+    from calypso_nb.scheduler import read_agents
+
+    if file is None and not names:
+        raise typer.BadParameter("say whose tasks to run: --agent NAME or --agents FILE")
+    if file is None:
+        return read_agents(names or [])
+    known = {agent.name: agent for agent in read_agents(file)}
+    if unknown := [name for name in names or [] if name not in known]:
+        raise typer.BadParameter(f"{file} has no agent {', '.join(unknown)}; it has {', '.join(known)}")
+    return tuple(known[name] for name in names) if names else tuple(known.values())
+
+
+@contextmanager
+def _workers(address: str | None) -> Iterator[dict[str, Any]]:
+    """What hands the runs to a Dask cluster, nothing where they stay here."""
+    if address is None:
+        yield {}
+        return
+    try:
+        from distributed import Client, Event
+    except ImportError:
+        raise ValueError("--dask needs Dask's distributed: pip install 'calypso_nb[dask]'") from None
+    with Client(address) as cluster:  # type: ignore[no-untyped-call]
+        stop = Event(f"calypso-nb-{uuid4().hex}", client=cluster)  # type: ignore[no-untyped-call]
+        yield {"executor": cluster.get_executor(pure=False, retries=0), "stop": stop}
+
+
+def _followed(scheduler: Scheduler, plan: pd.DataFrame) -> bool:
+    """Run a plan and tell of it; whether every run succeeded."""
+    for why, rows in plan[plan["decision"] == "wait"].groupby("why", sort=False):
+        say(f"{_numbers(rows)}: {why}")
+    fine = True
+    with _stopped_by_signals(), closing(scheduler.follow(plan)) as news:
+        for event in news:
+            say(str(event))
+            fine = fine and (isinstance(event, str) or event.outcome in ("succeeded", "not started"))
+    return fine
+
+
+def _serve(scheduler: Scheduler, interval: float) -> None:
+    with _stopped_by_signals(), closing(scheduler.serve(interval)) as news:
+        for event in news:
+            say(str(event))
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does; being stopped is how this command ends, and no error."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("stopped: nothing is left running")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _numbers(rows: pd.DataFrame) -> str:
+    numbers = [f"#{number}" for number in rows["id"]]
+    return ", ".join(numbers[:10]) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
+
+
+def _table(plan: pd.DataFrame) -> str:
+    from calypso_nb.formatters.visible import visible
+
+    if plan.empty:
+        return "no task is waiting for these agents\n"
+    shown = plan.drop(columns=["age_hours"])
+    for name in ("title", "agent", "recipe", "why"):
+        shown[name] = shown[name].map(visible, na_action="ignore")
+    shown["title"] = shown["title"].str.slice(0, _WIDEST)
+    return shown.to_string(index=False, na_rep="", justify="left") + "\n"

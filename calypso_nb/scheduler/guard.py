@@ -1,0 +1,149 @@
+"""A process between a scheduler and one run, which ends the run with everything that it has started.
+
+It is executed as a program of its own. Standard input is its leash: first a line of JSON with the request,
+then lines with a new time up to which the run may go on. It ends the run when that time has passed, when the
+run's own time is over, when told `stop`, and when the leash breaks because the scheduler is no more: so it
+does its work while the scheduler is dead, paused or cut off. On standard output it says how the run ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+__all__ = ["clock"]
+
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+_SET_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
+
+
+def clock() -> float:
+    """Seconds on a clock that is never set and, where the system has one, goes on while it sleeps.
+
+    Example: `clock() + 60`
+    """
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def _control(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _start(request: dict[str, Any]) -> subprocess.Popen[bytes]:
+    _control(_SET_SUBREAPER, 1)  # What loses its parent becomes a child of this process, not of init.
+    with Path(request["stdin"]).open("rb") as stdin, Path(request["log"]).open("ab") as log:
+        return subprocess.Popen(
+            request["arguments"],
+            stdin=stdin,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=request["folder"],
+            start_new_session=True,
+            preexec_fn=lambda: _control(_SET_DEATH_SIGNAL, signal.SIGKILL),
+        )
+
+
+class _Leash:
+    """What the scheduler says, and signals, as lines to be waited for."""
+
+    def __init__(self) -> None:
+        self._heard = b""
+        self._lines: list[str] = []
+        self._woken, self._waker = socket.socketpair()
+        self._waker.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+    def wait(self, until: float | None) -> list[str]:
+        """The lines that have come once there are some, a child has ended, or the time has come."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            return lines
+        timeout = None if until is None else max(until - clock(), 0)
+        ready, _, _ = select.select([0, self._woken.fileno()], [], [], timeout)
+        lines = []
+        if self._woken.fileno() in ready and set(self._woken.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
+            lines.append("stop")
+        if 0 in ready:
+            piece = os.read(0, 1 << 20)
+            *whole, self._heard = (self._heard + piece).split(b"\n")
+            lines += [line.decode() for line in whole] if piece else ["stop"]
+        return lines
+
+    def request(self) -> dict[str, Any]:
+        while not (lines := self.wait(None)):
+            pass
+        first, *self._lines = lines
+        if first == "stop":
+            sys.exit()
+        parsed: dict[str, Any] = json.loads(first)
+        return parsed
+
+
+def _watch(child: subprocess.Popen[bytes], leash: _Leash, request: dict[str, Any]) -> tuple[str, float]:
+    """Wait until the run has ended or must end; why, and until when its processes may end by themselves."""
+    until, latest = request["until"], request["latest"]
+    while child.poll() is None:
+        if clock() >= until:
+            return "lease over", clock() + request["lease_grace"]
+        if latest is not None and clock() >= latest:
+            return "time over", min(clock() + request["grace"], until + request["lease_grace"])
+        for line in leash.wait(until if latest is None else min(until, latest)):
+            if line == "stop":
+                return "stopped", min(clock() + request["grace"], until + request["lease_grace"])
+            until = float(line)
+    return "ended", clock() + request["lease_grace"]
+
+
+def _end_all(kill_at: float) -> None:
+    """Have every process below this one end: by itself until `kill_at`, then by force; wait for the last."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        _end_those_left(kill_at)
+
+
+def _end_those_left(kill_at: float) -> None:
+    import psutil  # Most runs leave nothing behind and need none of it.
+
+    own = psutil.Process()
+    asked: set[int] = set()
+    while left := own.children(recursive=True):
+        for process in left:
+            with suppress(psutil.Error):
+                if clock() >= kill_at:
+                    process.kill()
+                elif process.pid not in asked:
+                    asked.add(process.pid)
+                    process.terminate()
+        psutil.wait_procs(left, timeout=0.05)
+
+
+def _main() -> None:
+    leash = _Leash()
+    request = leash.request()
+    try:
+        child = _start(request)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        print(json.dumps({"reason": "not started", "code": None, "error": str(error)}))
+        return
+    reason, kill_at = _watch(child, leash, request)
+    code = child.returncode
+    _end_all(kill_at)
+    print(json.dumps({"reason": reason, "code": code, "error": None}))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,264 @@
+"""A lease: one comment on a task that says who runs it now. TinyTask numbers comments in one order.
+
+The rule: **the lowest-numbered live lease owns the task**. A lease is alive while the server's clock is less
+than its own length past the comment's last edit, so its holder edits it again and again. Nobody's own clock
+is compared with another's: `now` is the time in the server's answer to one's own comment. A holder counts
+from the moment *before* it sent the edit, on its own clock, and gives up at three quarters of the length.
+Who takes over a dead lease deletes it first: an edit that comes too late then fails, and tells its holder.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
+from calypso_nb.records import Task
+from calypso_nb.scheduler.guard import clock
+
+if TYPE_CHECKING:
+    from calypso_nb.client import TinytaskClient
+
+__all__ = ["AUTHOR", "MAX_SECONDS", "Hold", "Lease", "LeaseLost", "LeaseRefused", "leases_of", "take"]
+
+AUTHOR = "calypso-nb run-agent"
+MAX_SECONDS = 3600
+GIVE_UP = 0.75
+_BEAT = 0.25
+_PAUSE_SECONDS = 0.2
+
+_LEASE = re.compile(
+    r"Lease (?P<run>[0-9a-f]{12}) of (?P<seconds>[0-9]{1,4}) s, sign [0-9]+: (?P<what>(?P<host>\S+) .*)"
+)
+
+T = TypeVar("T")
+
+
+class LeaseRefused(Exception):
+    """Somebody else holds the task; the message says who."""
+
+
+class LeaseLost(Exception):
+    """This process may no longer act on the task: its lease is over, or has been taken over."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease as its comment tells it; `seconds` is its length, `signed_at` its last sign of life.
+
+    Example: `leases_of(client.get_task(7))[0].host`
+    """
+
+    comment_id: int
+    run: str
+    seconds: int
+    host: str
+    what: str
+    signed_at: datetime
+
+    def silent(self, now: datetime) -> float:
+        """Seconds without a sign at `now`, a time of the server's clock.
+
+        Example: `lease.silent(comment.updated_at)`
+        """
+        return max((now - self.signed_at).total_seconds(), 0.0)
+
+    def is_dead(self, now: datetime) -> bool:
+        """Whether its holder must have given up by `now`; times are whole seconds, so one more is waited.
+
+        Example: `lease.is_dead(comment.updated_at)`
+        """
+        return self.silent(now) >= self.seconds + 1
+
+
+def leases_of(task: Task) -> list[Lease]:
+    """The leases among a task's comments, alive or dead, the lowest number first.
+
+    Example: `leases_of(client.get_task(7))`
+    """
+    leases = []
+    for comment in task.comments or ():
+        signed_at = comment.updated_at or comment.created_at
+        match = _LEASE.fullmatch(comment.content) if comment.created_by == AUTHOR else None
+        if match and signed_at and 0 < (seconds := int(match["seconds"])) <= MAX_SECONDS:
+            leases.append(Lease(comment.id, match["run"], seconds, match["host"], match["what"], signed_at))
+    return sorted(leases, key=lambda lease: lease.comment_id)
+
+
+@dataclass
+class Hold:
+    """A lease that this process has; `until` is when it must have ended all it does, by `clock()`.
+
+    `lost` are leases that were dead and are taken over. `what` is text on one line and begins with a host.
+    Example: `take(client, 7, "3f2a9c01b2d4", 120, "host-3 runs it for alice")`
+    """
+
+    client: TinytaskClient
+    task_id: int
+    run: str
+    seconds: int
+    what: str
+    until: float
+    comment_id: int = 0
+    signs: int = 1
+    lost: list[Lease] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The comment as it is now."""
+        return f"Lease {self.run} of {self.seconds} s, sign {self.signs}: {self.what}"
+
+    @property
+    def due(self) -> float:
+        """When the next sign is due, by `clock()`."""
+        return self.until - (GIVE_UP - _BEAT) * self.seconds
+
+    def check(self) -> None:
+        """Raise LeaseLost where this process may do no more, as far as its own clock tells.
+
+        Example: `hold.check()`
+        """
+        if clock() >= self.until:
+            raise LeaseLost("its lease was over before the server could be told that it goes on")
+
+    def beat(self) -> None:
+        """Give a sign of life. A server that does not answer is no error yet: `until` stays as it was.
+
+        Raises LeaseLost where the lease is over or gone.
+        Example: `hold.beat()`
+        """
+        self.check()
+        sent = clock()
+        self.signs += 1
+        try:
+            self.client.update_comment(self.comment_id, self.text)
+        except TinytaskConnectionError:
+            return
+        except TinytaskAPIError as error:
+            raise LeaseLost(f"its lease is gone: {error.reason}") from error
+        # A late answer may be about a lease that had died before, and is somebody else's to take.
+        self.check()
+        self.until = sent + GIVE_UP * self.seconds
+
+    def task(self) -> Task:
+        """The task as it is now, with proof that it is still this lease's; LeaseLost where it is not.
+
+        Example: `hold.task().status`
+        """
+        task = self.insist(lambda: self.client.get_task(self.task_id))
+        if all(lease.comment_id != self.comment_id for lease in leases_of(task)):
+            raise LeaseLost("its lease is gone: it was taken over, or somebody deleted the comment")
+        self.check()
+        return task
+
+    def insist(self, call: Callable[[], T]) -> T:
+        """Repeat a call that may be repeated until the server answers, or the lease is over: LeaseLost.
+
+        Example: `hold.insist(lambda: client.get_task(7))`
+        """
+        while True:
+            self.check()
+            try:
+                return call()
+            except TinytaskConnectionError:
+                time.sleep(_PAUSE_SECONDS)
+
+    def write(self, call: Callable[[], object], landed: Callable[[Task], bool]) -> None:
+        """Write to the task as `insist` does; where the outcome is unknown, look whether it has `landed`.
+
+        Example: `hold.write(lambda: client.complete_task(7), lambda task: task.status == "complete")`
+        """
+        unknown = False
+
+        def once() -> None:
+            nonlocal unknown
+            if unknown and landed(self.client.get_task(self.task_id)):
+                return
+            try:
+                call()
+            except TinytaskConnectionError as error:
+                unknown = unknown or error.outcome_unknown
+                raise
+
+        self.insist(once)
+
+    def end(self, record: str) -> None:
+        """Turn the lease into the record of its run: the last thing to do to a task.
+
+        Example: `hold.end("Run 3f2a9c01b2d4 succeeded.")`
+        """
+        self.insist(lambda: self.client.update_comment(self.comment_id, record))
+
+    def withdraw(self) -> None:
+        """Take the lease back without a trace.
+
+        Example: `hold.withdraw()`
+        """
+        self.insist(lambda: _delete(self.client, self.comment_id))
+
+
+def take(
+    client: TinytaskClient,
+    task_id: int,
+    run: str,
+    seconds: int,
+    what: str,
+    *,
+    now: datetime | None = None,
+) -> tuple[Hold, Task]:
+    """Take the lease of a task, from a dead one too: gives it with the task as read under it.
+
+    `now` is a recent time of the server's clock, if one is known: a lease alive by it is respected without
+    writing anything. Raises LeaseRefused where somebody else holds it, LeaseLost where this took too long.
+    Example: `hold, task = take(client, 7, "3f2a9c01b2d4", 120, "host-3 runs it for alice")`
+    """
+    if now is not None:
+        _refuse_if_alive(leases_of(client.get_task(task_id)), now)
+    hold = Hold(client, task_id, run, seconds, what, clock() + GIVE_UP * seconds)
+    now = _written(hold)
+    task = hold.task()
+    before = [lease for lease in leases_of(task) if lease.comment_id < hold.comment_id]
+    try:
+        _refuse_if_alive(before, now)
+    except LeaseRefused:
+        hold.withdraw()
+        raise
+    for lease in before:
+        hold.insist(lambda gone=lease.comment_id: _delete(client, gone))  # type: ignore[misc]
+        hold.lost.append(lease)
+    return hold, hold.task() if before else task
+
+
+def _written(hold: Hold) -> datetime:
+    """Add the comment, once, and give the server's time of it."""
+    try:
+        comment = hold.client.add_comment(hold.task_id, hold.text, AUTHOR)
+    except TinytaskConnectionError as error:
+        if not error.outcome_unknown:
+            raise
+        # It may be there. If it comes later, nobody gives signs for it, and it dies.
+        task = hold.insist(lambda: hold.client.get_task(hold.task_id))
+        mine = [lease for lease in leases_of(task) if lease.run == hold.run]
+        if not mine:
+            raise
+        hold.comment_id = mine[0].comment_id
+        return mine[0].signed_at
+    hold.comment_id = comment.id
+    return comment.updated_at or comment.created_at or datetime.min.replace(tzinfo=UTC)
+
+
+def _refuse_if_alive(leases: list[Lease], now: datetime) -> None:
+    for lease in leases:
+        if not lease.is_dead(now):
+            raise LeaseRefused(f"claimed by {lease.host} {lease.silent(now):.0f} s ago")
+
+
+def _delete(client: TinytaskClient, comment_id: int) -> None:
+    try:
+        client.delete_comment(comment_id)
+    except TinytaskAPIError:
+        return  # Somebody else has done it.

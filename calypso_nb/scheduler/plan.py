@@ -1,0 +1,200 @@
+"""The plan: which task is run now, by whom, with which recipe and in which order, and why the others wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from calypso_nb.blocking import blocking, waits
+from calypso_nb.frames import Column, records_to_frame
+from calypso_nb.recipes import Recipe, RecipeError, choose_recipe
+from calypso_nb.scheduler.agents import Agent
+from calypso_nb.scheduler.leases import Lease
+from calypso_nb.scheduler.marks import HANDED_OVER, RUNNING, failures
+
+__all__ = ["PLAN_COLUMNS", "Situation", "make_plan"]
+
+PLAN_COLUMNS: dict[str, Column] = {
+    "order": Column("Int64", "", "place in the order of running, from 1; NA where it waits"),
+    "id": Column("int64", "", "the task's number; one row a candidate, those that run come first"),
+    "title": Column("str", "", "free text, written by an agent"),
+    "decision": Column("str", "", "run or wait"),
+    "agent": Column("str", "", "who runs it, or whose it is; NA where nobody's yet"),
+    "recipe": Column("str", "", "the recipe's name, NA where it waits before one is chosen"),
+    "why": Column("str", "", "the reason of the decision, in words"),
+    "frees": Column("int64", "tasks", "open tasks that wait for it, directly or behind each other"),
+    "priority": Column("Int64", "", "any integer, higher is more urgent"),
+    "age_hours": Column("float64", "hours", "since the task was created"),
+    "failed": Column("int64", "runs", "runs of it that have failed so far"),
+}
+
+_NEEDED = [
+    "id", "title", "status", "assigned_to", "priority", "tags", "parent_task_id", "queue_name",
+    "blocked_by_task_id", "is_currently_blocked", "created_at", "age_hours",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a plan is made from besides the board.
+
+    `leases` has an entry for each working task whose comments were read: its lowest lease, or None where it
+    has none. `now` is the server's clock. `here` names the agent of each task that this process runs already.
+    Example: `Situation(agents, recipes, leases={}, now=datetime.now(UTC))`
+    """
+
+    agents: Sequence[Agent]
+    recipes: Mapping[str, Recipe]
+    leases: Mapping[int, Lease | None]
+    now: datetime
+    here: Mapping[int, str] = field(default_factory=dict)
+    max_parallel: int | None = None
+    retry_limit: int = 3
+    task_id: int | None = None
+
+
+class _Wait(Exception):
+    """The task waits; the message says why."""
+
+
+def make_plan(board: pd.DataFrame, situation: Situation) -> pd.DataFrame:
+    """Decide about every candidate: a frame with the columns of `PLAN_COLUMNS`, from the board alone.
+
+    `board` has all open tasks, with the columns of `TASK_COLUMNS`. Candidates are the tasks of the agents,
+    and those without an agent in the agents' queues. First comes what frees most others, then by priority,
+    then by age; who waits keeps nobody else waiting.
+    Example: `make_plan(client.list_tasks(status=["idle", "working"]), situation).query("decision == 'run'")`
+    """
+    chains = blocking(board, board) if waits(board) else None
+    frees = {} if chains is None else dict(zip(chains["id"], chains["holds_up_in_all"], strict=True))
+    open_tasks = board[board["is_open"]]
+    columns = [_plain(open_tasks[name]) for name in _NEEDED]
+    tasks = [dict(zip(_NEEDED, values, strict=True)) for values in zip(*columns, strict=True)]
+    for task in tasks:
+        task["frees"] = frees.get(task["id"], 0)
+    tasks.sort(key=lambda task: (-task["frees"], -(task["priority"] or 0), task["created_at"], task["id"]))
+    rows = list(_Planner(tasks, situation).rows(tasks))
+    rows.sort(key=lambda row: row["decision"] == "wait")  # The order among each kind stays.
+    return records_to_frame(rows, PLAN_COLUMNS)
+
+
+def _plain(values: pd.Series) -> list[Any]:
+    return [None if missing else value for value, missing in zip(values, values.isna(), strict=True)]
+
+
+class _Planner:
+    """One pass over the tasks in their order, handing out the agents' free places."""
+
+    def __init__(self, tasks: list[dict[str, Any]], situation: Situation) -> None:
+        self._now = situation
+        self._agents = {agent.name: agent for agent in situation.agents}
+        self._queues: dict[str, list[Agent]] = {}
+        for agent in situation.agents:
+            if agent.queue is not None:
+                self._queues.setdefault(agent.queue, []).append(agent)
+        self._subtasks = Counter(task["parent_task_id"] for task in tasks)
+        self._started = 0
+        self._busy: Counter[str] = Counter(situation.here.values())
+        for task in tasks:
+            elsewhere = task["status"] == "working" and task["id"] not in situation.here
+            if elsewhere and task["assigned_to"] in self._agents and not self._is_left(task):
+                self._busy[task["assigned_to"]] += 1
+
+    def rows(self, tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for task in tasks:
+            candidates = self._candidates(task)
+            if not candidates or self._now.task_id not in (None, task["id"]):
+                continue
+            owner = candidates[0].name if len(candidates) == 1 else None
+            row = {
+                "order": None, "id": task["id"], "title": task["title"], "agent": owner, "recipe": None,
+                "frees": task["frees"], "priority": task["priority"], "age_hours": task["age_hours"],
+                "failed": failures(task["tags"]),
+            }  # fmt: skip
+            try:
+                why = self._ready(task)
+                agent, recipe = self._place(task, candidates)
+            except _Wait as reason:
+                yield row | {"decision": "wait", "why": str(reason)}
+                continue
+            self._started += 1
+            self._busy[agent.name] += 1
+            yield row | {
+                "decision": "run", "why": why, "order": self._started, "agent": agent.name,
+                "recipe": recipe.name,
+            }  # fmt: skip
+
+    def _candidates(self, task: dict[str, Any]) -> list[Agent]:
+        """The agents that the task is for, the one with most free places first."""
+        if task["assigned_to"] is None or HANDED_OVER in task["tags"]:
+            return sorted(self._queues.get(task["queue_name"], []), key=lambda agent: -self._free(agent))
+        agent = self._agents.get(task["assigned_to"])
+        return [agent] if agent is not None else []
+
+    def _free(self, agent: Agent) -> int:
+        return agent.max_concurrency - self._busy[agent.name]
+
+    def _is_left(self, task: dict[str, Any]) -> bool:
+        """Whether a task that is being run was left alone by who ran it."""
+        if RUNNING not in task["tags"] or task["id"] not in self._now.leases:
+            return False
+        lease = self._now.leases[task["id"]]
+        return lease is None or lease.is_dead(self._now.now)
+
+    def _ready(self, task: dict[str, Any]) -> str:
+        """Why the task can be run, as far as it alone is concerned; raises _Wait with why it cannot."""
+        failed, limit = failures(task["tags"]), self._now.retry_limit
+        if task["id"] in self._now.here:
+            raise _Wait(f"{self._now.here[task['id']]} runs it here")
+        lease = self._now.leases.get(task["id"])
+        if task["status"] == "working" and not self._is_left(task):
+            if lease is None:
+                raise _Wait(f"{task['assigned_to'] or 'somebody'} works on it, not through run-agent")
+            raise _Wait(f"claimed by {lease.host} {lease.silent(self._now.now):.0f} s ago")
+        if task["is_currently_blocked"]:
+            raise _Wait(f"blocked by #{task['blocked_by_task_id']}")
+        if subtasks := self._subtasks[task["id"]]:
+            raise _Wait(f"{subtasks} of its subtasks {'is' if subtasks == 1 else 'are'} open")
+        if failed >= limit:
+            raise _Wait(f"failed {failed} of {limit} times: remove its tag failed:{failed} to try again")
+        if lease is not None:
+            silent = lease.silent(self._now.now)
+            return f"taken over from {lease.host}, which has given no sign for {silent:.0f} s"
+        if task["status"] == "working":
+            return "taken over: it is marked as being run, and nobody holds it"
+        return f"failed {failed} of {limit} times, again" if failed else "ready"
+
+    def _place(self, task: dict[str, Any], candidates: list[Agent]) -> tuple[Agent, Recipe]:
+        """Who runs it with which recipe; raises _Wait where no place is free or no recipe is there."""
+        chosen: list[tuple[Agent, Recipe]] = []
+        reasons: list[str] = []
+        for agent in candidates:
+            try:
+                recipe = choose_recipe(
+                    self._now.recipes,
+                    task["tags"],
+                    agent.name,
+                    task["queue_name"] or agent.queue,
+                    agent.recipe,
+                )
+            except RecipeError as reason:
+                reasons.append(str(reason))
+            else:
+                chosen.append((agent, recipe))
+        if not chosen:
+            raise _Wait("; ".join(dict.fromkeys(reasons)))
+        if self._free(chosen[0][0]) <= 0:
+            at = [
+                f"{agent.name} is at {self._busy[agent.name]} of {agent.max_concurrency}"
+                for agent, _ in chosen
+            ]
+            raise _Wait(", ".join(at))
+        limit = self._now.max_parallel
+        if limit is not None and self._started + len(self._now.here) >= limit:
+            raise _Wait(f"{limit} of {limit} runs are under way here")
+        return chosen[0]

@@ -1,0 +1,247 @@
+"""The scheduler: plan, run what the plan says, and go on until it is stopped."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
+from calypso_nb.frames import records_to_frame
+from calypso_nb.recipes import read_recipes
+from calypso_nb.scheduler.agents import Agent, read_agents
+from calypso_nb.scheduler.jobs import RUN_COLUMNS, Job, Run, StopSignal
+from calypso_nb.scheduler.leases import MAX_SECONDS, Lease, leases_of
+from calypso_nb.scheduler.marks import RUNNING
+from calypso_nb.scheduler.plan import Situation, make_plan
+from calypso_nb.scheduler.running import carry_out, carry_out_elsewhere
+from calypso_nb.settings import is_url
+from calypso_nb.transport import mcp_url
+
+if TYPE_CHECKING:
+    from calypso_nb.client import TinytaskClient
+
+__all__ = ["Scheduler"]
+
+MIN_LEASE_SECONDS = 2
+_CLOCK_SECONDS = 5.0
+
+
+class Scheduler:
+    """Runs the tasks of agents by the recipes of a folder, each task once at a time wherever it runs.
+
+    `agents` is a JSON file or a list of names, mappings and `Agent`s. A run's files go to `runs`. A scheduler
+    that gives no sign for `lease_seconds` has lost its runs, and others take them over. `max_parallel` bounds
+    the runs of this scheduler, `max_runtime` each in seconds, `retry_limit` how often a task may fail.
+    Runs are processes of this machine, unless an `executor` hands them to others, with `stop` an event that
+    reaches there; the folders must exist there too. Raises ValueError for what cannot be used.
+    Example: `Scheduler(TinytaskClient(), ["alice"], "recipes").plan()`
+    """
+
+    def __init__(
+        self,
+        client: TinytaskClient,
+        agents: Path | str | Iterable[Agent | str | Mapping[str, Any]],
+        recipes: Path | str,
+        *,
+        runs: Path | str = "runs",
+        lease_seconds: int = 120,
+        max_parallel: int | None = None,
+        max_runtime: float | None = None,
+        retry_limit: int = 3,
+        executor: Executor | None = None,
+        stop: StopSignal | None = None,
+    ) -> None:
+        if not MIN_LEASE_SECONDS <= lease_seconds <= MAX_SECONDS:
+            raise ValueError(
+                f"a lease of {lease_seconds} s: it must be {MIN_LEASE_SECONDS} to {MAX_SECONDS} s"
+            )
+        if executor is not None and stop is None:
+            raise ValueError("an executor needs a stop event that its processes can see")
+        self.agents = read_agents(agents)
+        self.recipes = Path(recipes).resolve()
+        read_recipes(self.recipes)
+        self._client = client
+        self._runs = Path(runs).resolve()
+        self._lease_seconds = lease_seconds
+        self._max_parallel = max_parallel
+        self._max_runtime = max_runtime
+        self._retry_limit = retry_limit
+        self._executor = executor
+        self._stop: StopSignal = stop or threading.Event()
+        self._here: dict[Future[Run], Job] = {}
+        self._now: datetime | None = None
+
+    def plan(self, task_id: int | None = None) -> pd.DataFrame:
+        """What would be run now, by whom, with which recipe, in which order, and why the others wait.
+
+        A frame with the columns of `PLAN_COLUMNS`; nothing is written anywhere. With `task_id` it is about
+        that task only, and ValueError says where that is no open task of these agents.
+        Example: `scheduler.plan().query("decision == 'wait'")[["id", "why"]]`
+        """
+        board = self._client.list_tasks(status=["idle", "working"])
+        leases = self._leases(board)
+        self._now = _server_time(self._client.endpoint)
+        situation = Situation(
+            agents=self.agents,
+            recipes=read_recipes(self.recipes),
+            leases=leases,
+            # What is planned by a wrong clock is refused when the lease is to be taken.
+            now=self._now or datetime.now(UTC),
+            here={job.task_id: job.agent.name for job in self._here.values()},
+            max_parallel=self._max_parallel,
+            retry_limit=self._retry_limit,
+            task_id=task_id,
+        )
+        plan = make_plan(board, situation)
+        if task_id is not None and plan.empty:
+            names = ", ".join(agent.name for agent in self.agents)
+            raise ValueError(f"task {task_id} is no open task of {names} on {self._client.endpoint}")
+        return plan
+
+    def run(self, plan: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Do what a plan says, by default a fresh one, and wait: a frame with the columns of `RUN_COLUMNS`.
+
+        A KeyboardInterrupt (the kernel's Stop button) ends the runs with all their processes; their tasks are
+        idle again. Raises ValueError where the server is one that runs cannot reach.
+        Example: `scheduler.run(scheduler.plan()).query("outcome != 'succeeded'")`
+        """
+        with closing(self.follow(self.plan() if plan is None else plan)) as news:
+            runs = [event for event in news if isinstance(event, Run)]
+        return records_to_frame([run._asdict() for run in runs], RUN_COLUMNS)
+
+    def follow(self, plan: pd.DataFrame) -> Generator[str | Run, None, None]:
+        """Do what `run` does, and give a sentence for each start and each `Run` as it ends.
+
+        Example: `for event in scheduler.follow(scheduler.plan()): print(event)`
+        """
+        with self._working() as executor:
+            yield from self._start(executor, plan)
+            while self._here:
+                yield from self._ended(None)
+
+    def serve(self, interval: float = 30.0) -> Generator[str | Run, None, None]:
+        """Plan and run until it is stopped, and tell of it as `follow` does, and of outages.
+
+        It looks again when a run has ended, and every `interval` seconds. A server that does not answer is
+        waited for, except at the start. Closing this, or a KeyboardInterrupt, ends the runs as in `run`.
+        Example: `for event in scheduler.serve(interval=30): print(event)`
+        """
+        with self._working() as executor:
+            plan = self.plan()
+            while True:
+                yield from self._start(executor, plan)
+                runs = self._ended(interval)
+                yield from runs
+                if runs and all(run.outcome == "not started" for run in runs):
+                    time.sleep(random.uniform(0.0, min(interval, 1.0)))  # Others are at the same tasks.
+                try:
+                    plan = self.plan()
+                except TinytaskConnectionError as error:
+                    yield str(error)
+                    plan = plan.iloc[:0]
+
+    def _leases(self, board: pd.DataFrame) -> dict[int, Lease | None]:
+        """The lowest lease of each task that is marked as being run for one of the agents."""
+        served = {agent.name for agent in self.agents}
+        marked = board["tags"].map(lambda tags: RUNNING in tags).astype("bool")
+        ours = board["assigned_to"].isin(served) | board["assigned_to"].isna()
+        leases: dict[int, Lease | None] = {}
+        for task_id in board.loc[board["is_open"] & marked & ours, "id"].tolist():
+            try:
+                found = leases_of(self._client.get_task(task_id))
+            except TinytaskAPIError:
+                continue  # It was deleted after the listing.
+            leases[task_id] = found[0] if found else None
+        return leases
+
+    @contextmanager
+    def _working(self) -> Iterator[Executor]:
+        if not is_url(self._client.endpoint):
+            raise ValueError(
+                f"runs are processes of their own and cannot reach {self._client.endpoint}: "
+                "give the URL of a server, for example of calypso_nb.embedded.running_server"
+            )
+        self._stop.clear()
+        places = self._max_parallel or sum(agent.max_concurrency for agent in self.agents)
+        own = ThreadPoolExecutor(places, "calypso-nb-run") if self._executor is None else None
+        try:
+            yield own or self._executor  # type: ignore[misc]
+        finally:
+            self._stop.set()
+            try:
+                wait(self._here)
+            finally:
+                self._here.clear()
+                if own is not None:
+                    own.shutdown(wait=False)
+
+    def _start(self, executor: Executor, plan: pd.DataFrame) -> Iterator[str]:
+        agents = {agent.name: agent for agent in self.agents}
+        for row in plan[plan["decision"] == "run"].sort_values("order").itertuples():
+            job = Job(
+                task_id=int(row.id),  # type: ignore[arg-type]
+                agent=agents[str(row.agent)],
+                recipe=str(row.recipe),
+                recipes=self.recipes,
+                runs=self._runs,
+                endpoint=self._client.endpoint,
+                lease_seconds=self._lease_seconds,
+                max_runtime=self._max_runtime,
+                retry_limit=self._retry_limit,
+                now=self._now,
+            )
+            if self._executor is None:
+                future = executor.submit(carry_out, job, self._client, self._stop)
+            else:
+                future = executor.submit(carry_out_elsewhere, job, self._stop)
+            self._here[future] = job
+            yield f"{job.agent.name} takes #{job.task_id} with {job.recipe}: {row.title}"
+
+    def _ended(self, seconds: float | None) -> list[Run]:
+        """The runs that have ended, once there is one or the time is over."""
+        if not self._here:
+            time.sleep(seconds or 0)
+            return []
+        done, _ = wait(self._here, timeout=seconds, return_when=FIRST_COMPLETED)
+        return [_result(future, self._here.pop(future)) for future in done]
+
+
+def _result(future: Future[Run], job: Job) -> Run:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    # The lease is left to die, so that another run finds the task as it is.
+    return Run(job.task_id, job.agent.name, job.recipe, "lost", f"{type(error).__name__}: {error}")
+
+
+def _server_time(endpoint: str) -> datetime | None:
+    """The server's clock as its HTTP answers tell it, for the plan only: leases are judged by comments."""
+    if not is_url(endpoint):
+        return None
+    url = mcp_url(endpoint).removesuffix("/mcp") + "/health"
+    # Not by HTTPX: it reads all certificates for a client, 40 ms each time, for http too.
+    request = urllib.request.Request(url, headers={"Cache-Control": "no-cache"})
+    try:
+        with urllib.request.urlopen(request, timeout=_CLOCK_SECONDS) as answer:
+            date = answer.headers.get("date", "")
+    except urllib.error.HTTPError as refusal:
+        date = refusal.headers.get("date", "")
+    except (OSError, http.client.HTTPException):
+        return None
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC)
+    except ValueError:
+        return None

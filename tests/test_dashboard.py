@@ -1,0 +1,230 @@
+"""The dashboard's Python side: what its messages do, with no browser."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from calypso_nb import Dashboard, TinytaskClient, TinytaskConnectionError, WorkloadReporter
+from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.reporter import WorkloadData
+from tests.conftest import eventually
+
+
+class Asked:
+    """A dashboard and what its view was sent."""
+
+    def __init__(self, store: TinytaskStore, client: TinytaskClient, **options: Any) -> None:
+        self.store = store
+        self.dashboard = Dashboard(WorkloadReporter(client), **options)
+        self.sent: list[dict[str, Any]] = []
+        self.dashboard.view.send = self.sent.append  # type: ignore[method-assign, assignment]
+
+    @property
+    def news(self) -> dict[str, Any]:
+        return self.dashboard.view.news
+
+    def ask(self, **message: Any) -> dict[str, Any]:
+        """Send what the view sends, and wait for the answer and for what follows it."""
+        before = len(self.sent)
+        self.dashboard.view._handle_custom_msg({"request": "1", **message}, [])
+        assert eventually(lambda: len(self.sent) > before)
+        self.settle()
+        return self.sent[before]
+
+    def settle(self) -> None:
+        """Wait for the threads that a message has started."""
+        for thread in threading.enumerate():
+            if thread.name == "calypso-nb-ask":
+                thread.join(timeout=10)
+                assert not thread.is_alive()
+
+    def act(self, task: int, action: str, **values: Any) -> dict[str, Any]:
+        return self.ask(ask="act", id=task, action=action, **values)
+
+    def shown(self, task: int) -> dict[str, Any]:
+        """The row of a task that the view shows."""
+        rows = self.dashboard.view.payload["rows"]
+        at = rows["id"].index(task)
+        return {name: values[at] for name, values in rows.items()}
+
+
+@pytest.fixture
+def asked(store: TinytaskStore) -> Iterator[Asked]:
+    """A parent with two subtasks, of which the second waits for the first, and a task of nobody."""
+    store.create_task("Parent", "lead", description="What it is about")
+    store.create_task("First", "lead", parent_task_id=1, assigned_to="alice", tags=["ui"], priority=3)
+    store.create_task("Second", "lead", parent_task_id=1, blocked_by_task_id=2, assigned_to="bob")
+    store.create_task("Nobody's", "lead")
+    store.add_comment(2, "Begin here", "lead")
+    store.add_link(2, "javascript:alert(1)", "lead")
+    with TinytaskClient(create_server(store)) as client:
+        yield Asked(store, client)
+
+
+def test_a_task_is_read_with_all_that_belongs_to_it(asked: Asked) -> None:
+    """Comments and links from the server, its relatives by name from what was listed."""
+    task = asked.ask(ask="task", id=2)["task"]
+    assert [comment["content"] for comment in task["comments"]] == ["Begin here"]
+    assert [link["url"] for link in task["links"]] == ["javascript:alert(1)"]
+    assert task["parent"] == {"id": 1, "title": "Parent", "status": "idle"}
+    assert task["blocks"] == [{"id": 3, "title": "Second", "status": "idle"}]
+    parent = asked.ask(ask="task", id=1)["task"]
+    assert [subtask["id"] for subtask in parent["subtasks"]] == [2, 3]
+    assert asked.ask(ask="task", id=3)["task"]["blocked_by"]["title"] == "First"
+
+
+def test_the_servers_refusal_comes_word_for_word(asked: Asked) -> None:
+    """For a task that is gone, and for an action that TinyTask does not allow."""
+    assert asked.ask(ask="task", id=99)["error"] == "Task not found: 99"
+    asked.store.update_task(2, status="complete")
+    refused = asked.act(2, "reassign", agent="bob", comment="your turn")
+    with pytest.raises(Exception) as server:
+        asked.store.move_task(2, "alice", "bob", "your turn")
+    assert str(server.value) in refused["error"]
+
+
+def test_each_action_does_what_it_says_and_updates_the_view(asked: Asked) -> None:
+    """On the server, in the answer, and in what the view shows."""
+    moved = asked.act(2, "reassign", agent="bob", comment="your turn")["task"]
+    assert (moved["agent"], moved["previous_agent"]) == ("bob", "alice")
+    assert any("your turn" in comment["content"] for comment in moved["comments"])
+    assert asked.shown(2)["agent"] == "bob"
+    assert asked.shown(2)["comments"] == len(moved["comments"]) == 2
+    assert asked.act(2, "priority", priority=9)["task"]["priority"] == asked.shown(2)["priority"] == 9
+    said = asked.act(4, "comment", comment="Who takes it?")["task"]["comments"][0]
+    assert (said["content"], said["by"]) == ("Who takes it?", "supervisor")
+    given = asked.act(4, "reassign", agent="carol", comment="it is yours")["task"]
+    assert (given["agent"], given["comments"][-1]["content"]) == ("carol", "it is yours")
+    asked.store.update_task(4, status="working")
+    assert asked.act(4, "requeue")["task"]["status"] == asked.shown(4)["status"] == "idle"
+    assert asked.shown(3)["blocked"] is True
+    assert asked.act(2, "complete")["task"]["status"] == asked.shown(2)["status"] == "complete"
+    assert asked.shown(3)["blocked"] is False
+    assert asked.act(4, "archive")["task"]["archived_at"] is not None
+    assert 4 not in asked.dashboard.view.payload["rows"]["id"]
+
+
+def test_a_refresh_says_what_changed_since(asked: Asked) -> None:
+    """New, started, finished and reassigned; nothing is told of what stayed."""
+    asked.store.create_task("New one", "lead")
+    asked.store.update_task(4, status="working")
+    asked.store.update_task(2, status="complete")
+    asked.store.update_task(3, assigned_to="dora")
+    since = asked.dashboard.data.generated_at.isoformat()
+    asked.dashboard.refresh()
+    told = {(change["change"], change["id"]) for change in asked.news["changes"]}
+    assert {("new", 5), ("started", 4), ("finished", 2), ("reassigned", 3)} <= told
+    assert asked.news["since"] == since and asked.news["error"] == ""
+    asked.dashboard.refresh()
+    assert asked.news["changes"] == []
+
+
+def test_a_refresh_by_the_timer_counts_only_new_tasks_comments(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest keep the counts that are known: a request a task every ten seconds would be too much."""
+    client = asked.dashboard.reporter.client
+    counted: list[int] = []
+    count = client.count_details
+    monkeypatch.setattr(
+        client, "count_details", lambda ids, progress=True: counted.extend(ids) or count(ids, progress)
+    )
+    asked.store.create_task("New one", "lead")
+    asked.dashboard.view._handle_custom_msg({"ask": "refresh", "timed": True}, [])
+    asked.settle()
+    assert counted == [5]
+    assert (asked.shown(2)["comments"], asked.shown(5)["comments"]) == (1, 0)
+    asked.dashboard.refresh()
+    assert sorted(counted) == [1, 2, 3, 4, 5, 5]
+
+
+def test_two_refreshes_never_run_at_once(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one is not started, and does not wait either."""
+    reading, go_on = threading.Event(), threading.Event()
+    data, calls = asked.dashboard.data, []
+
+    def slow(**_: object) -> WorkloadData:
+        calls.append(1)
+        reading.set()
+        assert go_on.wait(10)
+        return data
+
+    monkeypatch.setattr(asked.dashboard.reporter, "collect_workload_data", slow)
+    asked.dashboard.view._handle_custom_msg({"ask": "refresh"}, [])
+    assert reading.wait(10)
+    assert asked.news["busy"]
+    asked.dashboard.refresh()
+    go_on.set()
+    asked.settle()
+    assert len(calls) == 1 and not asked.news["busy"]
+
+
+def test_an_outage_keeps_the_numbers_and_a_later_refresh_goes_on(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any failure ends up in the dashboard, whoever raised it."""
+    shown = asked.dashboard.view.payload
+    for error in (TinytaskConnectionError("nothing answers"), RuntimeError("unforeseen")):
+
+        def fail(error: Exception = error, **_: object) -> WorkloadData:
+            raise error
+
+        with monkeypatch.context() as patched:
+            patched.setattr(asked.dashboard.reporter, "collect_workload_data", fail)
+            asked.dashboard.refresh()
+        assert str(error) in asked.news["error"] and asked.news["about"] == "data"
+        assert asked.dashboard.view.payload is shown and not asked.news["busy"]
+    asked.dashboard.refresh()
+    assert asked.news["error"] == ""
+
+
+def test_what_a_callback_raises_is_shown_in_the_dashboard(asked: Asked) -> None:
+    """And the callbacks after it are called all the same."""
+    counts: list[int] = []
+
+    def broken(_: object) -> None:
+        raise KeyError("no such column")
+
+    asked.dashboard.on_change(broken)
+    asked.dashboard.on_change(lambda tasks: counts.append(len(tasks)))
+    assert "broken: KeyError" in asked.news["error"] and asked.news["about"] == "callback"
+    asked.dashboard.filter = {"agents": ["alice"]}
+    assert counts == [4, 1]
+
+
+def test_selected_is_what_the_filter_lets_through(asked: Asked) -> None:
+    """Set from Python or in the browser; `filtered` counts it."""
+    dashboard = asked.dashboard
+    dashboard.filter = {"statuses": [], "tags": ["ui"]}
+    assert dashboard.selected["id"].tolist() == [2]
+    assert dashboard.filtered.summary.total_open_tasks == 1
+    dashboard.view.set_state({"filter": {"agents": [None]}})
+    assert dashboard.selected["id"].tolist() == [1, 4]
+    with pytest.raises(ValueError, match="unknown filter 'agent'"):
+        dashboard.filter = {"agent": "alice"}
+
+
+def test_the_dashboard_starts_with_the_filters_that_it_is_given(store: TinytaskStore) -> None:
+    """One agent or several, any statuses, and an interval."""
+    store.create_task("One", "lead", assigned_to="alice")
+    with TinytaskClient(create_server(store)) as client:
+        one = Asked(store, client, agent_filter="alice", status_filter=["idle"], every=30).dashboard
+        assert one.filter["agents"] == ["alice"] and one.filter["statuses"] == ["idle"]
+        assert one.view.every == 30
+        several = Asked(store, client, agent_filter=["alice", None]).dashboard
+        assert several.filter["agents"] == ["alice", None]
+        one.close()
+        assert one.view.comm is None
+
+
+def test_a_dashboard_leaves_no_thread_behind(asked: Asked) -> None:
+    """Neither a refresh nor an action, and the timer is the browser's."""
+    before = {thread for thread in threading.enumerate() if thread.is_alive()}
+    asked.act(2, "priority", priority=1)
+    asked.dashboard.view._handle_custom_msg({"ask": "refresh"}, [])
+    asked.settle()
+    assert {thread for thread in threading.enumerate() if thread.is_alive()} <= before

@@ -1,0 +1,137 @@
+"""The difference of two reports: in words what changed, and exactly enough to go from one to the other."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calypso_nb.difference import CHANGES, DIFFERENCE_COLUMNS, apply, difference
+from calypso_nb.formatters import (
+    difference_to_console,
+    difference_to_json,
+    difference_to_markdown,
+    from_json,
+    to_json,
+)
+from calypso_nb.reporter import workload_of
+from tests.boards import NOW, report_of, rows, same_report, task, without_v2
+
+LATER = NOW + timedelta(hours=1)
+filters = st.sampled_from([{}, {"status_filter": ["idle"]}, {"agent_filter": [None]}])
+
+
+def changes(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], **filters: Any
+) -> list[tuple[str, int]]:
+    found = difference(report_of(before, **filters), report_of(after, LATER, **filters)).changes
+    return list(zip(found["change"], found["task_id"], strict=True))
+
+
+@given(rows(), rows(), filters, filters)
+def test_applied_to_the_first_it_gives_the_second(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], some: dict[str, Any], others: dict[str, Any]
+) -> None:
+    """Every field of a report comes out the same, whatever was read and filtered."""
+    first, second = report_of(before, **some), report_of(after, LATER, **others)
+    change = difference(first, second)
+    assert same_report(apply(change, first), second)
+    assert set(change.changes["change"]) <= set(CHANGES)
+    for text in (difference_to_console(change), difference_to_markdown(change), difference_to_json(change)):
+        assert text
+
+
+@given(rows(), filters)
+def test_nothing_changed_is_an_empty_difference(before: list[dict[str, Any]], some: dict[str, Any]) -> None:
+    """Only the moment differs, and it is no change of a task."""
+    change = difference(report_of(before, **some), report_of(before, LATER, **some))
+    assert change.changes.empty
+    assert list(change.changes.columns) == list(DIFFERENCE_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ({"status": "idle"}, {"status": "working"}, "started"),
+        ({"status": "working"}, {"status": "complete"}, "finished"),
+        ({"status": "working"}, {"status": "idle"}, "put back"),
+        ({"status": "complete"}, {"status": "idle"}, "reopened"),
+        ({"assigned_to": "alice"}, {"assigned_to": "bob", "previous_assigned_to": "alice"}, "reassigned"),
+        ({"priority": 1}, {"priority": 9}, "reprioritised"),
+        ({}, {"blocked_by_task_id": 1}, "newly blocked"),
+        ({"blocked_by_task_id": 1}, {}, "unblocked"),
+        ({"title": "old"}, {"title": "new"}, "edited"),
+        ({"tags": ["a"]}, {"tags": ["a", "b"]}, "edited"),
+        ({}, {"updated": 1}, "touched"),
+        ({}, {"archived": 0}, "archived"),
+        ({"archived": 0}, {}, "restored"),
+    ],
+)
+def test_each_change_has_its_word(before: dict[str, Any], after: dict[str, Any], change: str) -> None:
+    """One change of a task is one row."""
+    assert changes([task(1), task(2, **before)], [task(1), task(2, **after)]) == [(change, 2)]
+
+
+def test_new_and_gone_tasks_have_one_row() -> None:
+    """Whatever else is in them."""
+    assert changes([task(1), task(2)], [task(2), task(3, blocked_by_task_id=2)]) == [("new", 3), ("gone", 1)]
+
+
+def test_a_task_that_leaves_the_filter_is_not_gone() -> None:
+    """It is looked up in all that was read: finished says more."""
+    before, after = [task(1, status="working")], [task(1, status="complete", updated=1)]
+    assert changes(before, after, status_filter=["working"]) == [("finished", 1)]
+
+
+def test_a_block_names_the_task_that_is_waited_for() -> None:
+    """Not yes and no."""
+    change = difference(
+        report_of([task(1), task(2)]), report_of([task(1), task(2, blocked_by_task_id=1)], LATER)
+    )
+    [row] = change.changes.to_dict("records")
+    assert row["after"] == "1"
+
+
+def test_it_is_refused_for_another_report() -> None:
+    """Applied to what it was not taken from it would give a report that never was."""
+    first, second = report_of([task(1)]), report_of([task(1), task(2)], LATER)
+    with pytest.raises(ValueError, match="another report"):
+        apply(difference(first, second), second)
+
+
+def test_saved_reports_give_the_same_difference() -> None:
+    """A report that was saved and read is as good as the one that was made."""
+    first, second = report_of([task(1), task(3)]), report_of([task(1, status="working"), task(2)], LATER)
+    saved = difference(from_json(to_json(first)), from_json(to_json(second)))
+    assert saved.document == difference(first, second).document
+    assert [row["change"] for row in json.loads(difference_to_json(saved))["changes"]] == [
+        "new",
+        "started",
+        "gone",
+    ]
+
+
+def test_the_formats_say_what_changed() -> None:
+    """In words, with hostile text shown and not obeyed."""
+    change = difference(
+        report_of([task(1)]), report_of([task(1, "a | \x1b[31m `b`", status="working")], LATER)
+    )
+    console, markdown = difference_to_console(change), difference_to_markdown(change)
+    assert "started" in console and "\x1b" not in console and "␛[31m" in console
+    assert "| started | 1 | `` a \\| ␛[31m `b` `` |" in markdown
+    nothing = difference(report_of([task(1)]), report_of([task(1)], LATER))
+    assert "nothing changed" in difference_to_console(nothing)
+    assert "Nothing." in difference_to_markdown(nothing)
+
+
+def test_a_v1_server_that_became_v2_makes_a_difference_that_applies() -> None:
+    """Unknown and false are not the same, and both survive."""
+    second = report_of([task(1), task(2)], LATER)
+    first = workload_of(
+        without_v2(second.tasks), NOW, second.endpoint, details=False, board=without_v2(second.board)
+    )
+    assert same_report(apply(difference(first, second), first), second)

@@ -1,0 +1,349 @@
+"""A report as console text, JSON, Markdown and CSV: complete, readable again, and never led by a title."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import unicodedata
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from wcwidth import wcswidth
+
+from calypso_nb.attention import ATTENTION_COLUMNS
+from calypso_nb.blocking import BLOCKING_COLUMNS
+from calypso_nb.conditions import METRICS, condition_that_holds, parse_condition
+from calypso_nb.embedded import fill_sample
+from calypso_nb.embedded.store import TinytaskStore
+from calypso_nb.flow import FLOW_COLUMNS
+from calypso_nb.formatters import (
+    from_csv,
+    from_json,
+    report_schema,
+    to_console,
+    to_csv,
+    to_json,
+    to_markdown,
+)
+from calypso_nb.formatters.as_markdown import code
+from calypso_nb.formatters.visible import visible
+from calypso_nb.frames import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS, TASK_COLUMNS, tasks_frame
+from calypso_nb.groups import QUEUE_COLUMNS, TAG_COLUMNS, TREE_COLUMNS
+from calypso_nb.reporter import WorkloadData, workload_of
+from tests.boards import HOSTILE, NOW, report_of, rows, same_report, task, texts, without_v2
+
+SNAPSHOTS = Path(__file__).parent / "data"
+OBEYED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "status_filter": st.lists(st.sampled_from(["idle", "working", "complete"]), unique=True),
+        "agent_filter": st.lists(st.none() | texts(), max_size=2),
+    },
+)
+
+
+def sample() -> WorkloadData:
+    """The sample project with some titles that try a console's patience, at a fixed moment."""
+    with TinytaskStore(now=lambda: NOW) as store:
+        fill_sample(store, now=NOW, tasks=120)
+        for number, title in enumerate(HOSTILE, start=1):
+            store.insert_many(
+                [task(1000 + number, title, priority=20, assigned_to="設計者 🤖" if number % 2 else None)]
+            )
+        board = tasks_frame(store.list_tasks(include_archived=True), NOW)
+    current = board[board["archived_at"].isna()].reset_index(drop=True)
+    return workload_of(current, NOW, "http://localhost:3000", details=False, board=board)
+
+
+# --- All formats
+
+
+@given(rows())
+def test_totals_are_the_sums_of_their_parts(rows: list[dict[str, Any]]) -> None:
+    """Every task is counted once in the statuses, the priorities, the ages and the queues."""
+    document = json.loads(to_json(report_of(rows)))
+    summary = document["summary"]
+    assert summary["total_open_tasks"] == summary["total_idle"] + summary["total_working"]
+    assert summary["total_open_tasks"] + summary["total_complete"] == len(document["tasks"])
+    assert len({task["id"] for task in document["tasks"] + document["context"]}) == len(rows)
+    for part in ("priority_distribution", "queues"):
+        assert sum(row["open"] for row in document[part]) == summary["total_open_tasks"]
+    assert sum(row["open"] for row in document["age_metrics"]["buckets"]) == summary["total_open_tasks"]
+    of_agents = sum(row["open"] for row in document["agent_breakdown"])
+    assert of_agents + summary["total_unassigned"] == summary["total_open_tasks"]
+
+
+@given(rows(), filters)
+def test_no_text_breaks_a_format(rows: list[dict[str, Any]], filters: dict[str, Any]) -> None:
+    """Whatever stands in a field, all formats are written, and JSON and CSV say the same."""
+    data = report_of(rows, **filters)
+    titles = [task["title"] for task in json.loads(to_json(data))["tasks"]]
+    assert titles == data.tasks["title"].tolist()
+    assert from_csv(to_csv(data.tasks))["title"].tolist() == titles
+    assert to_console(data, 80) and to_markdown(data)
+
+
+# --- JSON
+
+
+@given(rows(), filters)
+def test_json_reads_back_as_the_same_report(rows: list[dict[str, Any]], filters: dict[str, Any]) -> None:
+    """Every field is the same again, filters and what they left out included, and so is its JSON."""
+    data = report_of(rows, **filters)
+    text = to_json(data)
+    again = from_json(text)
+    assert same_report(data, again)
+    assert to_json(again) == text
+
+
+@given(rows(), filters)
+def test_json_validates_against_its_schema(rows: list[dict[str, Any]], filters: dict[str, Any]) -> None:
+    """The schema in the package holds for any board."""
+    document = json.loads(to_json(report_of(rows, **filters)))
+    jsonschema.Draft202012Validator(report_schema()).validate(document)
+
+
+def test_the_schema_knows_every_column_and_allows_no_other() -> None:
+    """A column that is added or renamed without the schema is found here."""
+    jsonschema.Draft202012Validator.check_schema(report_schema())
+    for name, columns in {
+        "attention": ATTENTION_COLUMNS,
+        "agent": AGENT_COLUMNS,
+        "priority": PRIORITY_COLUMNS,
+        "age": AGE_COLUMNS,
+        "blocking": BLOCKING_COLUMNS,
+        "queue": QUEUE_COLUMNS,
+        "tag": TAG_COLUMNS,
+        "parent": TREE_COLUMNS,
+        "task": TASK_COLUMNS | FLOW_COLUMNS,
+    }.items():
+        rows = report_schema()["$defs"][name]
+        assert set(rows["properties"]) == set(columns) == set(rows["required"]), name
+        assert rows["additionalProperties"] is False
+
+
+def test_the_json_has_the_keys_that_scripts_read() -> None:
+    """Names that others rely on don't change."""
+    document = json.loads(to_json(sample()))
+    known = {"summary", "agent_breakdown", "priority_distribution", "age_metrics", "tasks", "generated_at"}
+    assert known <= document.keys()
+    assert document["summary"].keys() >= {
+        "total_open_tasks",
+        "total_idle",
+        "total_working",
+        "total_complete",
+        "total_agents",
+        "agents_with_work",
+    }
+
+
+def test_json_is_ascii_and_says_unknown_as_null() -> None:
+    """A `cat` of it obeys nothing, and what a v1 server does not tell is null, not 0."""
+    data = sample()
+    v1 = workload_of(without_v2(data.tasks), NOW, data.endpoint, details=False, board=without_v2(data.board))
+    text = to_json(v1)
+    assert text.isascii()
+    document = json.loads(text)
+    assert document["summary"]["total_blocked"] is None
+    assert document["tasks"][0]["is_currently_blocked"] is None
+    assert same_report(from_json(text), v1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"tasks": [], "context": []}', '{"tasks": [{}], "context": []}']
+)
+def test_what_is_no_report_is_refused(text: str) -> None:
+    """With a ValueError, whatever it is instead."""
+    with pytest.raises(ValueError):
+        from_json(text)
+
+
+# --- CSV
+
+
+@given(rows())
+def test_csv_reads_back_into_the_same_frame(rows: list[dict[str, Any]]) -> None:
+    """Columns, dtypes, NA against empty text, and every character are the same."""
+    tasks = report_of(rows).tasks
+    pd.testing.assert_frame_equal(from_csv(to_csv(tasks)), tasks)
+
+
+@given(texts())
+@example(";\t=1")
+@example("''=1")
+@example('"=1')
+def test_no_cell_of_the_csv_starts_a_formula(text: str) -> None:
+    """Not at the start of a cell, nor where a spreadsheet that splits at another character would see one."""
+    csv_text = to_csv(report_of([task(1, text, description=text, tags=[text], queue_name=text)]).tasks)
+    [_, cells] = list(csv.reader(io.StringIO(csv_text, newline="")))
+    of_text = [
+        cell
+        for cell, column in zip(cells, TASK_COLUMNS.values(), strict=True)
+        if column.dtype in ("str", "object")
+    ]
+    for cell in of_text:
+        for part in re.split(r"[,;|\"\t\r\n]", cell):
+            assert not part or part[0] not in "=+-@\uff1d\uff0b\uff0d\uff20"
+        assert cell[:1] not in ("\t", "\r", "\n")
+
+
+@pytest.mark.parametrize("text", ["id,title\r\n1,x\r\n", "id\r\n1\r\n"])
+def test_a_csv_without_the_columns_is_refused(text: str) -> None:
+    """The error names what is missing."""
+    with pytest.raises(ValueError, match="not a CSV of tasks"):
+        from_csv(text)
+
+
+# --- Markdown
+
+
+def cells_of(markdown: str) -> list[list[str]]:
+    """The text of each cell of each table, as a renderer of GitHub's Markdown sees it."""
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
+    found: list[list[str]] = []
+    for before, token in pairwise(tokens):
+        if before.type == "tr_open":
+            found.append([])
+        if before.type in ("td_open", "th_open"):
+            children = token.children or []
+            assert all(child.type in ("code_inline", "text") for child in children), token.content
+            found[-1].append("".join(child.content for child in children))
+    return found
+
+
+@given(texts())
+def test_a_text_is_one_cell_of_code_in_a_markdown_table(text: str) -> None:
+    """No character ends the span, the cell or the row, and what is shown is the text itself."""
+    rows = cells_of(f"| a | b |\n| --- | --- |\n| {code(text)} | x |\n")
+    assert [len(row) for row in rows] == [2, 2]
+    assert rows[1][1] == "x"
+    if "\\|" not in text and "\\" not in text:
+        assert rows[1][0] == (visible(text).strip() if text.strip() else "—")
+
+
+@given(rows())
+def test_markdown_tables_have_a_row_a_task(rows: list[dict[str, Any]]) -> None:
+    """Every row has the cells of its header, and no text of an agent is anything but code."""
+    data = report_of(rows)
+    markdown = to_markdown(data, most=100)
+    ids = [row[0] for row in cells_of(markdown) if len(row) == 6 and row[2] in ("idle", "working")]
+    assert ids == [str(number) for number in data.tasks.loc[data.tasks["is_open"], "id"]]
+
+
+# --- Console
+
+
+@given(rows(), st.sampled_from([60, 80, 120, 160]))
+def test_no_line_is_wider_than_the_console(rows: list[dict[str, Any]], width: int) -> None:
+    """Wide characters and emoji are measured as a terminal does, and nothing in a text is obeyed."""
+    for line in to_console(report_of(rows), width).split("\n"):
+        assert all(unicodedata.category(c) not in OBEYED or c in "\u200c\u200d" for c in line), repr(line)
+        assert wcswidth(line) <= width
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_hostile_board_fits_the_columns(width: int) -> None:
+    """The sample with wide characters, emoji, escapes and markup stays within the width, and shows them."""
+    text = to_console(sample(), width)
+    assert max(wcswidth(line) for line in text.split("\n")) <= width
+    assert "␛[31mred" in text
+    assert "[bold red]markup[/]" in text
+    assert "<U+202E>" in text
+    assert "日本語のタスク 🚀" in text
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_console_looks_as_it_was_looked_at(width: int) -> None:
+    """The snapshot in tests/data is what a person has seen and found good; write it again after looking."""
+    snapshot = SNAPSHOTS / f"console-{width}.txt"
+    assert to_console(sample(), width) == snapshot.read_text("utf-8")
+
+
+def test_colour_is_there_when_asked_for_and_only_then() -> None:
+    """Without it there is no escape sequence; with it the text is the same."""
+    data = sample()
+    plain, coloured = to_console(data, 80), to_console(data, 80, color=True)
+    assert "\x1b" not in plain
+    without = "\n".join(line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", coloured).split("\n"))
+    assert coloured != plain and without == plain
+
+
+def test_the_console_never_prints_a_bound_as_a_value() -> None:
+    """Work item ages are ranges, and what has lasted for at least so long has a sign."""
+    data = report_of(
+        [
+            task(1, status="working", created=50, updated=3),
+            task(2, status="working", created=50, updated=4),
+        ]
+    )
+    wide = to_console(data, 160)
+    assert "3.0 h to 2.1 d" in wide
+    assert "≥ 3.0 h" in wide
+
+
+def test_an_empty_board_is_a_report_too() -> None:
+    """No section fails for want of tasks."""
+    data = report_of([])
+    assert "0 open" in to_console(data, 80)
+    assert "**0** open" in to_markdown(data)
+    assert from_csv(to_csv(data.tasks)).empty
+    assert same_report(from_json(to_json(data)), data)
+
+
+# --- Conditions
+
+
+@pytest.mark.parametrize(
+    ("expression", "held"),
+    [
+        ("idle > 1", "idle > 1 (it is 2)"),
+        ("idle>2", None),
+        ("idle >= 2 and working == 0", "idle >= 2 (it is 2) and working == 0 (it is 0)"),
+        ("idle > 2 or oldest_hours > 48", "oldest_hours > 48 (it is 50)"),
+        ("idle > 2 and open > 0 or working < 1", "working < 1 (it is 0)"),
+        ("unassigned != 0", None),
+        ("oldest_hours <= -1.5", None),
+    ],
+)
+def test_a_condition_says_what_holds(expression: str, held: str | None) -> None:
+    """`and` binds closer than `or`, and the numbers found are told."""
+    data = report_of([task(1, created=50), task(2)])
+    assert condition_that_holds(parse_condition(expression), data) == held
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", "idle", "idle > ", "idle > x", "__import__('os')", "idle > 1 and", "foo > 1", "1 < idle"],
+)
+def test_what_is_no_condition_is_refused_with_the_names(expression: str) -> None:
+    """The error lists what can be written."""
+    with pytest.raises(ValueError, match="oldest_hours"):
+        parse_condition(expression)
+
+
+def test_every_metric_is_a_number_of_the_report() -> None:
+    """Each name gives a number on a v2 board, and what v1 does not tell decides nothing."""
+    data = sample()
+    assert all(isinstance(metric(data), int | float) for metric in METRICS.values())
+    v1 = workload_of(without_v2(data.tasks), NOW, data.endpoint, details=False, board=without_v2(data.board))
+    assert {name for name, metric in METRICS.items() if metric(v1) is None} == {
+        "blocked",
+        "archived_blocker",
+        "blocking_cycle",
+        "parked",
+        "complete_parent",
+        "archived_parent",
+    }
+    with pytest.raises(ValueError, match="does not tell"):
+        condition_that_holds(parse_condition("blocked > 0"), v1)

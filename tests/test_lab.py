@@ -1,0 +1,314 @@
+"""The workload notebook in a real JupyterLab: what people see, click, and get."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from calypso_nb import TinytaskClient, WorkloadReporter
+from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
+from calypso_nb.flow import readable_hours
+from calypso_nb.reporter import WorkloadData
+from tests.browser import Opened
+from tests.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.lab import ROOT, Lab, open_lab, running_lab
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = [
+    "</script><script>window.pwned=1</script>",
+    "<img src=x onerror=window.pwned=1>",
+]
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[TinytaskStore]:
+    """The sample project with two hostile tasks in it."""
+    with TinytaskStore() as store:
+        fill_sample(store)
+        for title in HOSTILE:
+            store.create_task(title, "lead", assigned_to=title, priority=10)
+        yield store
+
+
+@pytest.fixture(scope="module")
+def proxy(store: TinytaskStore) -> Iterator[FaultyProxy]:
+    """A TinyTask over HTTP, behind a proxy that goes wrong on demand."""
+    with running_server(store) as url, faulty_proxy(url) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory, proxy: FaultyProxy) -> Iterator[Lab]:
+    """The notebook, opened, with all its cells run."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copy(ROOT / "notebooks" / "workload.ipynb", folder)
+    with (
+        running_lab(folder, TINYTASK_ENDPOINT=proxy.url) as address,
+        open_lab(browser, address, "workload.ipynb") as lab,
+    ):
+        lab.run_all()
+        yield lab
+
+
+@pytest.fixture
+def data(store: TinytaskStore) -> WorkloadData:
+    """What a report on the same tasks says now."""
+    with TinytaskClient(create_server(store)) as client:
+        return WorkloadReporter(client).collect_workload_data(details=False)
+
+
+def assert_shows(lab: Lab, expected: WorkloadData) -> None:
+    """Numbers, charts and table show what the report says."""
+    summary = expected.summary
+    numbers = lab.numbers()
+    assert numbers["open"] == str(summary.total_open_tasks)
+    assert numbers["idle"] == str(summary.total_idle)
+    assert numbers["working"] == str(summary.total_working)
+    assert numbers["unassigned"] == str(summary.total_unassigned)
+    assert numbers["blocked"] == str(summary.total_blocked)
+    assert numbers["agents"] == str(summary.agents_with_work)
+    assert numbers["oldest"].split()[1] == (readable_hours(summary.oldest_open_hours) or "").split()[1]
+    assert lab.view("v.table.page.info().recordsDisplay") == len(expected.tasks)
+    counted = {
+        name: lab.view(f"v.views.{name}.data('tasks').reduce((sum, row) => sum + row.n, 0)")
+        for name in ("load", "priority", "age")
+    }
+    assert counted == {
+        "load": len(expected.tasks),
+        "priority": len(expected.tasks),
+        "age": summary.total_open_tasks,
+    }
+    bars = lab.bars("load")
+    assert sum(bars.values()) == len(expected.tasks)
+    for row in expected.agents.itertuples():
+        assert [bars.get((row.agent, status), 0) for status in ("idle", "working", "complete")] == [
+            row.idle,
+            row.working,
+            row.complete,
+        ]
+
+
+def test_run_all_shows_numbers_then_filters_then_charts_then_a_table(lab: Lab, data: WorkloadData) -> None:
+    """Things come in the order of the questions, and open work is what is shown first."""
+    order = lab.page.evaluate(
+        """() => ['numbers', 'controls', 'charts', 'table'].map((part) =>
+            document.querySelector(`.calypso-live .calypso-${part}`).getBoundingClientRect().top)"""
+    )
+    assert order == sorted(order)
+    assert_shows(lab, data.select(status_filter=["idle", "working"]))
+    assert lab.errors == []
+
+
+def test_each_chart_is_drawn_with_marks(lab: Lab) -> None:
+    """Four charts, each with bars in it."""
+    bars = lab.page.evaluate(
+        """() => [...document.querySelectorAll('.calypso-live [data-chart]')].map(chart =>
+            [chart.dataset.chart, chart.querySelectorAll('.mark-rect path').length > 0])"""
+    )
+    assert dict(bars) == dict.fromkeys(["load", "priority", "age", "oldest"], True)
+
+
+def test_what_an_export_shows_is_saved_and_hidden_while_the_dashboard_lives(lab: Lab) -> None:
+    """It is in the notebook, beside the widget, and follows each refresh."""
+    saved = lab.page.locator(".calypso-saved")
+    assert saved.count() == 1 and not saved.is_visible()
+    assert lab.page.locator(".jp-OutputArea .calypso-view:visible").count() == 1
+
+
+def test_status_filters_take_several_at_once(lab: Lab, data: WorkloadData) -> None:
+    """Each combination of statuses shows in numbers, charts and table, with no call to the server."""
+    toggle = lambda status: lab.click(f"[data-status={status}].calypso-toggle")  # noqa: E731
+    toggle("complete")
+    lab.wait_until("v.filter.statuses.length === 3")
+    assert_shows(lab, data)
+    toggle("idle")
+    toggle("complete")
+    lab.wait_until("v.filter.statuses.join() === 'working'")
+    assert_shows(lab, data.select(status_filter="working"))
+    toggle("idle")
+    lab.wait_until("v.filter.statuses.join() === 'working,idle'")
+
+
+def test_the_agent_filter_takes_agents_and_the_unassigned(lab: Lab, data: WorkloadData) -> None:
+    """One agent, then nobody's tasks as well, then all again with one click."""
+    open_tasks = data.select(status_filter=["idle", "working"])
+    agent = open_tasks.agents["agent"][0]
+    lab.click(".calypso-agents summary")
+    lab.page.get_by_role("checkbox", name=agent, exact=True).check()
+    lab.wait_until(f"v.filter.agents[0] === {json.dumps(agent)}")
+    assert_shows(lab, open_tasks.select(agent_filter=agent))
+    lab.page.get_by_role("checkbox", name="(unassigned)", exact=True).check()
+    lab.wait_until("v.filter.agents[1] === null")
+    assert_shows(lab, open_tasks.select(agent_filter=[agent, None]))
+    lab.page.keyboard.press("Escape")
+    lab.click("[data-filter=agents]")
+    lab.wait_until("v.filter.agents.length === 0")
+
+
+def test_a_click_on_an_agents_bar_filters_by_that_agent(lab: Lab, data: WorkloadData) -> None:
+    """A second click takes the filter back."""
+    agent = data.select(status_filter=["idle", "working"]).agents["agent"][0]
+    bar = f'.calypso-live [data-chart="load"] [aria-roledescription="bar"][aria-label*="agent: {agent}"]'
+    lab.page.locator(bar).first.click()
+    lab.wait_until("v.filter.agents.length === 1")
+    assert lab.view("v.filter.agents") == [agent]
+    lab.page.locator(bar).first.click()
+    lab.wait_until("v.filter.agents.length === 0")
+
+
+def test_python_knows_what_is_selected_and_can_select(lab: Lab, data: WorkloadData) -> None:
+    """`dashboard.selected` is the frame of what is shown, and `dashboard.filter` sets what is shown."""
+    queue = data.queues["queue"].dropna().iloc[0]
+    lab.click(".calypso-queues summary")
+    lab.page.get_by_role("checkbox", name=queue, exact=True).check()
+    lab.page.keyboard.press("Escape")
+    lab.wait_until("v.filter.queues.length === 1")
+    lab.run("print('selected', len(dashboard.selected))")
+    lab.page.get_by_text(f"selected {lab.view('v.shown.length')}", exact=True).wait_for()
+    lab.run("dashboard.filter = {'queues': [], 'priority': [9, None]}")
+    lab.wait_until("v.filter.priority[0] === 9")
+    assert lab.page.get_by_label("Lowest priority").input_value() == "9"
+    lab.click("[data-filter=priority]")
+    lab.wait_until("v.filter.priority[0] === null")
+
+
+def test_keys_typed_into_the_dashboard_are_not_the_notebooks(lab: Lab) -> None:
+    """D D would delete the cell, and X cut it."""
+    cells = lab.page.locator(".jp-Cell").count()
+    lab.page.locator(".calypso-live .calypso-toggle").first.focus()
+    for key in "ddxb":
+        lab.page.keyboard.press(key)
+    assert lab.page.locator(".jp-Cell").count() == cells
+
+
+def test_titles_and_agents_are_text(lab: Lab) -> None:
+    """Markup that an agent wrote is shown and never run."""
+    assert lab.page.evaluate("() => window.pwned") is None
+    lab.page.fill(".calypso-live .dt-search input", "pwned")
+    for title in HOSTILE:
+        assert lab.page.locator(".calypso-live td", has_text=title).count() > 0
+    lab.page.fill(".calypso-live .dt-search input", "")
+    assert lab.page.evaluate("() => window.pwned") is None
+
+
+def test_refresh_reads_the_server_again(lab: Lab, store: TinytaskStore) -> None:
+    """A task that came meanwhile is in the numbers after a click, and not before."""
+    before = lab.numbers()["unassigned"]
+    store.create_task("Came meanwhile", "lead", priority=3)
+    lab.click("button.calypso-refresh")
+    lab.wait_until("v.rows.some(row => row.title === 'Came meanwhile')")
+    assert int(lab.numbers()["unassigned"]) == int(before) + 1
+    assert "1 new" in lab.page.locator(".calypso-news summary").inner_text()
+    saved = "document.querySelector('.calypso-saved [data-number=unassigned] dd').textContent"
+    lab.page.wait_for_function(f"() => {saved} === '{int(before) + 1}'")
+
+
+def test_a_failed_refresh_says_so_and_keeps_the_numbers(
+    lab: Lab, proxy: FaultyProxy, data: WorkloadData
+) -> None:
+    """The dashboard names the server and says how old its numbers are; filters go on without it."""
+    page, before = lab.page, lab.numbers()
+    proxy.refuse()
+    lab.click("button.calypso-refresh")
+    alert = page.wait_for_selector(".calypso-live section [role=alert]:not(dialog *)")
+    assert alert is not None
+    assert proxy.url in alert.inner_text()
+    assert "The numbers below are those of" in alert.inner_text()
+    assert lab.numbers() == before
+    lab.click("[data-status=complete].calypso-toggle")
+    lab.wait_until("v.filter.statuses.length === 3")
+    assert_shows(lab, data)
+    lab.click("[data-status=complete].calypso-toggle")
+    proxy.heal()
+    lab.click("button.calypso-refresh")
+    page.wait_for_selector(".calypso-live section [role=alert]:not(dialog *)", state="detached")
+    assert lab.numbers()["open"] == before["open"]
+
+
+def test_a_report_in_a_cell_shows_itself(lab: Lab, data: WorkloadData) -> None:
+    """`data` as the last line of a cell shows numbers and tasks, without running what agents wrote."""
+    lab.run("dashboard.data")
+    shown = lab.page.locator(".jp-OutputArea").last
+    shown.locator("table").wait_for()
+    assert re.search(rf"Open\s+{data.summary.total_open_tasks}\b", shown.inner_text())
+    assert lab.page.evaluate("() => window.pwned") is None
+
+
+def test_a_supervisor_opens_a_task_and_acts_on_it(lab: Lab, store: TinytaskStore) -> None:
+    """By the keyboard: open, comment, be refused, archive after a question, and see it gone."""
+    number = store.create_task("To be supervised", "lead", assigned_to="alice", priority=10)["id"]
+    store.add_link(number, "javascript:window.pwned=1", "lead")
+    store.add_link(number, "https://example.org/a?b=1", "lead")
+    lab.click("button.calypso-refresh")
+    lab.wait_until(f"v.rows.some(row => row.id === {number})")
+    lab.page.fill(".calypso-live .dt-search input", "To be supervised")
+    lab.page.locator(f".calypso-live [data-task='{number}']").press("Enter")
+    dialog = lab.page.locator("dialog.calypso-dialog")
+    dialog.locator("a").wait_for()
+    assert dialog.locator("a").get_attribute("rel") == "noopener noreferrer"
+    assert dialog.locator("a").count() == 1 and "javascript:window.pwned=1" in dialog.inner_text()
+    dialog.get_by_label("Comment", exact=True).fill("<b>Is it done?</b>")
+    dialog.get_by_role("button", name="Add comment").press("Enter")
+    dialog.get_by_text("<b>Is it done?</b>").wait_for()
+    store.update_task(number, status="complete")
+    dialog.get_by_label("New agent", exact=True).fill("bob")
+    dialog.get_by_label("What the new agent should know").fill("yours")
+    dialog.get_by_role("button", name="Reassign").press("Enter")
+    dialog.get_by_role("alert").wait_for()
+    with pytest.raises(Exception) as refusal:
+        store.move_task(number, "alice", "bob", "yours")
+    assert str(refusal.value) in dialog.get_by_role("alert").inner_text()
+    dialog.get_by_role("button", name="Archive").press("Enter")
+    assert store.get_task(number)["archived_at"] is None
+    dialog.get_by_role("button", name="Archive it").press("Enter")
+    lab.wait_until(f"!v.rows.some(row => row.id === {number})")
+    assert store.get_task(number)["archived_at"] is not None
+    lab.page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    lab.page.fill(".calypso-live .dt-search input", "")
+    assert lab.errors == []
+
+
+def test_the_labs_own_menu_exports_what_the_dashboard_shows(
+    lab: Lab, open_page: Callable[[str], Opened]
+) -> None:
+    """*File, Save and Export Notebook As…* gives the page, with the numbers of the last refresh."""
+    page = lab.page
+    page.locator(".lm-MenuBar-item", has_text="File").click()
+    page.locator(".lm-Menu-item", has_text="Save and Export Notebook As").hover()
+    with page.context.expect_event(
+        "request", lambda request: "/nbconvert/calypso_html/" in request.url
+    ) as asked:
+        page.locator(".lm-Menu-item", has_text=re.compile("calypso.html", re.IGNORECASE)).click()
+    for popup in page.context.pages[1:]:
+        popup.close()
+    answer = page.request.get(asked.value.url, headers={"Referer": page.url})
+    assert answer.ok, answer.text()
+    exported = open_page(answer.text())
+    exported.filter(statuses=["idle", "working"])
+    assert exported.page.locator(".calypso-view").count() >= 1
+    assert exported.numbers()["unassigned"] == lab.numbers()["unassigned"]
+    assert exported.requests == [] and exported.errors == []
+
+
+def test_a_cell_that_runs_again_leaves_no_timer_and_no_thread(lab: Lab, proxy: FaultyProxy) -> None:
+    """The old dashboard asks the server no more, and the new one can ask by itself."""
+    lab.run("dashboard.view.every = 0.2")
+    lab.wait_until("v.payload.meta.generated_at")
+    first = lab.view("v.payload.meta.generated_at")
+    lab.wait_until(f"v.payload.meta.generated_at !== {json.dumps(first)}")
+    lab.run("old = dashboard; dashboard.close(); read = old.data.generated_at")
+    lab.page.wait_for_function("() => !document.querySelector('.calypso-live')")
+    lab.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    lab.wait_until("v.table && v.rows.length")
+    lab.run(
+        "import threading; names = [thread.name for thread in threading.enumerate()]\n"
+        "print('asking', [name for name in names if 'calypso-nb-ask' in name])"
+    )
+    lab.page.get_by_text("asking []", exact=True).wait_for()

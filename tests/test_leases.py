@@ -1,0 +1,391 @@
+"""One run at a time for a task: leases, and what becomes of tasks whose holders die, sleep or are cut off."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import psutil
+import pytest
+
+from calypso_nb import TinytaskClient
+from calypso_nb.embedded import TinytaskStore, running_server
+from calypso_nb.scheduler import Scheduler
+from calypso_nb.scheduler.leases import AUTHOR, LeaseLost, LeaseRefused, leases_of, take
+from tests.agents_at_work import Event, Log, add, is_done, records, run_agent_process, soon, status
+from tests.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.v1_server import running_v1_server
+
+pytest_plugins = ("tests.scheduler_fixtures",)
+pytestmark = pytest.mark.usefixtures("clean_environment", "nothing_left")
+
+RUNS = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc")
+LEASE = 3
+
+
+class Clock:
+    """The server's clock, which can be set on; it stands still."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go_on(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Of the server behind `client`."""
+    return Clock()
+
+
+@pytest.fixture(params=["v2", "v1"])
+def client(clock: Clock, request: pytest.FixtureRequest) -> Iterator[TinytaskClient]:
+    """A client of a server of each generation, with one task."""
+    with (
+        TinytaskStore(now=clock) as store,
+        (running_server if request.param == "v2" else running_v1_server)(store) as url,
+        TinytaskClient(url, timeout=5) as client,
+    ):
+        add(store)
+        yield client
+
+
+def taken(client: TinytaskClient, run: str, seconds: int = 60) -> Any:
+    return take(client, 1, run, seconds, f"host-{run[0]} runs default for alice")[0]
+
+
+# The rule
+
+
+def test_the_lowest_numbered_live_lease_owns_the_task(client: TinytaskClient) -> None:
+    """Who comes second is told who was first, and leaves no trace."""
+    hold = taken(client, RUNS[0])
+    with pytest.raises(LeaseRefused, match="claimed by host-a 0 s ago"):
+        taken(client, RUNS[1])
+    assert [lease.run for lease in leases_of(client.get_task(1))] == [RUNS[0]]
+    assert hold.task().id == 1
+
+
+def test_a_sign_of_life_keeps_a_lease(client: TinytaskClient, clock: Clock) -> None:
+    """Heartbeats count by the server's clock, however long the run."""
+    hold = taken(client, RUNS[0])
+    for _ in range(3):
+        clock.go_on(59)
+        hold.beat()
+        with pytest.raises(LeaseRefused):
+            taken(client, RUNS[1])
+
+
+def test_a_lease_is_dead_only_when_its_last_second_is_certainly_over(
+    client: TinytaskClient, clock: Clock
+) -> None:
+    """The server tells whole seconds, so at its exact length a lease may still have a fraction to live."""
+    taken(client, RUNS[0])
+    clock.go_on(60)
+    with pytest.raises(LeaseRefused, match="60 s ago"):
+        taken(client, RUNS[1])
+    clock.go_on(1)
+    assert taken(client, RUNS[1]).lost[0].run == RUNS[0]
+
+
+def test_a_dead_lease_cannot_come_to_life_again(client: TinytaskClient, clock: Clock) -> None:
+    """It is deleted by who takes over, so the late sign of its holder fails and tells it."""
+    late = taken(client, RUNS[0])
+    clock.go_on(61)
+    hold = taken(client, RUNS[1])
+    with pytest.raises(LeaseLost, match="its lease is gone"):
+        late.beat()
+    with pytest.raises(LeaseLost, match="taken over"):
+        late.task()
+    assert hold.task().id == 1
+
+
+def test_of_two_that_would_take_over_one_does(client: TinytaskClient, clock: Clock) -> None:
+    """The second of them sees the first, whose number is lower than its own."""
+    taken(client, RUNS[0])
+    clock.go_on(61)
+    hold = taken(client, RUNS[1])
+    with pytest.raises(LeaseRefused, match="host-b"):
+        taken(client, RUNS[2])
+    assert hold.task().id == 1
+
+
+def test_a_holder_that_wakes_up_late_knows_it_by_its_own_clock(client: TinytaskClient) -> None:
+    """It does nothing more, even where nobody has taken over yet."""
+    hold = taken(client, RUNS[0])
+    hold.until = 0.0
+    for act in (hold.beat, hold.task, hold.check, lambda: hold.end("done")):
+        with pytest.raises(LeaseLost, match="over before"):
+            act()
+    assert leases_of(client.get_task(1))
+
+
+def test_what_agents_write_is_no_lease(client: TinytaskClient) -> None:
+    """Neither a quoted lease, nor one that would last for ever, keeps a task from being run."""
+    text = taken(client, RUNS[0]).text
+    client.delete_comment(leases_of(client.get_task(1))[0].comment_id)
+    client.add_comment(1, text, "mallory")
+    client.add_comment(1, f"They wrote:\n{text}", AUTHOR)
+    client.add_comment(1, text.replace("60 s", "9999 s"), AUTHOR)
+    assert leases_of(client.get_task(1)) == []
+    taken(client, RUNS[1])
+
+
+@pytest.mark.parametrize("forward", [True, False], ids=["answer lost", "request lost"])
+def test_a_lease_of_which_the_answer_was_lost_is_looked_for(
+    board: TinytaskStore, server: str, forward: bool
+) -> None:
+    """It is taken once if it arrived, and not at all if it did not; never twice."""
+    add(board)
+    with faulty_proxy(server) as proxy, TinytaskClient(proxy.url, timeout=2) as client:
+        client.get_task(1)
+        proxy.on(b"add_comment", proxy.cut, forward=forward)
+        try:
+            hold = taken(client, RUNS[0])
+            assert hold.task().id == 1
+            assert len(records(board, 1)) == 1
+        except Exception as error:
+            assert "unknown" in str(error)
+            assert records(board, 1) == []
+
+
+# Runs whose scheduler fails
+
+
+@contextmanager
+def at_work(
+    url: str, recipes: Path, name: str, *more: str, lease: int = LEASE
+) -> Iterator[subprocess.Popen[str]]:
+    """A scheduler of alice as a process, whose name stands in the log and in the names of its folders."""
+    options = [
+        *(() if "--agents" in more else ("--agent", "alice")),
+        "--recipes",
+        str(recipes),
+        "--runs",
+        str(recipes.parent / name),
+    ]
+    options += ["--lease", str(lease), "--interval", "0.2", "--mcp-endpoint", url, *more]
+    environment = {"SCHEDULER": name, "TINYTASK_TIMEOUT": "1"}
+    with run_agent_process(*options, environment=environment) as process:
+        yield process
+
+
+def no_overlap(log: Log) -> None:
+    assert log.of("overlap") == []
+
+
+def test_a_killed_scheduler_takes_its_run_along_and_loses_no_task(
+    board: TinytaskStore, any_server: str, recipes: Path, log: Log
+) -> None:
+    """The run ends at once; another scheduler takes the task over when the lease is dead, and says so."""
+    task = add(board, 30)
+    with at_work(any_server, recipes, "first") as first:
+        assert soon(lambda: bool(log.of("start")))
+        first.kill()
+        assert soon(lambda: bool(log.of("ended")))
+    board.update_task(task, title="takes 0 s")
+    with at_work(any_server, recipes, "second"):
+        assert soon(lambda: is_done(board, task))
+    no_overlap(log)
+    [record] = records(board, task)
+    assert "succeeded" in record
+    assert re.search(r"Before, \S+ runs default for alice \(run \w{12}\): given up, no sign of it", record)
+
+
+def test_a_paused_scheduler_has_no_run_left_when_its_lease_is_over(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """The guard ends the run while the scheduler sleeps; awake again, it leaves the task to its new owner."""
+    task = add(board, 30)
+    with at_work(server, recipes, "first") as first:
+        assert soon(lambda: bool(log.of("start")))
+        first.send_signal(signal.SIGSTOP)
+        board.update_task(task, title="takes 6 s")
+        with TinytaskClient(server) as client:
+            assert Scheduler(client, ["alice"], recipes).plan()["why"].str.contains("claimed by").all()
+        with at_work(server, recipes, "second"):
+            assert soon(lambda: bool(log.of("start", scheduler="second")))
+            first.send_signal(signal.SIGCONT)
+            assert soon(lambda: is_done(board, task))
+    no_overlap(log)
+    assert [event.what for event in log.events] == ["start", "ended", "start", "stop"]
+    assert len(records(board, task)) == 1
+
+
+def test_a_scheduler_that_is_cut_off_ends_its_run_before_others_may_begin(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """It cannot know whether it was taken over, so it gives up in time; later it goes on."""
+    task = add(board, 30)
+    with faulty_proxy(server) as proxy, at_work(proxy.url, recipes, "first"):
+        assert soon(lambda: bool(log.of("start")))
+        proxy.freeze()
+        assert soon(lambda: bool(log.of("ended")))
+        lease = leases_of_store(board, task)[0]
+        assert (datetime.now(UTC) - lease.signed_at).total_seconds() < LEASE + 1
+        board.update_task(task, title="takes 0 s")
+        proxy.heal()
+        assert soon(lambda: is_done(board, task))
+    no_overlap(log)
+
+
+def leases_of_store(board: TinytaskStore, task: int) -> Any:
+    from calypso_nb.records import Task
+
+    return leases_of(Task.from_record(board.get_task(task)))
+
+
+def test_a_server_that_dies_in_the_middle_of_a_run_and_comes_back_is_told_the_result(
+    tmp_path: Path, recipes: Path, log: Log
+) -> None:
+    """An outage shorter than the lease costs nothing: the run goes on."""
+    with TinytaskStore(tmp_path / "tasks.db") as store:
+        add(store, 1.5)
+        with ExitStack() as first, ExitStack() as all_of_it:
+            url = first.enter_context(running_server(store))
+            all_of_it.enter_context(at_work(url, recipes, "only", lease=20))
+            assert soon(lambda: bool(log.of("start")))
+            first.close()
+            assert soon(lambda: bool(log.of("stop")))
+            all_of_it.enter_context(running_server(store, port=int(url.rpartition(":")[2])))
+            assert soon(lambda: status(store, 1) == "complete")
+            assert soon(lambda: "succeeded" in records(store, 1)[0])
+    assert len(log.of("start")) == 1
+
+
+@pytest.mark.parametrize(
+    "words", [b'"working"', b'"complete"', b"update_comment"], ids=["claim", "result", "record"]
+)
+def test_a_write_of_unknown_outcome_is_looked_after_and_not_repeated(
+    board: TinytaskStore, server: str, recipes: Path, log: Log, words: bytes
+) -> None:
+    """The answer to each write of a run may be lost: the task ends as if it had come."""
+    task = add(board)
+    with faulty_proxy(server) as proxy, TinytaskClient(proxy.url, timeout=2) as client:
+        scheduler = Scheduler(client, ["alice"], recipes, lease_seconds=20)
+        plan = scheduler.plan()
+        proxy.on(words, proxy.cut)
+        assert scheduler.run(plan)["outcome"].tolist() == ["succeeded"]
+        assert proxy.struck.is_set()
+    assert status(board, task) == "complete"
+    assert len(log.of("start")) == 1
+    [record] = records(board, task)
+    assert "succeeded" in record
+
+
+def test_a_lease_that_somebody_deletes_ends_the_run_and_the_task_is_found_again(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """Who takes such a task waits for a lease's length first: the old holder may not have noticed yet."""
+    task = add(board, 30)
+    with at_work(server, recipes, "first"):
+        assert soon(lambda: bool(log.of("start")))
+        board.delete_comment(leases_of_store(board, task)[0].comment_id)
+        with at_work(server, recipes, "second"):
+            assert soon(lambda: bool(log.of("ended")))
+            board.update_task(task, title="takes 0 s")
+            assert soon(lambda: is_done(board, task))
+    no_overlap(log)
+
+
+def test_a_guard_that_is_killed_leaves_nothing_running(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """The run is found by its mark and ended, the task has failed, and its record says why."""
+    task = add(board, 30)
+    with TinytaskClient(server) as client:
+        scheduler = Scheduler(client, ["alice"], recipes, retry_limit=1, lease_seconds=20)
+        results: list[Any] = []
+        working = Thread(target=lambda: results.append(scheduler.run()))
+        working.start()
+        assert soon(lambda: bool(log.of("start")))
+        child = psutil.Process(log.of("start")[0].pid)
+        guard = child.parent()
+        assert guard is not None
+        guard.kill()
+        working.join(10)
+    assert results[0]["why"].tolist() == ["the process that watched over it was killed"]
+    assert status(board, task) == "idle"
+
+
+# The race
+
+
+def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """One is killed, one paused and one cut off in a run: no task runs twice at a time, none is lost."""
+    tasks = {add(board, 0.02 if number % 8 else 2, priority=number % 3) for number in range(200)}
+    long = {task["id"] for task in board.list_tasks() if task["title"] == "takes 2 s"}
+    options = (
+        "--agents",
+        str(agents_file(recipes.parent, places=3)),
+        "--max-parallel",
+        "3",
+        "--interval",
+        "1",
+    )
+
+    def long_run(name: str) -> int:
+        """A task that takes its time and has just been begun by this scheduler."""
+        found: list[Event] = []
+
+        def begun() -> bool:
+            found[:] = [event for event in log.under_way(name) if event.task in long]
+            return bool(found)
+
+        assert soon(begun), name
+        return found[-1].task
+
+    def taken_over(task: int, name: str) -> bool:
+        return any(event.scheduler != name for event in log.of("start", task))
+
+    with ExitStack() as stack:
+        proxy: FaultyProxy = stack.enter_context(faulty_proxy(server))
+        urls = {"killed": server, "paused": server, "cut off": proxy.url, "fine": server}
+        processes = {
+            name: stack.enter_context(at_work(url, recipes, name, *options)) for name, url in urls.items()
+        }
+        left = {"killed": long_run("killed")}
+        processes["killed"].kill()
+        left["paused"] = long_run("paused")
+        processes["paused"].send_signal(signal.SIGSTOP)
+        left["cut off"] = long_run("cut off")
+        proxy.freeze()
+        for name, task in left.items():
+            assert soon(lambda name=name, task=task: taken_over(task, name)), (name, task)  # type: ignore[misc]
+        processes["paused"].send_signal(signal.SIGCONT)
+        proxy.heal()
+        assert soon(lambda: len(board.list_tasks(status="complete")) == 200, seconds=60)
+        for name in ("paused", "cut off", "fine"):
+            processes[name].terminate()
+        output = {name: process.communicate(timeout=20)[0] for name, process in processes.items()}
+    no_overlap(log)
+    assert {task["id"] for task in board.list_tasks(status="complete")} == tasks, output
+    finished = Counter(event.task for event in log.of("stop"))
+    assert set(finished) == tasks
+    told = [json.dumps(records(board, task)) for task in tasks]
+    assert all(" succeeded after " in text for text in told)
+    # What ran to its end more than once had a scheduler that could not tell so: the record says that, too.
+    for task in (task for task, times in finished.items() if times > 1):
+        assert "given up, no sign of it" in json.dumps(records(board, task))
+    assert len(log.of("start")) >= 203  # Three runs were lost, at least.
+
+
+def agents_file(folder: Path, places: int) -> Path:
+    path = folder / "agents.json"
+    path.write_text(json.dumps([{"agentName": "alice", "maxConcurrency": 4 * places}]))
+    return path

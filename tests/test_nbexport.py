@@ -1,0 +1,172 @@
+"""What an exported notebook tells its readers, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from calypso_nb.export import BELOW, report_page, view_html
+from calypso_nb.nbexport import CalypsoHTMLExporter
+from calypso_nb.redaction import redacted
+from calypso_nb.runs import export_notebook
+from tests.browser import Opened
+from tests.lab import ROOT
+from tests.test_page import data_of, exported, record, shown
+
+OpenPage = Callable[[str], Opened]
+HOME = str(Path.home())
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("File /home/alice/work/x.py:12", "File …/x.py:12"),
+        ("\x1b[32m/home/alice/x.py\x1b[0m", "\x1b[32m…/x.py\x1b[0m"),
+        ("/tmp/ipykernel_12/123.py", "…/123.py"),
+        ("'C:\\Users\\bob\\x.py'", "'…/x.py'"),
+        ("at /elsewhere/project/a.py", "at …/a.py"),
+        ("http://me:hunter22@host:3000/a", "http://host:3000/a"),
+        ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer …"),
+        ("?token=abcdef12&b=1", "?token=…&b=1"),
+        ("{'api_key': 'abcd1234'}", "{'api_key': '…'}"),
+        ("very-own-secret!", "…!"),
+    ],
+)
+def test_credentials_and_paths_are_cut_out(told: str, kept: str) -> None:
+    """A file's name stays, for it says where something happened."""
+    assert redacted(told, ["very-own-secret"], ["/elsewhere/project"]) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.org/home/alice",
+        "a/tmp/b",
+        "~ 5 tasks",
+        "token=None",
+        "tokens: 12,345",
+        "1/2 and 3 / 4",
+    ],
+)
+def test_what_only_looks_like_a_secret_stays(text: str) -> None:
+    """Addresses, numbers of tokens, fractions."""
+    assert redacted(text) == text
+
+
+def test_nothing_secret_is_left_in_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In streams, errors with their tracebacks, frames, code, and in our own view too."""
+    monkeypatch.setenv("TINYTASK_TOKEN", "very-own-secret")
+    monkeypatch.setenv("TINYTASK_HEADERS", '{"X-Key": "header-secret-1"}')
+    error = new_output(
+        "error",
+        ename="OSError",
+        evalue=f"{HOME}/work/data.db: no such file",
+        traceback=[f"File \x1b[32m{HOME}/work/mod.py:3\x1b[39m, in f(token='very-own-secret')"],
+    )
+    stream = new_output("stream", name="stdout", text=f"header-secret-1 from {Path.cwd()}/x.csv")
+    html = pd.DataFrame({"path": [f"{HOME}/a.csv"], "url": ["http://u:hunter22@h/"]}).to_html()
+    view = view_html(data_of([record(1, title="It says very-own-secret in a title")]))
+    page = exported(error, stream, shown({"text/html": html}), shown({"text/html": view}), show_code=True)
+    for secret in ("very-own-secret", "header-secret-1", "hunter22", f"{HOME}/", str(Path.cwd())):
+        assert secret not in page
+    assert "mod.py:3" in page and "x.csv" in page
+
+
+def test_the_file_of_a_database_is_named_without_its_folders() -> None:
+    """The source of the data stands on the page, and not where it lies on somebody's disk."""
+    data = data_of([record(1)])
+    object.__setattr__(data, "endpoint", "/elsewhere/project/tasks.db")
+    page = report_page(data)
+    assert "tasks.db" in page and "/elsewhere" not in page
+
+
+def test_a_long_notebook_has_a_table_of_contents(open_page: OpenPage) -> None:
+    """Its entries lead to the headings; a short notebook has none."""
+    headings = ["One & <b>one</b>", "Two", "Three `code`", "Four"]
+    notebook = new_notebook()
+    notebook.cells = [
+        new_markdown_cell("# Title"),
+        *(new_markdown_cell(f"## {heading}") for heading in headings),
+    ]
+    page, _ = CalypsoHTMLExporter().from_notebook_node(notebook)
+    opened = open_page(page)
+    links = opened.page.locator("nav.contents a")
+    assert links.all_inner_texts() == ["One & one", "Two", "Three code", "Four"]
+    for link in links.all():
+        anchor = (link.get_attribute("href") or "")[1:]
+        assert opened.page.evaluate("id => !!document.getElementById(id)", anchor)
+    notebook.cells = notebook.cells[:3]
+    assert "<nav" not in CalypsoHTMLExporter().from_notebook_node(notebook)[0]
+
+
+def test_a_notebook_without_a_heading_is_headed_by_its_name() -> None:
+    """A page has a title that can be seen."""
+    notebook = new_notebook()
+    notebook.cells = [new_markdown_cell("Only text")]
+    page, _ = CalypsoHTMLExporter().from_notebook_node(notebook, {"metadata": {"name": "weekly"}})
+    assert '<h1 dir="auto">weekly</h1>' in page
+
+
+def test_nothing_in_an_output_leads_a_reader_away(open_page: OpenPage) -> None:
+    """An element that sends a browser elsewhere needs no script, so it is shown as text."""
+    away = '<meta http-equiv="refresh" content="0;url=https://example.org/?stolen">'
+    frame = (
+        '<iframe src="https://example.org"></iframe><link rel="stylesheet" href="https://example.org/x.css">'
+    )
+    notebook = new_notebook()
+    cell = new_code_cell("x")
+    cell.outputs = [shown({"text/html": away + frame + "<p>Still here</p>"})]
+    notebook.cells = [new_markdown_cell("# Title\n\n" + away), cell]
+    opened = open_page(CalypsoHTMLExporter().from_notebook_node(notebook)[0])
+    assert opened.page.get_by_text("Still here").is_visible()
+    assert opened.page.url.startswith("file:") and opened.requests == []
+
+
+def test_a_live_dashboards_own_output_leaves_no_line_beside_its_saved_form() -> None:
+    """The widget says nothing, the output after it shows everything, once."""
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/html": BELOW}
+    saved = {"text/html": f'<div class="calypso-saved">{view_html(data_of([record(1)]))}</div>'}
+    page = exported(shown(widget), shown(saved))
+    assert "no static form" not in page and page.count('class="calypso-view"><script') == 1
+
+
+@pytest.mark.browser
+def test_a_matplotlib_picture_and_a_frame_are_shown(open_page: OpenPage) -> None:
+    """Other people's outputs as they would expect them."""
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    picture = {"image/png": pixel, "text/plain": "<Figure size 640x480 with 1 Axes>"}
+    opened = open_page(exported(shown(picture), shown({"text/html": pd.DataFrame({"a": [7]}).to_html()})))
+    assert opened.page.evaluate("document.querySelector('img').naturalWidth") == 1
+    assert "7" in opened.page.locator("table").inner_text() and "Figure size" not in opened.page.content()
+
+
+def test_nbconvert_knows_the_exporter(tmp_path: Path) -> None:
+    """`jupyter nbconvert --to calypso_html`, as anybody would type it."""
+    notebook = new_notebook()
+    notebook.cells = [new_markdown_cell("# From the command line")]
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    command = [sys.executable, "-m", "nbconvert", "--to", "calypso_html", "n.ipynb"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    assert "<title>From the command line</title>" in (tmp_path / "n.html").read_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["workload", "ad_hoc_queries"])
+def test_our_notebooks_run_and_export(open_page: OpenPage, tmp_path: Path, name: str) -> None:
+    """On sample data, with papermill's parameters; every view and chart draws, nothing is fetched."""
+    page = tmp_path / "out.html"
+    notebook = ROOT / "notebooks" / f"{name}.ipynb"
+    export_notebook(notebook, page, {"endpoint": "demo"})
+    opened = open_page(page.read_text())
+    assert int(opened.numbers()["open"]) > 10
+    assert opened.listed() >= int(opened.numbers()["open"])
+    assert opened.page.locator("nav.contents").count() == (name == "ad_hoc_queries")
+    assert HOME + "/" not in page.read_text() and str(ROOT) not in page.read_text()
+    assert opened.requests == [] and opened.errors == []

@@ -1,0 +1,100 @@
+"""Odd data and odd settings: the report goes on, nothing is made up, and no secret is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from calypso_nb import TinytaskClient, WorkloadReporter
+from calypso_nb.conditions import condition_that_holds, parse_condition
+from calypso_nb.difference import difference
+from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.frames import tasks_frame
+from calypso_nb.reporter import WorkloadData, workload_of
+from calypso_nb.settings import load_settings
+from tests.conftest import NOW
+
+
+def report(store: TinytaskStore, *statuses: str, details: bool = True) -> WorkloadData:
+    """What is on the store's board now."""
+    with TinytaskClient(create_server(store)) as client:
+        return WorkloadReporter(client).collect_workload_data(statuses or None, details=details, now=NOW)
+
+
+def test_an_odd_priority_does_not_end_the_report(store: TinytaskStore) -> None:
+    """A fraction is cut off, what no integer holds is NA."""
+    rows = [
+        {"id": n, "title": "t", "status": "idle", "priority": p} for n, p in enumerate([2.5, 1e25, 7, None])
+    ]
+    priorities = tasks_frame(rows, NOW)["priority"]
+    assert priorities.tolist()[::2] == [2, 7]
+    assert priorities.isna().tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize("token", ["sekret\nx", "sekret ", "sékret"])
+def test_a_token_that_cannot_be_sent_is_a_settings_error_that_hides_it(
+    token: str, clean_environment: Path
+) -> None:
+    """HTTP would refuse it, and print it."""
+    with pytest.raises(ValueError, match="header Authorization") as caught:
+        load_settings(token=token)
+    assert "kret" not in str(caught.value)
+
+
+def test_a_password_with_a_slash_is_refused_and_hidden(clean_environment: Path) -> None:
+    """The URL cannot be taken apart rightly, so nothing of it is shown."""
+    with pytest.raises(ValueError) as caught:
+        TinytaskClient("http://me:12/secret@host:3")
+    assert "secret" not in str(caught.value)
+
+
+def test_counts_that_were_not_read_are_no_edits(sample_store: TinytaskStore) -> None:
+    """With details and without, the same board does not differ in what a reader is told."""
+    assert difference(report(sample_store), report(sample_store, details=False)).changes.empty
+
+
+def test_a_task_that_becomes_known_as_free_is_not_told_as_unblocked() -> None:
+    """From unknown to "not blocked" nothing has happened."""
+    row = {"id": 1, "title": "t", "status": "idle", "priority": 0}
+    before, after = (
+        workload_of(tasks_frame([row | more], NOW), NOW, "http://host:3000", False)
+        for more in ({}, {"is_currently_blocked": False})
+    )
+    assert difference(before, after).changes.empty
+
+
+def test_a_condition_is_decided_by_what_is_known() -> None:
+    """An unknown number is an error only where the answer hangs on it."""
+    rows = [{"id": n, "title": "t", "status": "idle", "priority": 0} for n in range(12)]
+    old = workload_of(tasks_frame(rows, NOW), NOW, "http://host:3000", False)
+    assert condition_that_holds(parse_condition("blocked > 0 or idle > 10"), old) == "idle > 10 (it is 12)"
+    assert condition_that_holds(parse_condition("blocked > 0 and idle > 1000"), old) is None
+    with pytest.raises(ValueError, match="blocked is not known"):
+        condition_that_holds(parse_condition("blocked > 0"), old)
+
+
+@pytest.mark.parametrize("transport", ["http", "sse"])
+def test_serve_is_a_tinytask_for_other_clients(transport: str, tmp_path: Path) -> None:
+    """`calypso-nb serve --demo` says where it is, answers, keeps its file, and ends with an interrupt."""
+    command = [sys.executable, "-m", "calypso_nb", "serve", "--port", "0", "--demo"]
+    command += ["--db", str(tmp_path / "tasks.db"), "--transport", transport]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=root, env=dict(os.environ)
+    ) as serving:
+        assert serving.stdout is not None
+        said = re.fullmatch(r"TinyTask at (http://127\.0\.0\.1:\d+)\n", serving.stdout.readline())
+        assert said
+        with TinytaskClient(said[1]) as client:
+            assert client.health_check()
+            created = client.create_task("Kept")
+        serving.send_signal(signal.SIGINT)
+        serving.wait(10)
+    with TinytaskClient(tmp_path / "tasks.db") as client:
+        assert client.get_task(created.id).title == "Kept"

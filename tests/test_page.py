@@ -1,0 +1,398 @@
+"""The exported page, the notebook exporter and the charts, in Python and in a browser without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from calypso_nb import charts
+from calypso_nb.export import json_for_html, report_page, view_html, view_payload, write_report
+from calypso_nb.flow import readable_hours
+from calypso_nb.frames import AGE_BUCKETS, tasks_frame
+from calypso_nb.nbexport import CalypsoHTMLExporter
+from calypso_nb.reporter import WorkloadData, workload_of
+from calypso_nb.rows import task_rows
+from tests.browser import Opened
+
+NOW = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
+HOSTILE = ("</script><script>window.pwned=1</script>", "<img src=x onerror=window.pwned=1>&amp;")
+OpenPage = Callable[[str], Opened]
+
+
+def record(number: int, **fields: Any) -> dict[str, Any]:
+    age = timedelta(hours=(number * 37) % 1000 + 0.5)
+    return {
+        "id": number,
+        "title": f"Task {number}",
+        "status": ("idle", "working", "complete")[number % 3],
+        "assigned_to": (None, "alice", "bob", "carol", "dmitri")[number % 5],
+        "priority": number % 12 - 1,
+        "tags": ["ui"],
+        "queue_name": "dev",
+        "is_currently_blocked": number % 7 == 0,
+        "blocked_by_task_id": 1 if number % 7 == 0 else None,
+        "created_at": (NOW - age).isoformat(),
+        "updated_at": (NOW - age / 2).isoformat(),
+        "comment_count": 2,
+        "link_count": 0,
+        **fields,
+    }
+
+
+def data_of(records: list[dict[str, Any]]) -> WorkloadData:
+    return workload_of(tasks_frame(records, NOW), NOW, "http://localhost:3000", True)
+
+
+@pytest.fixture(scope="module")
+def data() -> WorkloadData:
+    return data_of([record(number) for number in range(1, 121)])
+
+
+@pytest.fixture
+def hostile() -> WorkloadData:
+    texts = [HOSTILE[number % 2] for number in range(10)]
+    return data_of(
+        [
+            record(n, title=text, assigned_to=text, queue_name=text, tags=[text])
+            for n, text in enumerate(texts)
+        ]
+    )
+
+
+def counted(bars: list[dict[str, str]], *names: str) -> Counter[tuple[str, ...]]:
+    return Counter({tuple(bar[name] for name in names): int(bar["tasks"]) for bar in bars})
+
+
+def expected(tasks: pd.DataFrame, column: str, missing: str = "") -> Counter[tuple[str, ...]]:
+    keys = zip(tasks[column].astype("object").fillna(missing).astype(str), tasks["status"], strict=True)
+    return Counter(keys)
+
+
+def assert_shows(opened: Opened, data: WorkloadData) -> None:
+    """The page shows exactly the tasks of `data`, in numbers, in every chart and in the table."""
+    tasks, summary = data.tasks, data.summary
+    assert opened.listed() == len(tasks)
+    assert opened.numbers() == {
+        "open": str(summary.total_open_tasks),
+        "idle": str(summary.total_idle),
+        "working": str(summary.total_working),
+        "unassigned": str(summary.total_unassigned),
+        "blocked": str(summary.total_blocked),
+        "agents": str(summary.agents_with_work),
+        "oldest": readable_hours(summary.oldest_open_hours) or "\N{EN DASH}",
+    }
+    assert counted(opened.bars("load"), "who", "status") == expected(tasks, "assigned_to", "(unassigned)")
+    assert counted(opened.bars("priority"), "priority", "status") == expected(tasks, "priority")
+    ages = data.ages.set_index("age")[["idle", "working"]].stack()
+    drawn = {(bar["age"], bar["status"]): int(bar["open tasks"]) for bar in opened.bars("age")}
+    assert drawn == {key: count for key, count in ages.items() if count}
+    oldest = tasks[tasks["is_open"]].nlargest(15, "age_hours")
+    assert {bar["label"] for bar in opened.bars("oldest")} == {
+        f"#{t.id} {t.title}" for t in oldest.itertuples()
+    }
+
+
+# --- In Python ------------------------------------------------------------------------------------------
+
+
+def test_a_payload_is_json_and_unknown_values_in_it_are_null() -> None:
+    """A task of an old server, which knows no queues and no blockers."""
+    payload = view_payload(data_of([{"id": 1, "title": "Old", "status": "idle"}]))
+    assert json.loads(json.dumps(payload, allow_nan=False)) == payload | {
+        "charts": json.loads(json.dumps(payload["charts"]))
+    }
+    rows = payload["rows"]
+    assert [rows[name] for name in ("blocked", "queue", "age_hours", "age", "comments")] == [[None]] * 5
+
+
+def test_json_in_a_page_cannot_end_its_script_element() -> None:
+    """Neither the tag's end, nor an entity, nor JavaScript's own line separators stay as they were."""
+    text = json_for_html({"title": "</script><!-- & \u2028 \u2029"})
+    assert not re.search("[<>&\u2028\u2029]", text)
+    assert json.loads(text) == {"title": "</script><!-- & \u2028 \u2029"}
+
+
+def test_a_report_holds_each_task_once_and_stays_small(data: WorkloadData) -> None:
+    """The payload carries one copy of the rows for four charts and the table."""
+    page = report_page(data)
+    assert page.count('"Task 8"') == 1
+    assert len(page) < 1_000_000
+
+
+def test_a_page_says_where_its_data_are_from(data: WorkloadData) -> None:
+    """Server, filters, UTC time and number of tasks, also for a reader without script."""
+    page = report_page(data.select(["idle"], "alice"), title="Team <A>")
+    assert "http://localhost:3000" in page and "2026-03-14 09:30:00 UTC" in page
+    assert "status: idle; agent: alice" in page and "<title>Team &lt;A&gt;</title>" in page
+
+
+def test_a_report_is_written_whole_into_folders_that_it_makes(data: WorkloadData, tmp_path: Path) -> None:
+    """Nothing but the report is left in the folder."""
+    written = write_report(data, tmp_path / "new" / "folder" / "report.html")
+    assert written.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert [path.name for path in written.parent.iterdir()] == ["report.html"]
+
+
+def test_a_report_opens_on_open_tasks_unless_its_own_filter_asked_for_others(data: WorkloadData) -> None:
+    """Complete tasks are a click away, and shown at once to who asked for them."""
+    assert view_payload(data)["filter"]["statuses"] == ["idle", "working"]
+    assert view_payload(data.select(["idle", "complete"]))["filter"]["statuses"] == []
+
+
+def test_fragments_escape_what_agents_wrote(hostile: WorkloadData) -> None:
+    """The static content that viewers without our script show."""
+    fragment = view_html(hostile)
+    assert "<img" not in fragment and "<script>window" not in fragment
+
+
+@pytest.mark.parametrize(
+    "chart", ["load_per_agent", "priority_distribution", "age_distribution", "oldest_tasks"]
+)
+def test_a_chart_stands_alone_with_any_number_of_tasks(chart: str) -> None:
+    """None, one, and more than the 5,000 that Altair allows a frame."""
+    for records in ([], [record(1)], [record(number) for number in range(6000)]):
+        spec = getattr(charts, chart)(data_of(records).tasks).to_dict()
+        assert spec["title"]["text"] and spec["description"]
+        assert ("No task matches" in json.dumps(spec)) == (not records)
+
+
+def test_a_span_of_hours_reads_in_its_largest_useful_unit() -> None:
+    """Minutes, hours and days; unknown stays unknown."""
+    spans = [readable_hours(hours) for hours in (0.25, 3, 47.9, 295.2, None, float("nan"), -1)]
+    assert spans == ["15 min", "3.0 h", "47.9 h", "12.3 d", None, None, "0 min"]
+
+
+def test_rows_have_the_buckets_of_the_reporter(data: WorkloadData) -> None:
+    """Each open task is in the bucket in which the reporter counts it."""
+    rows = task_rows(data.tasks)
+    counts = rows[rows["is_open"]]["age_bucket"].value_counts().reindex(list(AGE_BUCKETS), fill_value=0)
+    assert counts.tolist() == data.ages["open"].tolist()
+
+
+# --- In a browser ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("statuses", "agents"),
+    [
+        ([], []),
+        (["idle"], []),
+        (["complete"], []),
+        (["idle", "complete"], []),
+        ([], ["alice"]),
+        ([], [None]),
+        (["working"], ["bob", None]),
+    ],
+)
+def test_numbers_charts_and_table_follow_a_filter(
+    open_page: OpenPage, data: WorkloadData, statuses: list[str], agents: list[str | None]
+) -> None:
+    """They all show what pandas counts for the same filter, and nothing is asked of the network."""
+    opened = open_page(report_page(data))
+    opened.filter(statuses=statuses, agents=agents)
+    assert_shows(opened, data.select(statuses or None, agents or None))
+    assert opened.requests == [] and opened.errors == []
+
+
+@pytest.mark.browser
+def test_the_controls_filter_and_say_what_is_active(open_page: OpenPage, data: WorkloadData) -> None:
+    """Toggles, agents, search and Clear, by hand and with the keyboard."""
+    opened = open_page(report_page(data))
+    page = opened.page
+    assert_shows(opened, data.select(["idle", "working"]))
+    page.locator(".calypso-toggle[data-status=working]").click()
+    page.locator(".calypso-agents summary").press("Enter")
+    page.get_by_role("checkbox", name="alice").check()
+    page.get_by_role("checkbox", name="(unassigned)").check()
+    page.keyboard.press("Escape")
+    opened.settle()
+    assert_shows(opened, data.select(["idle"], ["alice", None]))
+    chip = page.locator('[data-filter="agents"]')
+    assert chip.inner_text() == "agent alice or (unassigned) \N{MULTIPLICATION SIGN}"
+    chip.click()
+    opened.settle()
+    assert_shows(opened, data.select(["idle"]))
+    page.get_by_role("button", name="Clear filters").click()
+    page.get_by_label("Search task titles").fill("task 11")
+    opened.settle()
+    assert opened.listed() == data.tasks["title"].str.contains("Task 11").sum()
+    assert opened.errors == []
+
+
+@pytest.mark.browser
+def test_a_click_on_an_agents_bar_filters_and_a_second_one_clears(
+    open_page: OpenPage, data: WorkloadData
+) -> None:
+    """The load chart is a filter for all the others."""
+    opened = open_page(report_page(data.select(["idle"])))
+    for shown in (data.select(["idle"], "bob"), data.select(["idle"])):
+        opened.page.locator('[data-chart="load"] [aria-label*="who: bob;"]').click()
+        opened.settle()
+        assert_shows(opened, shown)
+
+
+@pytest.mark.browser
+def test_the_table_sorts_ages_by_time_and_searches_every_column(
+    open_page: OpenPage, data: WorkloadData
+) -> None:
+    """Not by the words that stand in the cells."""
+    opened = open_page(report_page(data))
+    opened.filter()
+    opened.page.locator("th.calypso-age_hours").click()
+    ids = [int(text) for text in opened.page.locator("td.calypso-id").all_inner_texts()]
+    ages = data.tasks.set_index("id")["age_hours"]
+    assert ids == ages.sort_values().index[: len(ids)].tolist()
+    opened.page.get_by_label("Search table").fill("carol")
+    assert opened.listed() == (data.tasks["assigned_to"] == "carol").sum()
+
+
+@pytest.mark.browser
+def test_text_from_agents_is_inert_on_a_page(open_page: OpenPage, hostile: WorkloadData) -> None:
+    """In charts, labels, tooltips, drop-down and table, also after a search in the table."""
+    opened = open_page(report_page(hostile, title=HOSTILE[0]))
+    opened.filter()
+    opened.page.locator('[data-chart="load"] [aria-roledescription="bar"]').first.hover()
+    opened.page.locator("#calypso-tooltip.visible").wait_for()
+    opened.page.get_by_label("Search table").fill("img")
+    assert opened.listed() == 5
+    assert opened.page.evaluate("window.pwned") is None
+    assert opened.requests == [] and opened.errors == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("records", [[], [record(1)]], ids=["no task", "one task"])
+def test_a_page_of_almost_nothing_is_still_a_page(open_page: OpenPage, records: list[dict[str, Any]]) -> None:
+    """Charts without a task say so in words."""
+    data = data_of(records)
+    opened = open_page(report_page(data))
+    assert_shows(opened, data)
+    assert opened.page.get_by_text("No task matches", exact=True).count() >= (0 if records else 4)
+    assert opened.errors == []
+
+
+@pytest.mark.browser
+def test_what_an_old_server_does_not_say_is_not_shown_as_zero(open_page: OpenPage) -> None:
+    """Blocked is unknown, comments and links are dashes."""
+    unknown = dict.fromkeys(
+        ("is_currently_blocked", "blocked_by_task_id", "queue_name", "comment_count", "link_count")
+    )
+    opened = open_page(report_page(data_of([record(1, **unknown), record(3, **unknown)])))
+    assert opened.numbers()["blocked"] == "\N{EN DASH}"
+    assert opened.page.locator("td.calypso-comments").first.inner_text() == "\N{EN DASH}"
+    assert "NaN" not in opened.page.inner_text("body") and "null" not in opened.page.inner_text("body")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1400, 800, 700])
+def test_a_page_fits_the_window(open_page: OpenPage, width: int) -> None:
+    """With 40 agents and titles of 200 characters nothing sticks out, and charts follow the window."""
+    many = [record(n, title="X" * 200, assigned_to=f"agent-with-a-long-name-{n % 40}") for n in range(200)]
+    opened = open_page(report_page(data_of(many)))
+    opened.page.set_viewport_size({"width": width, "height": 900})
+    opened.page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    assert opened.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    wide = "charts => charts.every(chart => chart.querySelector('svg').clientWidth <= chart.clientWidth)"
+    assert opened.page.eval_on_selector_all(".calypso-chart", wide)
+
+
+# --- An exported notebook -------------------------------------------------------------------------------
+
+
+def shown(bundle: dict[str, Any]) -> nbformat.NotebookNode:
+    output = new_output("display_data")
+    output.data = nbformat.from_dict(bundle)  # unchecked: nbformat refuses the mime type that Altair 6 uses
+    return output
+
+
+def exported(*outputs: Any, **traits: Any) -> str:
+    cells = [new_code_cell("secret()") for _ in outputs]
+    for cell, output in zip(cells, outputs, strict=True):
+        cell.outputs = [output]
+    notebook = new_notebook()
+    notebook.cells = [new_markdown_cell("# Weekly *report*"), *cells]
+    page, _ = CalypsoHTMLExporter(**traits).from_notebook_node(notebook)
+    return page
+
+
+@pytest.mark.browser
+def test_an_exported_notebook_draws_views_and_plain_charts_offline(
+    open_page: OpenPage, hostile: WorkloadData, data: WorkloadData
+) -> None:
+    """A dashboard's static form, and charts in both forms in which Altair displays them."""
+    chart = (
+        alt.Chart(alt.Data(values=[{"a": 1, "b": text} for text in HOSTILE]))
+        .mark_bar()
+        .encode(x="a:Q", y="b:N")
+    )
+    with alt.renderers.enable("mimetype"):
+        mimetype = chart._repr_mimebundle_()
+    with alt.renderers.enable("default"):
+        stock = chart._repr_mimebundle_()
+    lab = {"application/vnd.vegalite.v6+json": chart.to_dict()}
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "Dashboard()"}
+    bundles = [
+        {**widget, "text/html": view_html(hostile)},
+        mimetype,
+        stock,
+        lab,
+        {"text/html": view_html(data)},
+    ]
+    bundles = [bundle[0] if isinstance(bundle, tuple) else bundle for bundle in bundles]
+    opened = open_page(exported(*map(shown, bundles)))
+    assert opened.page.locator(".calypso-view [data-chart] svg").count() == 8
+    bars = opened.page.locator('.plain-chart [aria-roledescription="bar"]')
+    assert bars.count() == 6
+    assert opened.page.evaluate("window.pwned") is None
+    assert opened.requests == [] and opened.errors == []
+
+
+@pytest.mark.browser
+def test_scripts_in_a_notebooks_outputs_do_not_run(open_page: OpenPage) -> None:
+    """Such as a pandas Styler makes of a hostile title; who trusts the notebook may allow them."""
+    html = {"text/html": "<script>window.pwned=1</script><p>A table</p>"}
+    kept_out = open_page(exported(shown(html)))
+    assert kept_out.page.evaluate("window.pwned") is None
+    trusted = open_page(exported(shown(html), allow_scripts=True))
+    assert trusted.page.evaluate("window.pwned") == 1
+
+
+def test_an_exported_notebook_shows_results_and_hides_code() -> None:
+    """Frames, text and errors stay, input does not, and the code is there for who asks for it."""
+    frame = {"text/html": "<table><tr><td>42</td></tr></table>", "text/plain": "42"}
+    error = new_output(
+        "error", ename="ValueError", evalue="no such agent", traceback=["ValueError: no such agent"]
+    )
+    page = exported(new_output("execute_result", data=frame), error)
+    assert "<td>42</td>" in page and "no such agent" in page and "secret()" not in page
+    assert "<title>Weekly *report*</title>" in page
+    assert "secret" in exported(error, show_code=True)
+
+
+def test_a_widget_without_a_static_form_leaves_a_line_that_says_so() -> None:
+    """Not a blank, and not the repr of the widget."""
+    widget = {
+        "application/vnd.jupyter.widget-view+json": {"model_id": "x"},
+        "text/plain": "IntSlider(value=3)",
+    }
+    page = exported(shown(widget))
+    assert "An interactive widget has no static form" in page and "IntSlider" not in page
+
+
+def test_an_exported_notebook_refers_to_nothing_outside() -> None:
+    """No require.js, MathJax or other content delivery network."""
+    page = exported(new_output("stream", name="stdout", text="hello"))
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)

@@ -1,0 +1,310 @@
+"""The plan: what runs now and in which order, and why the rest waits."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from calypso_nb import TinytaskClient
+from calypso_nb.embedded import TinytaskStore, create_server, running_server
+from calypso_nb.frames import tasks_frame
+from calypso_nb.recipes import Recipe
+from calypso_nb.scheduler import PLAN_COLUMNS, Agent, Scheduler, read_agents
+from calypso_nb.scheduler.leases import Lease
+from calypso_nb.scheduler.plan import Situation, make_plan
+
+NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+ALICE = Agent(name="alice", queue="dev", max_concurrency=2)
+BOB = Agent(name="bob", queue="dev")
+RECIPES = {"default": Recipe("default", Path("/r/default.py"), "program")}
+
+
+def task(number: int, **fields: Any) -> dict[str, Any]:
+    """A wire record: alice's, idle, made a minute later than the one before."""
+    created = NOW - timedelta(hours=100) + timedelta(minutes=number)
+    record = {
+        "id": number,
+        "title": f"task {number}",
+        "status": "idle",
+        "assigned_to": "alice",
+        "priority": 0,
+    }
+    stamps = {"created_at": created.isoformat(), "updated_at": created.isoformat()}
+    return {**record, "tags": [], "is_currently_blocked": False, **stamps, **fields}
+
+
+def blocked(number: int, by: int, **fields: Any) -> dict[str, Any]:
+    return task(number, blocked_by_task_id=by, is_currently_blocked=True, **fields)
+
+
+def plan_of(*records: Mapping[str, Any], agents: tuple[Agent, ...] = (ALICE,), **more: Any) -> pd.DataFrame:
+    situation = Situation(agents, **{"recipes": RECIPES, "leases": {}, "now": NOW, **more})
+    return make_plan(tasks_frame(records, NOW), situation)
+
+
+def runs(plan: pd.DataFrame) -> list[int]:
+    return [int(number) for number in plan.loc[plan["decision"] == "run", "id"]]
+
+
+def why(plan: pd.DataFrame) -> dict[int, str]:
+    return {int(row["id"]): row["why"] for row in plan.to_dict("records")}
+
+
+def test_what_frees_most_comes_first_then_priority_then_age() -> None:
+    """A chain behind a task counts in all."""
+    plan = plan_of(
+        task(1, priority=1),
+        task(2, priority=9),
+        task(3),
+        blocked(4, by=3),
+        blocked(5, by=4),
+        task(6, priority=1),
+        agents=(Agent(name="alice", max_concurrency=9),),
+    )
+    assert runs(plan) == [3, 2, 1, 6]
+    assert plan["order"].tolist()[:4] == [1, 2, 3, 4]
+    assert plan["frees"].tolist()[:2] == [2, 0]
+
+
+def test_blocked_tasks_wait_and_keep_no_ready_one_waiting() -> None:
+    """However urgent they are, they take no place."""
+    plan = plan_of(*(blocked(number, by=99, priority=10) for number in range(1, 50)), task(50), task(51))
+    assert runs(plan) == [50, 51]
+    assert why(plan)[1] == "blocked by #99"
+
+
+def test_an_agent_gets_no_more_than_it_can_do_at_a_time() -> None:
+    """What it works on already counts, wherever that is."""
+    plan = plan_of(task(1, status="working"), task(2), task(3))
+    assert runs(plan) == [2]
+    assert why(plan) == {
+        1: "alice works on it, not through run-agent",
+        2: "ready",
+        3: "alice is at 2 of 2",
+    }
+    assert runs(plan_of(task(1), task(2), task(3), here={1: "alice"})) == [2]
+
+
+def test_unassigned_work_of_a_queue_goes_to_who_has_most_places_free() -> None:
+    """Of the agents of that queue; work of other queues and other agents is no row at all."""
+    nobodys = {"assigned_to": None, "queue_name": "dev"}
+    others = [
+        task(8, assigned_to="carol"),
+        task(9, assigned_to=None, queue_name="qa"),
+        task(7, assigned_to=None),
+    ]
+    plan = plan_of(*(task(number, **nobodys) for number in range(1, 6)), *others, agents=(BOB, ALICE))
+    assert plan["agent"].tolist()[:3] == ["alice", "bob", "alice"]
+    assert runs(plan) == [1, 2, 3]
+    assert why(plan)[4] == "bob is at 1 of 1, alice is at 2 of 2"
+    assert len(plan) == 5
+
+
+def test_work_that_was_handed_over_belongs_to_its_queue() -> None:
+    """Its tag says so: to whom it was assigned before does not matter."""
+    handed = task(1, assigned_to="carol", queue_name="dev", tags=["handed-over"])
+    assert plan_of(handed)["agent"].tolist() == ["alice"]
+    away = task(1, queue_name="qa", tags=["handed-over"])
+    assert plan_of(away).empty
+
+
+def lease(seconds: int, number: int = 5) -> Lease:
+    signed = NOW - timedelta(seconds=seconds)
+    return Lease(number, "aaaaaaaaaaaa", 60, "host-3", "host-3 runs default for alice", signed)
+
+
+def test_a_task_that_is_run_elsewhere_waits_and_one_that_was_left_is_taken_over() -> None:
+    """Which it is, its lease tells."""
+    running = [task(number, status="working", tags=["run-agent"]) for number in (1, 2, 3)]
+    plan = plan_of(
+        *running,
+        leases={1: lease(40), 2: lease(61), 3: None},
+        agents=(Agent(name="alice", max_concurrency=3),),
+    )
+    assert runs(plan) == [2, 3]
+    assert why(plan) == {
+        1: "claimed by host-3 40 s ago",
+        2: "taken over from host-3, which has given no sign for 61 s",
+        3: "taken over: it is marked as being run, and nobody holds it",
+    }
+
+
+def test_what_failed_too_often_waits_until_somebody_removes_the_tag() -> None:
+    """The number of failed runs is a tag, so that the plan needs no request a task."""
+    plan = plan_of(task(1, tags=["failed:2"]), task(2, tags=["failed:3"]))
+    assert why(plan) == {
+        1: "failed 2 of 3 times, again",
+        2: "failed 3 of 3 times: remove its tag failed:3 to try again",
+    }
+    assert plan["failed"].tolist() == [2, 3]
+
+
+def test_a_parent_waits_for_its_subtasks() -> None:
+    """Its status is theirs: it would be idle again after its run."""
+    plan = plan_of(task(1), task(2, parent_task_id=1), task(3, status="working", parent_task_id=1))
+    assert why(plan)[1] == "2 of its subtasks are open"
+
+
+def test_no_recipe_is_a_reason_to_wait() -> None:
+    """The row says which recipe is missing or what is wrong with it."""
+    broken = {"x": Recipe("x", Path("/r/x.ipynb"), "notebook", "recipe x.ipynb does not parse: oh")}
+    plan = plan_of(
+        task(1, assigned_to="bob"), task(2, tags=["recipe:x"]), recipes=broken, agents=(ALICE, BOB)
+    )
+    assert why(plan) == {1: "no recipe for agent bob", 2: "recipe x.ipynb does not parse: oh"}
+
+
+def test_the_scheduler_runs_no_more_than_it_may_in_all() -> None:
+    """What it runs already counts."""
+    plan = plan_of(
+        task(1), task(2), task(3, assigned_to="bob"), agents=(ALICE, BOB), max_parallel=2, here={3: "bob"}
+    )
+    assert runs(plan) == [1]
+    assert why(plan)[2] == "2 of 2 runs are under way here"
+    assert why(plan)[3] == "bob runs it here"
+
+
+def test_one_task_may_be_asked_for() -> None:
+    """The others still count, but have no row."""
+    plan = plan_of(task(1, status="working"), task(2), task(3), task_id=3)
+    assert plan["id"].tolist() == [3]
+    assert runs(plan) == [3]
+
+
+def test_a_first_generation_server_says_nothing_of_queues_and_blocking() -> None:
+    """What it does not send is unknown, and no reason to wait."""
+    record = {name: value for name, value in task(1).items() if name != "is_currently_blocked"}
+    assert runs(plan_of(record)) == [1]
+
+
+@pytest.mark.parametrize("records", [[], [task(1)]], ids=["empty", "one"])
+def test_a_plan_always_has_the_documented_columns(records: list[dict[str, Any]]) -> None:
+    """In that order and with those dtypes, with no row too."""
+    plan = plan_of(*records)
+    assert {name: str(dtype) for name, dtype in plan.dtypes.items()} == {
+        name: column.dtype for name, column in PLAN_COLUMNS.items()
+    }
+
+
+# From a server
+
+
+def test_the_plan_for_10000_tasks_takes_less_than_a_second_beyond_the_listing(tmp_path: Path) -> None:
+    """One listing, and no request a task, for 1,000 ready tasks as for 10,000."""
+    (tmp_path / "default.py").write_text("")
+    calls: list[str] = []
+    with TinytaskStore() as store:
+        store.insert_many(
+            {
+                "title": f"task {number}",
+                "created_by": "lead",
+                "assigned_to": f"agent-{number % 5}",
+                "status": "working" if number % 9 == 0 else "idle",
+                "priority": number % 7,
+                "blocked_by_task_id": number - 1 if number % 4 == 3 else None,
+            }
+            for number in range(1, 10_001)
+        )
+        with running_server(store) as url, TinytaskClient(url) as client:
+            agents = [{"agentName": f"agent-{number}", "maxConcurrency": 400} for number in range(5)]
+            scheduler = Scheduler(client, agents, tmp_path)
+            scheduler.plan()
+            listing = timed(lambda: client.list_tasks(status=["idle", "working"]))
+            client.get_task = lambda task_id: calls.append("get_task")  # type: ignore[method-assign]
+            assert timed(scheduler.plan) - listing < 1
+            plan = scheduler.plan()
+    assert calls == []
+    assert len(plan) == 10_000
+    assert 800 < len(runs(plan)) < 1_000
+
+
+def timed(call: Any) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def test_planning_changes_nothing(tmp_path: Path) -> None:
+    """Twice the same, and the board is as before."""
+    (tmp_path / "default.py").write_text("")
+    with TinytaskStore() as store, running_server(store) as url, TinytaskClient(url) as client:
+        store.create_task("one", "lead", assigned_to="alice")
+        before = store.get_task(1)
+        scheduler = Scheduler(client, ["alice"], tmp_path)
+        first, second = (scheduler.plan().drop(columns="age_hours") for _ in range(2))
+        pd.testing.assert_frame_equal(first, second)
+        assert store.get_task(1) == before
+        with pytest.raises(ValueError, match="task 9 is no open task of alice"):
+            scheduler.plan(task_id=9)
+
+
+def test_runs_cannot_reach_a_server_inside_this_process(tmp_path: Path) -> None:
+    """A plan can be made for it; running it is refused with what to do."""
+    (tmp_path / "default.py").write_text("")
+    with TinytaskStore() as store, TinytaskClient(create_server(store)) as client:
+        store.create_task("one", "lead", assigned_to="alice")
+        scheduler = Scheduler(client, ["alice"], tmp_path)
+        assert runs(scheduler.plan()) == [1]
+        with pytest.raises(ValueError, match=r"cannot reach in-process Server.*running_server"):
+            scheduler.run()
+        assert store.get_task(1)["status"] == "idle"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"lease_seconds": 1}, "a lease of 1 s: it must be 2 to 3600 s"),
+        ({"executor": object()}, "an executor needs a stop event"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(tmp_path: Path, more: Any, message: str) -> None:
+    """At once, not when the first task comes."""
+    with pytest.raises(ValueError, match=message):
+        Scheduler(TinytaskClient("http://localhost:1"), ["alice"], tmp_path, **more)
+
+
+# Agents
+
+
+def test_agents_are_read_as_the_file_tells_them(tmp_path: Path) -> None:
+    """The names in the file are TinyTask's, those in Python Python's; a name alone will do."""
+    path = tmp_path / "agents.json"
+    path.write_text('[{"agentName": "alice", "agentType": "dev", "maxConcurrency": 2, "successQueue": "qa"}]')
+    assert read_agents(path) == (Agent(name="alice", queue="dev", max_concurrency=2, success_queue="qa"),)
+    assert read_agents(["bob", {"agentName": "carol"}]) == (Agent(name="bob"), Agent(name="carol"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[{", "agents.json is not JSON: "),
+        ('{"agentName": "alice"}', "agents.json holds no list of agents"),
+        ("[]", "agents.json: no agent in it"),
+        ('[{"agentType": "dev"}]', "agents.json: entry 1: agentName: Field required"),
+        ('[{"agentName": ""}]', "entry 1: agentName: String should have at least 1 character"),
+        (json.dumps([{"agentName": "a"}, {"agentName": "a"}]), "agents.json: twice in it: a"),
+        (
+            '[{"agentName": "a"}, {"agentName": "b", "maxConcurrency": 0}]',
+            "entry 2: maxConcurrency: Input should",
+        ),
+        ('[{"agentName": "a", "maxConcurency": 2}]', "entry 1: maxConcurency: Extra inputs"),
+        ('["alice"]', "agents.json: entry 1: Input should be"),
+    ],
+)
+def test_a_file_of_agents_that_cannot_be_used_says_where(tmp_path: Path, text: str, message: str) -> None:
+    """The file, the entry, the field, and what is wrong."""
+    path = tmp_path / "agents.json"
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        read_agents(path)
+    assert message in str(error.value)

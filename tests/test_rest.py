@@ -1,0 +1,76 @@
+"""Details by TinyTask's REST twin: the same as over MCP, and never needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anyio
+import pytest
+
+from calypso_nb import TinytaskClient, WorkloadReporter
+from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.rest import read_tasks
+from calypso_nb.settings import load_settings
+from tests.faulty_proxy import FaultyProxy
+from tests.v1_server import running_v1_server
+
+
+def counted(store: TinytaskStore) -> dict[int, tuple[int, int]]:
+    """Comments and links of each task, by SQL."""
+    rows = store.connection.execute(
+        "SELECT id, (SELECT count(*) FROM comments WHERE task_id = tasks.id),"
+        " (SELECT count(*) FROM links WHERE task_id = tasks.id) FROM tasks"
+    )
+    return {task: (comments, links) for task, comments, links in rows}
+
+
+@pytest.fixture
+def client(sample_store: TinytaskStore, url: str) -> Iterator[TinytaskClient]:
+    """A client of the sample project, over HTTP and over SSE."""
+    with TinytaskClient(url, timeout=10) as client:
+        yield client
+
+
+def test_the_twin_gives_what_mcp_gives(client: TinytaskClient, sample_store: TinytaskStore, url: str) -> None:
+    """The counts are those in the store, and those that a client without a twin gets."""
+    ids = list(counted(sample_store))
+    assert client.count_details(ids) == counted(sample_store)
+    with TinytaskClient(create_server(sample_store)) as in_process:
+        assert in_process.count_details(ids) == counted(sample_store)
+    found = anyio.run(read_tasks, f"{url}/mcp", load_settings(), ids)
+    assert found.keys() == set(ids)
+
+
+def test_a_task_that_has_gone_has_unknown_counts(client: TinytaskClient, sample_store: TinytaskStore) -> None:
+    """Neither the twin nor MCP knows it, and the others are counted all the same."""
+    ids = list(counted(sample_store))
+    counts = client.count_details([ids[0], 99_999, *ids[1:]])
+    assert counts.pop(99_999) == (None, None)
+    assert counts == counted(sample_store)
+
+
+def test_a_server_without_a_twin_is_asked_over_mcp(sample_store: TinytaskStore) -> None:
+    """A v1 server has none: the report is the same."""
+    with running_v1_server(sample_store) as url, TinytaskClient(url, timeout=30) as client:
+        data = WorkloadReporter(client).collect_workload_data()
+    expected = counted(sample_store)
+    assert [*zip(data.tasks["comment_count"], data.tasks["link_count"], strict=True)] == [
+        expected[task] for task in data.tasks["id"]
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 16\r\n\r\n<h1>Log in</h1>\n",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"id": 1}',
+        b"HTTP/1.1 302 Found\r\nLocation: http://example.invalid/\r\nContent-Length: 0\r\n\r\n",
+        b"",
+    ],
+    ids=["a login page", "404", "another API", "a redirect", "nothing"],
+)
+def test_what_is_no_twin_is_left_alone(answer: bytes, proxy: FaultyProxy) -> None:
+    """Whatever else answers at that address, no task is read from it and nothing is raised."""
+    proxy.answer(answer)
+    assert anyio.run(read_tasks, proxy.url, load_settings(timeout=2), [1, 2, 3]) == {}

@@ -1,0 +1,494 @@
+"""Runs from end to end: real processes, real notebooks, a real Dask cluster, and the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+from typer.testing import CliRunner
+
+from calypso_nb import TinytaskClient
+from calypso_nb.embedded import TinytaskStore
+from calypso_nb.scheduler import PLAN_COLUMNS, RUN_COLUMNS, Agent, Scheduler
+from tests.agents_at_work import Log, add, is_done, records, run_agent_process, run_all, soon, status
+
+pytest_plugins = ("tests.scheduler_fixtures",)
+pytestmark = pytest.mark.usefixtures("clean_environment", "nothing_left")
+
+SECONDS = 20
+
+
+def recipe(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+# What comes of a run
+
+
+def test_success_completes_the_task_and_leaves_a_record_that_people_read(
+    board: TinytaskStore, any_server: str, recipes: Path, log: Log
+) -> None:
+    """On both generations of TinyTask; of the lease and its mark nothing is left."""
+    task = add(board, tags=["urgent"])
+    with TinytaskClient(any_server) as client:
+        runs = Scheduler(client, ["alice"], recipes, runs=recipes.parent / "runs").run()
+    assert {name: str(dtype) for name, dtype in runs.dtypes.items()} == {
+        name: column.dtype for name, column in RUN_COLUMNS.items()
+    }
+    [run] = runs.itertuples()
+    assert (run.id, run.agent, run.recipe, run.outcome) == (task, "alice", "default", "succeeded")
+    now = board.get_task(task)
+    assert (now["status"], now["assigned_to"], now["tags"]) == ("complete", "alice", ["urgent"])
+    [record] = records(board, task)
+    assert f"Run {run.run} of default for alice on " in record
+    assert ": succeeded after " in record
+    assert run.folder in record
+    assert [event.what for event in log.events] == ["start", "stop"]
+
+
+def test_failure_makes_it_idle_again_with_the_last_lines_until_the_limit(
+    board: TinytaskStore, any_server: str, recipes: Path
+) -> None:
+    """Each run has its record; the number of failures stands in the tags, where people can remove it."""
+    recipe(recipes, "default.py", "print('\\x1b[31mred', '```'); raise ValueError('no such planet')")
+    task = add(board)
+    with TinytaskClient(any_server) as client:
+        scheduler = Scheduler(client, ["alice"], recipes, retry_limit=2)
+        assert [run.outcome for run in run_all(scheduler)] == ["failed", "failed"]
+        assert "failed 2 of 2 times" in scheduler.plan()["why"].iloc[0]
+        now = board.get_task(task)
+        assert (now["status"], now["tags"]) == ("idle", ["failed:2"])
+        first, last = records(board, task)
+        assert "exit code 1" in first
+        assert "ValueError: no such planet\n```" in first
+        assert "Failed 1 of 2 times: it will be tried again." in first
+        assert "red '''" in first
+        assert "\x1b" not in first
+        assert "not tried again until its tag failed:2 is removed" in last
+        recipe(recipes, "default.py", "pass")
+        board.update_task(task, tags=[])
+        assert [run.outcome for run in run_all(scheduler)] == ["succeeded"]
+
+
+def test_a_run_that_takes_too_long_is_ended_with_all_it_has_started(
+    board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
+) -> None:
+    """Children in sessions of their own too, and those that hear no SIGTERM: only then it is released."""
+    child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    recipe(
+        recipes,
+        "default.py",
+        "import os, subprocess, sys, time\n"
+        f"subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)\n"
+        "if os.fork() == 0:\n    os.setsid()\n    if os.fork():\n        os._exit(0)\n    time.sleep(60)\n"
+        "time.sleep(60)\n",
+    )
+    task = add(board)
+    with TinytaskClient(server) as client:
+        [run] = Scheduler(client, ["alice"], recipes, max_runtime=1, lease_seconds=10).run().itertuples()
+    assert (run.outcome, run.why) == ("over time", "it took longer than 1 s")
+    assert alive(tmp_path) == []
+    assert board.get_task(task)["tags"] == ["failed:1"]
+
+
+def alive(mark: Path) -> list[int]:
+    from tests.agents_at_work import marked_processes
+
+    return [process.pid for process in marked_processes(mark) if process.pid != os.getpid()]
+
+
+def test_what_a_run_leaves_behind_is_ended_with_it(
+    board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
+) -> None:
+    """A success, with no process in the background."""
+    recipe(
+        recipes,
+        "default.py",
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True)\n",
+    )
+    add(board)
+    with TinytaskClient(server) as client:
+        [run] = Scheduler(client, ["alice"], recipes, lease_seconds=10).run().itertuples()
+    assert run.outcome == "succeeded"
+    assert alive(tmp_path) == []
+
+
+def test_success_moves_the_task_to_the_queue_that_the_agent_names(
+    board: TinytaskStore, any_server: str, recipes: Path
+) -> None:
+    """Whose agents take it from there; a TinyTask v1 has no queues, so there it is complete."""
+    has_queues = "queue_name" in json.dumps(board.get_task(add(board))) and is_v2(any_server)
+    agents = [Agent(name="alice", success_queue="qa"), Agent(name="bob", queue="qa")]
+    with TinytaskClient(any_server) as client:
+        scheduler = Scheduler(client, agents, recipes)
+        scheduler.run()
+        first = board.get_task(1)
+        if not has_queues:
+            assert first["status"] == "complete"
+            assert "could not go to queue qa" in records(board, 1)[0]
+            return
+        assert (first["status"], first["queue_name"], first["tags"]) == ("idle", "qa", ["handed-over"])
+        assert [run.agent for run in run_all(scheduler)] == ["bob"]
+    last = board.get_task(1)
+    assert (last["status"], last["assigned_to"], last["tags"]) == ("complete", "bob", [])
+
+
+def is_v2(url: str) -> bool:
+    with TinytaskClient(url) as client:
+        return client.get_task(1).is_currently_blocked is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"status": "complete"}, ("complete", "alice")),
+        ({"status": "idle", "assigned_to": "carol"}, ("idle", "carol")),
+        ({"tags": ["mine"]}, ("complete", "alice")),
+    ],
+    ids=["completed", "handed on", "tagged"],
+)
+def test_what_the_run_itself_sets_on_its_task_stays(
+    board: TinytaskStore, server: str, recipes: Path, change: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    """A recipe may work with TinyTask itself: the result does not overwrite that."""
+    recipe(
+        recipes,
+        "default.py",
+        "import os\nfrom calypso_nb import TinytaskClient\n"
+        f"TinytaskClient().update_task(int(os.environ['TINYTASK_TASK_ID']), **{change!r})\n",
+    )
+    task = add(board)
+    with TinytaskClient(server) as client:
+        Scheduler(client, ["alice"], recipes).run()
+    now = board.get_task(task)
+    assert (now["status"], now["assigned_to"]) == expected
+    assert now["tags"] == change.get("tags", [])
+    assert is_done(board, task) or now["status"] == "idle"
+
+
+def test_a_task_that_changed_since_the_plan_is_not_run(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """What the plan says is looked at again under the lease, which leaves no trace then."""
+    blocker = add(board, agent="carol")
+    tasks = [add(board) for _ in range(4)]
+    with TinytaskClient(server) as client:
+        scheduler = Scheduler(client, [{"name": "alice", "maxConcurrency": 9}], recipes)
+        plan = scheduler.plan()
+        board.update_task(tasks[0], status="working")
+        board.update_task(tasks[1], blocked_by_task_id=blocker)
+        board.update_task(tasks[2], assigned_to="carol")
+        board.delete_task(tasks[3])
+        runs = scheduler.run(plan).set_index("id")
+    assert set(runs["outcome"]) == {"not started"}
+    assert runs["why"].loc[tasks[:3]].tolist() == [
+        "it is working by now",
+        f"it is blocked by #{blocker} by now",
+        "it is carol's by now",
+    ]
+    assert all(records(board, task) == [] for task in tasks[:3])
+    assert log.events == []
+
+
+# The kinds of recipes
+
+
+def test_a_notebook_is_executed_with_the_task_and_linked_from_it(
+    board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
+) -> None:
+    """The executed notebook is the run's log; it can talk to the server itself."""
+    cells = [
+        "task_id = title = endpoint = agent = None",
+        "from calypso_nb import TinytaskClient\n"
+        "TinytaskClient(endpoint).add_comment(task_id, f'{title} by {agent}', created_by=agent)",
+    ]
+    save_notebook(recipes / "report.ipynb", cells)
+    title = "$(touch pwned) \\ ' \" {x}\n🪐"
+    task = board.create_task(title, "lead", assigned_to="alice", tags=["recipe:report"])["id"]
+    with TinytaskClient(server) as client:
+        [run] = Scheduler(client, ["alice"], recipes, runs=tmp_path / "runs").run().itertuples()
+    assert run.outcome == "succeeded", records(board, task)
+    now = board.get_task(task)
+    assert f"{title} by alice" in [note["content"] for note in now["comments"]]
+    [link] = now["links"]
+    executed = Path(unquote(urlsplit(link["url"]).path))
+    assert executed == Path(run.folder) / "report.ipynb"
+    notebook = nbformat.read(executed, as_version=4)  # type: ignore[no-untyped-call]
+    assert all(cell.execution_count for cell in notebook.cells)
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_notebook_that_raises_is_a_failure_with_the_error_in_its_record(
+    board: TinytaskStore, server: str, recipes: Path
+) -> None:
+    """Its last lines are those of the cell's traceback."""
+    save_notebook(recipes / "alice.ipynb", ["raise LookupError('no such star')"])
+    task = add(board)
+    with TinytaskClient(server) as client:
+        [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
+    assert run.outcome == "failed"
+    assert "LookupError: no such star" in records(board, task)[0]
+
+
+def save_notebook(path: Path, cells: list[str]) -> None:
+    made: list[Any] = [nbformat.v4.new_code_cell(cell) for cell in cells]  # type: ignore[no-untyped-call]
+    made[0].metadata["tags"] = ["parameters"]
+    notebook = nbformat.v4.new_notebook(cells=made)  # type: ignore[no-untyped-call]
+    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+
+
+def test_goose_is_called_with_the_recipe_and_its_parameters(
+    board: TinytaskStore,
+    server: str,
+    recipes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in on the PATH records how it was called: a title is one argument, whatever it says."""
+    monkeypatch.setenv("PATH", f"{Path(__file__).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("GOOSE_CALLS", str(tmp_path / "calls"))
+    path = recipe(recipes, "alice.yaml", "parameters: [{key: title}, {key: task_id}]")
+    task = board.create_task("; rm -rf ~ #", "lead", assigned_to="alice")["id"]
+    with TinytaskClient(server) as client:
+        [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
+    assert run.outcome == "succeeded", records(board, task)
+    call = json.loads((tmp_path / "calls").read_text())
+    assert call["arguments"] == [
+        *("run", "--recipe", str(path), "--params", "title=; rm -rf ~ #", "--params", f"task_id={task}"),
+    ]
+    assert call["environment"]["TINYTASK_AGENT"] == "alice"
+
+
+def test_an_executable_gets_the_task_whatever_its_title(
+    board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
+) -> None:
+    """No shell reads it but the recipe's own, which has it on standard input."""
+    tool = recipe(recipes, "alice.sh", '#!/bin/sh\ncat > task.json\necho "$TINYTASK_TASK_ID" > number\n')
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    title = f"`touch {tmp_path}/pwned`; $(touch {tmp_path}/pwned)"
+    task = board.create_task(title, "lead", assigned_to="alice")["id"]
+    with TinytaskClient(server) as client:
+        [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
+    folder = Path(run.folder)
+    assert json.loads((folder / "task.json").read_text())["title"] == title
+    assert (folder / "number").read_text() == f"{task}\n"
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_recipe_that_cannot_be_started_is_a_failure(
+    board: TinytaskStore, server: str, recipes: Path
+) -> None:
+    """The record says what the system says."""
+    tool = recipe(recipes, "alice.sh", "#!/no/such/interpreter\n")
+    tool.chmod(0o755)
+    task = add(board)
+    with TinytaskClient(server) as client:
+        [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
+    assert run.outcome == "failed"
+    assert "could not be started: [Errno 2] No such file or directory" in records(board, task)[0]
+
+
+def test_the_notebook_shows_plan_runs_and_what_came_of_them(tmp_path: Path) -> None:
+    """`run_agents.ipynb` works as it stands, on the embedded server."""
+    import papermill
+
+    notebook = Path(__file__).parent.parent / "notebooks" / "run_agents.ipynb"
+    executed = papermill.execute_notebook(
+        notebook,
+        tmp_path / "executed.ipynb",
+        {"runs": str(tmp_path / "runs")},
+        cwd=notebook.parent,
+        progress_bar=False,
+    )
+    shown = json.dumps(executed.cells)
+    for words in ("alice is at 2 of 2", "no recipe 'oracle'", "blocked by #1", "5 tasks are open"):
+        assert words in shown
+    assert "#5 Fix the typo: complete" in shown
+    assert "#4 Test the upload: idle flaky failed:3" in shown
+
+
+# Stopping
+
+
+def test_an_interrupt_ends_the_runs_and_gives_the_tasks_back(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """As the kernel's Stop button does: the task is idle again and has not failed."""
+    task = add(board, 30)
+    with TinytaskClient(server) as client:
+        scheduler = Scheduler(client, ["alice"], recipes)
+        news = scheduler.follow(scheduler.plan())
+        next(news)
+        assert soon(lambda: bool(log.of("start")))
+        with pytest.raises(KeyboardInterrupt):
+            news.throw(KeyboardInterrupt)
+    assert [event.what for event in log.events] == ["start", "ended"]
+    now = board.get_task(task)
+    assert (now["status"], now["tags"]) == ("idle", [])
+    assert "stopped after" in records(board, task)[0]
+    assert "The task will be run again." in records(board, task)[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_the_command_ends_its_runs_when_it_is_told_to_end(
+    board: TinytaskStore, server: str, recipes: Path, log: Log, number: int
+) -> None:
+    """It finishes tidily, with nothing left running and nothing left claimed, and exits with 0."""
+    tasks = [add(board, 30), add(board, 30)]
+    agents = recipes.parent / "agents.json"
+    agents.write_text('[{"agentName": "alice", "maxConcurrency": 2}]')
+    options = ("--agents", str(agents), "--recipes", str(recipes), "--mcp-endpoint", server)
+    with run_agent_process(*options) as process:
+        assert soon(lambda: len(log.of("start")) == 2)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, output
+    assert output.endswith("stopped: nothing is left running\n")
+    assert len(log.of("ended")) == 2
+    assert [status(board, task) for task in tasks] == ["idle", "idle"]
+
+
+# The command
+
+
+def command(*arguments: object) -> tuple[int, str]:
+    import typer
+
+    from calypso_nb.run_agent import run_agent
+
+    app = typer.Typer()
+    app.command()(run_agent)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return 1, f"{type(result.exception).__name__}: {result.exception}"
+    return result.exit_code, result.output
+
+
+def test_the_dry_run_is_the_next_run(board: TinytaskStore, server: str, recipes: Path, log: Log) -> None:
+    """It shows what is run and why the rest waits, and changes nothing."""
+    first, second = add(board, priority=5), add(board)
+    waiting = add(board, blocked_by_task_id=second)
+    options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server)
+    code, shown = command(*options, "--dry-run")
+    assert code == 0
+    lines = shown.splitlines()
+    shown_columns = [name for name in PLAN_COLUMNS if name != "age_hours"]
+    assert lines[0].split() == shown_columns
+    assert f"blocked by #{second}" in shown
+    assert log.events == []
+    assert command(*options, "--once")[0] == 0
+    ran = [event.task for event in log.of("start")]
+    assert ran == [int(lines[1].split()[1])] == [second]
+    assert [status(board, task) for task in (first, second, waiting)] == ["idle", "complete", "idle"]
+
+
+def test_one_task_can_be_run_by_its_number(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """Once, and where it waits it says why."""
+    one, other = add(board), add(board)
+    waiting = add(board, blocked_by_task_id=one)
+    options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server)
+    code, output = command(*options, "--task-id", waiting)
+    assert (code, f"#{waiting}: blocked by #{one}" in output) == (0, True)
+    assert command(*options, "--task-id", other)[0] == 0
+    assert [event.task for event in log.of("start")] == [other]
+    assert (
+        command(*options, "--task-id", 99)[1] == f"ValueError: task 99 is no open task of alice on {server}"
+    )
+
+
+def test_once_exits_with_6_where_a_run_failed(board: TinytaskStore, server: str, recipes: Path) -> None:
+    """A cron job can tell."""
+    recipe(recipes, "default.py", "raise SystemExit(3)")
+    add(board)
+    code, output = command("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server, "--once")
+    assert (code, "failed after" in output) == (6, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "say whose tasks to run: --agent NAME or --agents FILE"),
+        (["--agents", "broken.json"], "ValueError: broken.json is not JSON"),
+        (["--agents", "agents.json", "--agent", "eve"], "agents.json has no agent eve; it has alice, bob"),
+        (["--agents", "nowhere.json"], "does not exist"),
+        (["--agent", "alice", "--recipes", "nowhere"], "RecipeError: the recipes folder"),
+        (["--agent", "alice", "--lease", "1"], "a lease of 1 s: it must be 2 to 3600 s"),
+        (
+            ["--agent", "alice", "--mcp-endpoint", "http://127.0.0.1:1"],
+            "TinytaskConnectionError: no TinyTask at",
+        ),
+        (["--agent", "alice", "--mcp-endpoint", "demo", "--once"], "runs are processes of their own"),
+    ],
+)
+def test_wrong_use_is_told_in_a_sentence(clean_environment: Path, options: list[str], message: str) -> None:
+    """What is wrong, and what there is instead."""
+    (clean_environment / "recipes").mkdir()
+    (clean_environment / "recipes" / "default.py").write_text("")
+    (clean_environment / "broken.json").write_text("[{")
+    (clean_environment / "agents.json").write_text('[{"agentName": "alice"}, {"agentName": "bob"}]')
+    code, output = command(*options)
+    assert code != 0
+    assert message in " ".join(output.replace("│", " ").split())
+
+
+def test_a_broken_recipe_keeps_only_its_own_tasks_waiting(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """The command says which one and goes on with the others."""
+    recipe(recipes, "torn.ipynb", "{")
+    recipe(recipes, "away.py", "").unlink()
+    (recipes / "away.py").symlink_to("/etc/hostname")
+    wanted = {name: add(board, tags=[f"recipe:{name}"]) for name in ("torn", "away", "none", "../x", "goes")}
+    recipe(recipes, "goes.py", (recipes / "default.py").read_text())
+    code, output = command("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server, "--once")
+    assert code == 0
+    assert f"#{wanted['torn']}: recipe torn.ipynb does not parse: Expecting property name" in output
+    assert f"#{wanted['away']}: recipe away.py is a link out of the recipes folder" in output
+    assert f"#{wanted['none']}: no recipe 'none', which its tag asks for" in output
+    assert f"#{wanted['../x']}: no recipe '../x', which its tag asks for" in output
+    assert [event.task for event in log.of("stop")] == [wanted["goes"]]
+
+
+# Dask
+
+
+def test_a_dask_cluster_runs_the_tasks_on_its_workers(
+    board: TinytaskStore, server: str, recipes: Path, log: Log, tmp_path: Path
+) -> None:
+    """Two worker processes share the work, and a stop reaches the runs there."""
+    from distributed import LocalCluster
+
+    tasks = [add(board, 0.5) for _ in range(6)]
+    agents = tmp_path / "agents.json"
+    agents.write_text('[{"agentName": "alice", "maxConcurrency": 4}]')
+    with LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        options = ["--agents", str(agents), "--recipes", str(recipes), "--runs", str(tmp_path / "runs")]
+        options += ["--mcp-endpoint", server, "--dask", cluster.scheduler_address, "--interval", "0.5"]
+        with run_agent_process(*options) as process:
+            assert soon(lambda: all(is_done(board, task) for task in tasks))
+            last = add(board, 60)
+            assert soon(lambda: last in [event.task for event in log.under_way()])
+            process.terminate()
+            output, _ = process.communicate(timeout=SECONDS)
+            assert process.returncode == 0, output
+    assert log.of("overlap") == []
+    assert status(board, last) == "idle"
+    assert len({parent_of_guard(path) for path in (tmp_path / "runs").glob("*/output.txt")}) == 2
+
+
+def parent_of_guard(output: Path) -> str:
+    return output.read_text().split()[-1]

@@ -81,9 +81,12 @@ class Opened:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, from the path in CHROMIUM or the system's."""
+    """Chromium, from the path in CHROMIUM or the system's.
+
+    For one module: while Playwright runs, its thread has a running loop, in which no other test could start one.
+    """
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)
         yield chromium

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from calypso_nb.run_agent import run_agent
+
 if TYPE_CHECKING:
     from calypso_nb.reporter import WorkloadReporter
 
@@ -23,10 +25,11 @@ __all__ = ["app", "main"]
 EXIT_CONDITION_HOLDS = 3
 EXIT_UNREACHABLE = 4
 EXIT_REFUSED = 5
+# 6 is run_agent.EXIT_RUN_FAILED.
 
 EXIT_CODES = (
     "Exit codes: 0 fine, 1 unforeseen, 2 wrong use, 3 the --fail-if condition holds, "
-    "4 the server does not answer, 5 the server refuses."
+    "4 no TinyTask answers, or not without credentials, 5 TinyTask refuses, 6 a run of a task failed."
 )
 
 app = typer.Typer(
@@ -277,3 +280,6 @@ def _complain(message: str) -> None:
     from calypso_nb.output import say
 
     say(message)
+
+
+app.command("run-agent", epilog=EXIT_CODES)(_translated()(run_agent))

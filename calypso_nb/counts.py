@@ -64,9 +64,9 @@ def summary_of(tasks: pd.DataFrame) -> WorkloadSummary:
     )
 
 
-def _flags(tasks: pd.DataFrame) -> pd.DataFrame:
-    """One row a task that is not archived, with a 0/1 column for each count of `STATUS_COUNTS`."""
-    current = tasks[tasks["archived_at"].isna()]
+def _flags(tasks: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """One row a task that is not archived: `columns`, and a 0/1 column for each count of `STATUS_COUNTS`."""
+    current = tasks.loc[tasks["archived_at"].isna(), ["status", "is_open", *columns]]
     marks = {status: (current["status"] == status).astype("int64") for status in STATUSES}
     return current.assign(open=current["is_open"].astype("int64"), **marks)
 
@@ -76,7 +76,7 @@ def by_agent(tasks: pd.DataFrame) -> pd.DataFrame:
 
     Example: `by_agent(data.tasks)`
     """
-    rows = _flags(tasks)
+    rows = _flags(tasks, "assigned_to", "is_currently_blocked", "priority", "age_hours")
     waiting = rows["is_currently_blocked"].astype("Int64").where(rows["is_open"], 0)
     rows = rows.assign(
         agent=rows["assigned_to"],
@@ -100,7 +100,7 @@ def by_priority(tasks: pd.DataFrame) -> pd.DataFrame:
 
     Example: `by_priority(data.tasks)`
     """
-    counts = _flags(tasks).groupby("priority", dropna=False)[list(STATUS_COUNTS)].sum()
+    counts = _flags(tasks, "priority").groupby("priority", dropna=False)[list(STATUS_COUNTS)].sum()
     return _conformed(counts.reset_index().sort_values("priority", ascending=False), PRIORITY_COLUMNS)
 
 
@@ -109,7 +109,7 @@ def by_age(tasks: pd.DataFrame) -> pd.DataFrame:
 
     Example: `by_age(data.tasks)`
     """
-    open_tasks = _flags(tasks)[lambda rows: rows["is_open"]]
+    open_tasks = _flags(tasks, "age_hours")[lambda rows: rows["is_open"]]
     edges = list(AGE_BUCKETS.values())
     # A task "created in the future" (two clocks that disagree) is young, not unknown.
     position = np.searchsorted(edges, open_tasks["age_hours"].clip(lower=0), side="right")

@@ -16,9 +16,10 @@ from IPython.display import DisplayHandle, display
 from calypso_nb.difference import difference
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.export import BELOW, asset, view_html, view_payload, view_script, view_style
-from calypso_nb.frames import OPEN_STATUSES
+from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.libraries import libraries
 from calypso_nb.reporter import WorkloadData, WorkloadReporter, workload_of
+from calypso_nb.rows import UNASSIGNED
 from calypso_nb.selection import NO_FILTER, matching
 from calypso_nb.supervision import act, task_details, with_counts_of
 
@@ -31,16 +32,24 @@ class WorkloadView(anywidget.AnyWidget):
     """A `WorkloadData` drawn and filtered in the browser: numbers, filters, charts and a task table.
 
     `payload` is what `view_payload` makes. `filter` holds the fields of `NO_FILTER`, shared with the browser
-    both ways. `live` says that somebody answers its messages and keeps `news`; `every` is the time in
-    seconds after which the browser asks for new data by itself, 0 for never.
+    both ways. `statuses` and `agents` are the ipywidgets for these two filters, a toggle button a status and
+    one input; where there are none, the view makes controls of its own. `live` says that somebody answers its
+    messages and keeps `news`; `every` is the time in seconds after which the browser asks for new data by
+    itself, 0 for never.
     Example: `WorkloadView(payload=view_payload(data), filter={"statuses": ["idle"]})`
     """
 
-    _esm = view_script() + asset("widget.js")
+    _esm = view_script() + asset("hosted.js") + asset("widget.js")
     _css = view_style()
 
     payload = traitlets.Dict().tag(sync=True)
     filter = traitlets.Dict().tag(sync=True)
+    statuses = traitlets.List(traitlets.Instance(widgets.ToggleButton)).tag(
+        sync=True, **widgets.widget_serialization
+    )
+    agents = traitlets.List(traitlets.Instance(widgets.SelectMultiple), maxlen=1).tag(
+        sync=True, **widgets.widget_serialization
+    )
     news = traitlets.Dict().tag(sync=True)
     every = traitlets.Float(0, min=0).tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
@@ -59,7 +68,9 @@ class Dashboard(widgets.VBox):
     `status_filter` and `agent_filter` are what the filters start with. A filter works in the browser on what
     was read; *Refresh*, `refresh()` and, if `every` is not 0, a timer of that many seconds ask the server.
     With `details`, comments and links are counted, at a refresh by the timer only those of new tasks.
-    `author` signs what is commented from here. Raises what `collect_workload_data` raises when first read.
+    `statuses` and `agents` are the ipywidgets of these two filters, to be observed or linked in Python; all
+    filters are in `filter`. `author` signs what is commented from here. Raises what `collect_workload_data`
+    raises when first read.
     Example: `Dashboard(WorkloadReporter(TinytaskClient("demo")), every=60)`
     """
 
@@ -83,9 +94,16 @@ class Dashboard(widgets.VBox):
         self._displayed = False
         self.data = reporter.collect_workload_data(details=details, progress=False)
         agents = [agent_filter] if isinstance(agent_filter, str) else list(agent_filter or ())
+        self.statuses = tuple(
+            widgets.ToggleButton(description=status, value=status in status_filter) for status in STATUSES
+        )
+        self.agents = widgets.SelectMultiple()
+        self._offer_agents(agents)
         self.view = WorkloadView(
             payload=view_payload(self.data),
             filter={**NO_FILTER, "statuses": list(status_filter), "agents": agents},
+            statuses=self.statuses,
+            agents=[self.agents],
             every=every,
             live=True,
         )
@@ -152,7 +170,8 @@ class Dashboard(widgets.VBox):
 
         Example: `dashboard.close()`
         """
-        self.view.close()
+        for widget in (self.view, self.agents, *self.statuses):
+            widget.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -167,6 +186,15 @@ class Dashboard(widgets.VBox):
         display({**live, "text/html": BELOW}, raw=True)
         self._displayed = True
         self._saved.display(self._static(), raw=True)
+
+    def _offer_agents(self, chosen: Sequence[str | None]) -> None:
+        """Let the agents of the data be chosen, and those that are chosen already although they have gone."""
+        named = {*self.data.tasks["assigned_to"].dropna(), *chosen} - {None}
+        options = [*((agent, agent) for agent in sorted(named, key=str.lower)), (UNASSIGNED, None)]
+        with self.agents.hold_sync():  # The browser would take new options alone for nothing chosen.
+            self.agents.options = options
+            self.agents.rows = min(len(options), 12)
+            self.agents.index = [i for i, (_, agent) in enumerate(options) if agent in chosen]
 
     def _static(self) -> dict[str, str]:
         payload = {**self.view.payload, "filter": self.filter}
@@ -206,6 +234,7 @@ class Dashboard(widgets.VBox):
         told = changes[changes["change"].isin(_TOLD)]
         columns = {"change": "change", "task_id": "id", "title": "title", "agent": "agent"}
         rows = told[list(columns)].rename(columns=columns).astype("object")
+        self._offer_agents(self.filter["agents"])
         self.view.payload = view_payload(data)
         self._tell(
             error="",

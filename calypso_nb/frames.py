@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 __all__ = [
@@ -169,6 +170,9 @@ def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataF
     return tasks
 
 
+_LISTS = (list, tuple)
+
+
 def _typed(values: pd.Series, dtype: str) -> pd.Series:
     if dtype == TIME:
         # Both generations of TinyTask mean UTC, whether they write a zone marker or not.
@@ -176,9 +180,10 @@ def _typed(values: pd.Series, dtype: str) -> pd.Series:
     if dtype == "bool":
         return values.astype("boolean").fillna(False).astype("bool")
     if dtype == "object":
-        return values.map(lambda tags: tuple(tags) if isinstance(tags, (list, tuple)) else ())
+        lists = [tuple(tags) if isinstance(tags, _LISTS) else () for tags in values.tolist()]
+        return pd.Series(lists, index=values.index, dtype="object")
     if dtype == "Int64":
         # TinyTask takes any number for a priority: a fraction is cut off, what no integer can hold is NA.
-        numbers = pd.to_numeric(values, errors="coerce").astype("Float64")
-        return numbers.where(numbers.abs() < 2**53).map(int, na_action="ignore").astype("Int64")
+        numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+        return numbers.where(numbers.abs() < 2**53).transform(np.trunc).astype("Int64")
     return values.astype(dtype)  # type: ignore[call-overload, no-any-return]

@@ -273,6 +273,8 @@ def _narrowed(
 
 
 def _with_counts(tasks: pd.DataFrame, counts: dict[int, tuple[int | None, int | None]]) -> pd.DataFrame:
-    comments = tasks["id"].map({task: count[0] for task, count in counts.items()}).astype("Int64")
-    links = tasks["id"].map({task: count[1] for task, count in counts.items()}).astype("Int64")
-    return tasks.assign(comment_count=comments, link_count=links)
+    pairs = [counts.get(task, (None, None)) for task in tasks["id"].tolist()]
+    return tasks.assign(
+        comment_count=pd.array([comments for comments, _ in pairs], dtype="Int64"),
+        link_count=pd.array([links for _, links in pairs], dtype="Int64"),
+    )

@@ -159,7 +159,8 @@ async def _speaks_sse(http: httpx2.AsyncClient, url: str) -> bool:
     if response.status_code == 400 and b"Missing session ID" in body:
         return True
     if response.status_code in (401, 403):
-        reason = f"it wants credentials (HTTP {response.status_code}): give token= or headers="
+        wanted = "set TINYTASK_TOKEN, or give token= or headers="
+        reason = f"it wants credentials (HTTP {response.status_code}): {wanted}"
     elif response.status_code == 200:
         reason = f"what answers there is not a TinyTask (it sends {kind or 'no content type'})"
     else:

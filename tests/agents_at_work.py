@@ -124,16 +124,13 @@ def run_all(scheduler: Scheduler) -> list[Any]:
     return runs
 
 
-COMMAND = "import typer; from calypso_nb.run_agent import run_agent; typer.run(run_agent)"
-
-
 @contextmanager
 def run_agent_process(
     *arguments: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """The command as a process of its own, which is killed at the end if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments],
+        [sys.executable, "-m", "calypso_nb", "run-agent", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -85,7 +85,7 @@ class Opened:
 def browser() -> Iterator[Browser]:
     """Chromium, from the path in CHROMIUM or the system's.
 
-    For one module: while Playwright runs, its thread has a running loop, in which no other test could start one.
+    For one module: while Playwright runs, its thread has a running loop, and no test could start another.
     """
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)

@@ -123,7 +123,7 @@ def test_what_an_export_shows_is_saved_and_hidden_while_the_dashboard_lives(lab:
 
 def test_status_filters_take_several_at_once(lab: Lab, data: WorkloadData) -> None:
     """Each combination of statuses shows in numbers, charts and table, with no call to the server."""
-    toggle = lambda status: lab.click(f"[data-status={status}].calypso-toggle")  # noqa: E731
+    toggle = lambda status: lab.click(f".calypso-toggles [data-status={status}]")  # noqa: E731
     toggle("complete")
     lab.wait_until("v.filter.statuses.length === 3")
     assert_shows(lab, data)
@@ -140,10 +140,10 @@ def test_the_agent_filter_takes_agents_and_the_unassigned(lab: Lab, data: Worklo
     open_tasks = data.select(status_filter=["idle", "working"])
     agent = open_tasks.agents["agent"][0]
     lab.click(".calypso-agents summary")
-    lab.page.get_by_role("checkbox", name=agent, exact=True).check()
+    lab.page.get_by_role("option", name=agent, exact=True).click()
     lab.wait_until(f"v.filter.agents[0] === {json.dumps(agent)}")
     assert_shows(lab, open_tasks.select(agent_filter=agent))
-    lab.page.get_by_role("checkbox", name="(unassigned)", exact=True).check()
+    lab.page.get_by_role("option", name="(unassigned)", exact=True).click()
     lab.wait_until("v.filter.agents[1] === null")
     assert_shows(lab, open_tasks.select(agent_filter=[agent, None]))
     lab.page.keyboard.press("Escape")
@@ -178,10 +178,28 @@ def test_python_knows_what_is_selected_and_can_select(lab: Lab, data: WorkloadDa
     lab.wait_until("v.filter.priority[0] === null")
 
 
+def test_status_and_agent_are_ipywidgets_that_python_shares(lab: Lab) -> None:
+    """What is clicked is in their values, and what Python gives them filters the view."""
+    lab.click(".calypso-toggles [data-status=idle]")
+    lab.wait_until("v.filter.statuses.join() === 'working'")
+    lab.run("print('pressed', [button.description for button in dashboard.statuses if button.value])")
+    lab.page.get_by_text("pressed ['working']", exact=True).wait_for()
+    lab.run("dashboard.statuses[0].value = True; dashboard.agents.value = ['qa-lead', None]")
+    lab.wait_until("v.filter.statuses.join() === 'working,idle'")
+    lab.wait_until("v.filter.agents.length === 2")
+    assert set(lab.view("v.filter.agents")) == {"qa-lead", None}
+    lab.run("dashboard.filter = {'agents': ['api-dev']}")
+    lab.wait_until("v.filter.agents.join() === 'api-dev'")
+    lab.run("print('chosen', dashboard.agents.value)")
+    lab.page.get_by_text("chosen ('api-dev',)", exact=True).wait_for()
+    lab.click("[data-filter=agents]")
+    lab.wait_until("v.filter.agents.length === 0")
+
+
 def test_keys_typed_into_the_dashboard_are_not_the_notebooks(lab: Lab) -> None:
     """D D would delete the cell, and X cut it."""
     cells = lab.page.locator(".jp-Cell").count()
-    lab.page.locator(".calypso-live .calypso-toggle").first.focus()
+    lab.page.locator(".calypso-live .calypso-toggles button").first.focus()
     for key in "ddxb":
         lab.page.keyboard.press(key)
     assert lab.page.locator(".jp-Cell").count() == cells
@@ -221,10 +239,10 @@ def test_a_failed_refresh_says_so_and_keeps_the_numbers(
     assert proxy.url in alert.inner_text()
     assert "The numbers below are those of" in alert.inner_text()
     assert lab.numbers() == before
-    lab.click("[data-status=complete].calypso-toggle")
+    lab.click(".calypso-toggles [data-status=complete]")
     lab.wait_until("v.filter.statuses.length === 3")
     assert_shows(lab, data)
-    lab.click("[data-status=complete].calypso-toggle")
+    lab.click(".calypso-toggles [data-status=complete]")
     proxy.heal()
     lab.click("button.calypso-refresh")
     page.wait_for_selector(".calypso-live section [role=alert]:not(dialog *)", state="detached")

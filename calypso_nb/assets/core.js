@@ -26,8 +26,8 @@ async function importPacked(base64) {
 
 // ---- the view
 
-// options: libraries (their text), filter (else the payload's), onFilter(filter) for what people choose, and
-// `live` where a kernel answers (see widget.js). Numbers and controls show at once; `ready` resolves when
+// options: libraries (their text), filter (else the payload's), onFilter(filter) for what people choose, and,
+// where a kernel answers, `live` (see widget.js) and `hosted` (see hosted.js). Numbers and controls show at once; `ready` resolves when
 // charts and table are drawn as well.
 export function mount(el, payload, options = {}) {
   const root = make("div", { class: "calypso-parts" });
@@ -43,7 +43,7 @@ export function mount(el, payload, options = {}) {
     options.onFilter?.(view.filter);
     return drawn;
   };
-  const context = { view, libraries, choose, live: options.live, open: options.live && ((id) => opened.open(id)) };
+  const context = { view, libraries, choose, hosted: options.hosted, live: options.live, open: options.live && ((id) => opened.open(id)) };
   const makers = Object.entries(PARTS).filter(([, { live }]) => !live || options.live);
   const parts = Object.fromEntries(makers.map(([name, { make: maker }]) =>
     [name, maker(root.appendChild(make("section", { class: `calypso-${name}` })), context)]));

@@ -41,31 +41,40 @@ const CHOICES = [
 ];
 const WORDS = Object.fromEntries(CHOICES.map(([key, , , none]) => [key, (value) => value ?? none]));
 
-// Many values, of which several may be chosen: a list of checkboxes that opens, with a search where it is long.
-function chooser([key, one, many, , valuesOf], { view, choose }) {
+// The values of a chooser as checkboxes: `fill` offers those with a text in them, `show` marks what is chosen.
+function checkboxes(key, { view, choose }) {
   const words = WORDS[key];
-  const summary = make("summary");
-  const find = make("input", { type: "search", placeholder: `Search ${many.toLowerCase()}`, "aria-label": `Search ${many.toLowerCase()}` });
-  const list = make("div", { class: "calypso-choices", role: "group", "aria-label": many });
-  const node = make("details", { class: `calypso-chooser calypso-${key}` }, summary, make("div", { class: "calypso-popup" }, find, list));
-  let values = [];
-
-  const fill = () => {
-    const text = find.value.trim().toLowerCase();
+  const node = make("div", { class: "calypso-choices" });
+  const fill = (values, text) => {
     const chosen = view.filter[key];
-    const found = values.filter((value) => words(value).toLowerCase().includes(text));
     // What is chosen stays on offer, also when its last task has gone.
-    const offered = [...new Set([...chosen.filter((value) => words(value).toLowerCase().includes(text)), ...found])];
-    list.replaceChildren(...offered.slice(0, SHOWN_AT_MOST).map((value) => {
+    const offered = [...new Set([...chosen, ...values])].filter((value) => words(value).toLowerCase().includes(text));
+    node.replaceChildren(...offered.slice(0, SHOWN_AT_MOST).map((value) => {
       const box = make("input", { type: "checkbox", onchange: () => choose({ [key]: toggled(view.filter[key], value) }) });
       box.checked = chosen.includes(value);
       box.value_ = value;
       return make("label", { class: value == null && "calypso-none" }, box, said(words(value)));
     }));
     const left = offered.length - SHOWN_AT_MOST;
-    if (left > 0) list.append(make("p", {}, `… and ${count(left)} more: search for them`));
-    if (!offered.length) list.append(make("p", {}, "Nothing of that name"));
+    if (left > 0) node.append(make("p", {}, `… and ${count(left)} more: search for them`));
+    if (!offered.length) node.append(make("p", {}, "Nothing of that name"));
   };
+  const show = () => node.querySelectorAll("input").forEach((box) => { box.checked = view.filter[key].includes(box.value_); });
+  return { node, fill, show };
+}
+
+// Many values, of which several may be chosen: a list that opens, with a search where it is long.
+function chooser([key, one, many, , valuesOf], context, listOf = checkboxes) {
+  const { view } = context;
+  const summary = make("summary");
+  const find = make("input", { type: "search", placeholder: `Search ${many.toLowerCase()}`, "aria-label": `Search ${many.toLowerCase()}` });
+  const list = listOf(key, context);
+  list.node.setAttribute("role", "group");
+  list.node.setAttribute("aria-label", many);
+  const node = make("details", { class: `calypso-chooser calypso-${key}` }, summary, make("div", { class: "calypso-popup" }, find, list.node));
+  let values = [];
+
+  const fill = () => list.fill(values, find.value.trim().toLowerCase());
   node.addEventListener("toggle", () => node.open && fill());
   find.addEventListener("input", fill);
   const load = () => {
@@ -82,11 +91,10 @@ function chooser([key, one, many, , valuesOf], { view, choose }) {
     const chosen = view.filter[key];
     node.classList.toggle("calypso-set", chosen.length > 0);
     if (chosen.length > 1) summary.replaceChildren(`${many}: ${chosen.length}`);
-    else summary.replaceChildren(`${one}: `, chosen.length ? said(words(chosen[0])) : "all");
-    if (!node.open) return;
-    list.querySelectorAll("input").forEach((box) => { box.checked = chosen.includes(box.value_); });
+    else summary.replaceChildren(`${one}: `, chosen.length ? said(WORDS[key](chosen[0])) : "all");
+    list.show();
   };
-  return { node, summary, load, show };
+  return { node, summary, load, show, destroy: list.destroy };
 }
 
 function priorities({ view, choose }) {
@@ -119,13 +127,19 @@ function activeFilters(filter) {
   ].filter(Boolean);
 }
 
-function controls(host, context) {
-  const { view, choose } = context;
-  const statuses = STATUSES.map((status) => make("button",
+function statusToggles({ view, choose }) {
+  const nodes = STATUSES.map((status) => make("button",
     { type: "button", class: "calypso-toggle", "data-status": status,
       onclick: () => choose({ statuses: toggled(view.filter.statuses, status) }) },
     make("span", { class: "calypso-swatch" }), status));
-  const choosers = CHOICES.map((choice) => chooser(choice, context));
+  const show = () => nodes.forEach((node) => node.setAttribute("aria-pressed", view.filter.statuses.includes(node.dataset.status)));
+  return { nodes, show };
+}
+
+function controls(host, context) {
+  const { view, choose, hosted } = context;
+  const statuses = (hosted?.statuses ?? statusToggles)(context);
+  const choosers = CHOICES.map((choice) => (hosted?.[choice[0]] ?? ((given) => chooser(choice, given)))(context));
   const range = priorities(context);
   const search = make("input", { type: "search", placeholder: "Search titles", "aria-label": "Search task titles",
     oninput: () => choose({ search: search.value }) });
@@ -134,7 +148,7 @@ function controls(host, context) {
   const chips = make("span", { class: "calypso-chips" });
   host.append(
     make("div", { class: "calypso-bar", role: "group", "aria-label": "Filters" },
-      make("div", { class: "calypso-toggles", role: "group", "aria-label": "Status" }, ...statuses),
+      make("div", { class: "calypso-toggles", role: "group", "aria-label": "Status" }, ...statuses.nodes),
       ...choosers.map(({ node }) => node), range.node, search, clear),
     make("div", { class: "calypso-active" }, shown, chips));
 
@@ -146,11 +160,10 @@ function controls(host, context) {
   });
   document.addEventListener("pointerdown", close);
   host.addEventListener("keydown", close);
-  const load = () => [...choosers, range].forEach((part) => part.load());
+  const load = () => [...choosers, range].forEach((part) => part.load?.());
   const show = (indices) => {
     const { filter, rows } = view;
-    statuses.forEach((button) => button.setAttribute("aria-pressed", filter.statuses.includes(button.dataset.status)));
-    [...choosers, range].forEach((part) => part.show());
+    [statuses, ...choosers, range].forEach((part) => part.show());
     if (search.value !== filter.search) search.value = filter.search;
     const active = activeFilters(filter);
     clear.disabled = !active.length;
@@ -160,5 +173,9 @@ function controls(host, context) {
         onclick: () => { choose({ [key]: NO_FILTER[key] }); search.focus(); } },
       `${name} `, ...words.flatMap((word, i) => [i ? " or " : "", said(word)]), make("span", { "aria-hidden": "true" }, " ×"))));
   };
-  return { load, show, destroy: () => document.removeEventListener("pointerdown", close) };
+  const destroy = () => {
+    document.removeEventListener("pointerdown", close);
+    [statuses, ...choosers].forEach((part) => part.destroy?.());
+  };
+  return { load, show, destroy };
 }

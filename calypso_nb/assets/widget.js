@@ -1,5 +1,5 @@
 // Appended to the view in JupyterLab: the same view as an anywidget, its filter shared with Python.
-function render({ model, el }) {
+async function render({ model, el }) {
   el.classList.add("calypso-view", "calypso-live");
   // The lab's own keys, such as D D for "delete cell", are not meant for what is typed here. It asks only the
   // element that has the focus.
@@ -20,12 +20,14 @@ function render({ model, el }) {
     refresh: (timed) => model.send({ ask: "refresh", timed }),
     ask,
   };
+  const [statuses, agents] = await Promise.all([viewsOf(model, model.get("statuses")), viewsOf(model, model.get("agents"))]);
   let shown = null;
   const view = mount(el, model.get("payload"), {
     libraries: model.get("libraries"),
     filter: model.get("filter"),
     onFilter: (filter) => { shown = filter; set("filter", filter); },
     live: model.get("live") ? live : undefined,
+    hosted: { ...(statuses.length && { statuses: hostedStatuses(statuses) }), ...(agents.length && { agents: hostedAgents(agents[0]) }) },
   });
   const listeners = {
     "change:payload": () => view.update(model.get("payload")),

@@ -200,9 +200,9 @@ class Database:
             return [dict(zip(COLUMNS[table], row, strict=True)) for row in rows]
         records = [dict(zip(_TASK_KEYS, row, strict=True)) for row in rows]
         for record in records:
-            record["tags"] = orjson.loads(record["tags"]) if record["tags"] else []
-            if record["is_currently_blocked"] is not None:
-                record["is_currently_blocked"] = bool(record["is_currently_blocked"])
+            tags, blocked = record["tags"], record["is_currently_blocked"]
+            record["tags"] = orjson.loads(tags) if tags else []
+            record["is_currently_blocked"] = None if blocked is None else bool(blocked)
         return records
 
     def _one(self, table: Table, id: float, what: str) -> Record:

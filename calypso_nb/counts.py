@@ -14,7 +14,7 @@ from calypso_nb.frames import (
     PRIORITY_COLUMNS,
     STATUS_COUNTS,
     STATUSES,
-    Column,
+    conformed,
 )
 
 __all__ = ["WorkloadSummary", "by_age", "by_agent", "by_priority", "summary_of"]
@@ -92,7 +92,7 @@ def by_agent(tasks: pd.DataFrame) -> pd.DataFrame:
     agents["mean_age_hours"] = grouped["open_age"].mean()
     agents["oldest_age_hours"] = grouped["open_age"].max()
     agents = agents.reset_index().sort_values(["open", "agent"], ascending=[False, True])
-    return _conformed(agents, AGENT_COLUMNS)
+    return conformed(agents, AGENT_COLUMNS)
 
 
 def by_priority(tasks: pd.DataFrame) -> pd.DataFrame:
@@ -101,7 +101,7 @@ def by_priority(tasks: pd.DataFrame) -> pd.DataFrame:
     Example: `by_priority(data.tasks)`
     """
     counts = _flags(tasks, "priority").groupby("priority", dropna=False)[list(STATUS_COUNTS)].sum()
-    return _conformed(counts.reset_index().sort_values("priority", ascending=False), PRIORITY_COLUMNS)
+    return conformed(counts.reset_index().sort_values("priority", ascending=False), PRIORITY_COLUMNS)
 
 
 def by_age(tasks: pd.DataFrame) -> pd.DataFrame:
@@ -120,8 +120,4 @@ def by_age(tasks: pd.DataFrame) -> pd.DataFrame:
     ages = counts.reindex(shown, fill_value=0).rename_axis("age").reset_index()
     ages["from_hours"] = [0.0, *edges[:-1], *([np.nan] * (len(shown) - len(edges)))]
     ages["to_hours"] = [*edges, *([np.nan] * (len(shown) - len(edges)))]
-    return _conformed(ages, AGE_COLUMNS)
-
-
-def _conformed(frame: pd.DataFrame, columns: dict[str, Column]) -> pd.DataFrame:
-    return frame.reset_index(drop=True)[list(columns)].astype({name: c.dtype for name, c in columns.items()})
+    return conformed(ages, AGE_COLUMNS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from calypso_nb.frames import Column, records_to_frame
+from calypso_nb.frames import Column, conformed
 
 __all__ = ["BOUND", "EXACT", "FLOW_COLUMNS", "UNKNOWN", "flow", "readable_hours", "readable_range"]
 
@@ -54,14 +54,6 @@ def flow(tasks: pd.DataFrame) -> pd.DataFrame:
         cycle_time_known=known.where(complete),
     )
     return conformed(rows, FLOW_COLUMNS)
-
-
-def conformed(rows: pd.DataFrame, columns: dict[str, Column]) -> pd.DataFrame:
-    """The rows with the columns, order and dtypes that `columns` says, numbered from 0.
-
-    Example: `conformed(rows, FLOW_COLUMNS)`
-    """
-    return records_to_frame(rows.reset_index(drop=True), columns)  # type: ignore[arg-type]
 
 
 def readable_hours(hours: float | None) -> str | None:

@@ -25,6 +25,7 @@ __all__ = [
     "STATUS_COUNTS",
     "TASK_COLUMNS",
     "Column",
+    "conformed",
     "records_to_frame",
     "schema",
     "tasks_frame",
@@ -153,6 +154,15 @@ def records_to_frame(records: Sequence[Mapping[str, Any]], columns: Mapping[str,
     """
     raw = pd.DataFrame(records, columns=list(columns))
     return pd.DataFrame({name: _typed(raw[name], column.dtype) for name, column in columns.items()})
+
+
+def conformed(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """The rows with the columns, order and dtypes that `columns` says, numbered from 0.
+
+    Example: `conformed(rows, AGENT_COLUMNS)`
+    """
+    dtypes = {name: column.dtype for name, column in columns.items()}
+    return rows.reset_index(drop=True)[list(columns)].astype(dtypes)
 
 
 def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from calypso_nb.flow import conformed
-from calypso_nb.frames import Column, records_to_frame
+from calypso_nb.frames import Column, conformed, records_to_frame
 
 __all__ = ["QUEUE_COLUMNS", "TAG_COLUMNS", "TREE_COLUMNS", "leaves", "queues", "tags", "tree"]
 

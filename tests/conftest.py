@@ -12,7 +12,8 @@ from typing import Literal, cast
 
 import pytest
 
-from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
+from calypso_nb import TinytaskClient
+from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
 from tests.browser import browser, open_page  # noqa: F401
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 
@@ -64,6 +65,17 @@ def url(store: TinytaskStore, transport: Literal["http", "sse"]) -> Iterator[str
     """The address of a TinyTask over `store`, on a port of this machine."""
     with running_server(store, transport) as url:
         yield url
+
+
+@pytest.fixture(params=["in-process", "http", "sse"])
+def client(store: TinytaskStore, request: pytest.FixtureRequest) -> Iterator[TinytaskClient]:
+    """A client of `store`, in the same process and over both wires."""
+    if request.param == "in-process":
+        with TinytaskClient(create_server(store)) as client:
+            yield client
+        return
+    with running_server(store, request.param) as url, TinytaskClient(url) as client:
+        yield client
 
 
 @pytest.fixture

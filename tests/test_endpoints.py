@@ -144,6 +144,29 @@ def test_a_command_that_says_nothing_ends_at_the_connect_timeout() -> None:
     assert time.monotonic() - start < 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_starts_a_command_of_its_own(command: str, tmp_path: Path) -> None:
+    """Parent and child both go on after a fork, and neither speaks into the other's pipe."""
+    script = f"""
+import os
+from calypso_nb import TinytaskClient
+client = TinytaskClient({command!r}, timeout=5)
+client.create_task("before")
+child = os.fork()
+if not child:
+    client.create_task("child")
+    client.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(client.create_task("parent").id)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (0, "3\n"), ended.stderr
+
+
 @pytest.mark.parametrize("endpoint", ["stdio:", "stdio:   ", "stdio:'open", "stdio:TOKEN=s3cret tinytask"])
 def test_a_command_that_cannot_be_read_is_a_value_error(endpoint: str) -> None:
     """What is wrong is told where the endpoint is given."""

@@ -29,17 +29,6 @@ V1_TOOLS, V2_TOOLS = (
 Call = Callable[[TinytaskClient], Any]
 
 
-@pytest.fixture(params=["in-process", "http", "sse"])
-def client(store: TinytaskStore, request: pytest.FixtureRequest) -> Iterator[TinytaskClient]:
-    """A client of a v2 over `store`, in the same process and over both wires."""
-    if request.param == "in-process":
-        with TinytaskClient(create_server(store)) as client:
-            yield client
-        return
-    with running_server(store, request.param) as url, TinytaskClient(url) as client:
-        yield client
-
-
 @pytest.fixture
 def v1(store: TinytaskStore) -> Iterator[TinytaskClient]:
     """A client of a v1 over `store`, by SSE as real ones are."""

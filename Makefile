@@ -36,6 +36,7 @@ check: $(VENV)/test
 
 bench: $(VENV)/test
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench_page
 
 clean:
 	rm -rf $(VENV) build

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
     from calypso_nb.export import write_report
     from calypso_nb.reporter import WorkloadData, WorkloadReporter
+    from calypso_nb.scheduler import Scheduler
 
 __all__ = [
     "Dashboard",
+    "Scheduler",
     "TinytaskAPIError",
     "TinytaskClient",
     "TinytaskClientError",
@@ -34,6 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Dashboard": "dashboard",
+    "Scheduler": "scheduler",
     "TinytaskAPIError": "errors",
     "TinytaskClient": "client",
     "TinytaskClientError": "errors",

@@ -399,6 +399,8 @@ def test_the_documentations_commands_work(
     root = Path(__file__).parent.parent
     shutil.copytree(root / "notebooks", tmp_path / "notebooks")
     text = (root / page).read_text("utf-8")
+    for agents in re.findall(r"```json\n(.*?)```", text, re.S):
+        (tmp_path / "agents.json").write_text(agents)
     commands = re.findall(r"^calypso-nb .*", "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S)), re.M)
     assert len(commands) >= 4
     with_server = environment | {"TINYTASK_ENDPOINT": server}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import httpx2
@@ -73,4 +74,14 @@ def words(error: BaseException) -> str:
         TimeoutError: "no answer in time",
         StopAsyncIteration: "it hangs up at once",
     }.get(type(error))
-    return kind or str(error) or type(error).__name__
+    return kind or _cause(error) or str(error) or type(error).__name__
+
+
+def _cause(error: BaseException | None) -> str | None:
+    """What the system said below a library's own words: `connection refused`, `name or service not known`."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            # asyncio writes its own words into strerror; the numbers of the resolver are below 0.
+            return (os.strerror(error.errno) if error.errno > 0 else str(error.strerror)).lower()
+        error = error.__cause__ or error.__context__
+    return None

@@ -3,63 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import anywidget
 import ipywidgets as widgets
 import pandas as pd
-import traitlets
 from IPython.display import DisplayHandle, display
 
-from calypso_nb.difference import difference
-from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
-from calypso_nb.export import BELOW, asset, view_html, view_payload, view_script, view_style
+from calypso_nb.export import BELOW, view_html, view_payload
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
-from calypso_nb.libraries import libraries
 from calypso_nb.reporter import WorkloadData, WorkloadReporter, workload_of
 from calypso_nb.rows import UNASSIGNED
-from calypso_nb.selection import NO_FILTER, matching
-from calypso_nb.supervision import act, task_details, with_counts_of
+from calypso_nb.selection import NO_FILTER, in_order, matching
+from calypso_nb.supervision import act, reason, task_details, told_changes, with_counts_of
+from calypso_nb.view import WorkloadView
 
-__all__ = ["Dashboard", "WorkloadView"]
-
-_TOLD = ("new", "started", "finished", "reassigned")
-
-
-class WorkloadView(anywidget.AnyWidget):
-    """A `WorkloadData` drawn and filtered in the browser: numbers, filters, charts and a task table.
-
-    `payload` is what `view_payload` makes. `filter` holds the fields of `NO_FILTER`, shared with the browser
-    both ways. `statuses` and `agents` are the ipywidgets for these two filters, a toggle button a status and
-    one input; where there are none, the view makes controls of its own. `live` says that somebody answers its
-    messages and keeps `news`; `every` is the time in seconds after which the browser asks for new data by
-    itself, 0 for never.
-    Example: `WorkloadView(payload=view_payload(data), filter={"statuses": ["idle"]})`
-    """
-
-    _esm = view_script() + asset("hosted.js") + asset("widget.js")
-    _css = view_style()
-
-    payload = traitlets.Dict().tag(sync=True)
-    filter = traitlets.Dict().tag(sync=True)
-    statuses = traitlets.List(traitlets.Instance(widgets.ToggleButton)).tag(
-        sync=True, **widgets.widget_serialization
-    )
-    agents = traitlets.List(traitlets.Instance(widgets.SelectMultiple), maxlen=1).tag(
-        sync=True, **widgets.widget_serialization
-    )
-    news = traitlets.Dict().tag(sync=True)
-    every = traitlets.Float(0, min=0).tag(sync=True)
-    live = traitlets.Bool(False).tag(sync=True)
-    libraries = traitlets.Unicode().tag(sync=True)
-
-    def __init__(self, **traits: Any) -> None:
-        super().__init__(libraries=libraries(), **traits)
-
-    def __repr__(self) -> str:
-        return f"<WorkloadView of {len(self.payload['rows']['id'])} tasks>"  # and not of all that they say
+__all__ = ["Dashboard"]
 
 
 class Dashboard(widgets.VBox):
@@ -92,13 +53,15 @@ class Dashboard(widgets.VBox):
         self._callbacks: list[Callable[[pd.DataFrame], object]] = []
         self._saved = DisplayHandle()
         self._displayed = False
+        self._leads = False
         self.data = reporter.collect_workload_data(details=details, progress=False)
+        self._counted_at = self.data.generated_at
         agents = [agent_filter] if isinstance(agent_filter, str) else list(agent_filter or ())
         self.statuses = tuple(
-            widgets.ToggleButton(description=status, value=status in status_filter) for status in STATUSES
+            widgets.ToggleButton(status in status_filter, description=status, tooltip=f"Show {status} tasks")
+            for status in STATUSES
         )
-        self.agents = widgets.SelectMultiple()
-        self._offer_agents(agents)
+        self.agents = widgets.SelectMultiple(tooltip="Several with Ctrl")
         self.view = WorkloadView(
             payload=view_payload(self.data),
             filter={**NO_FILTER, "statuses": list(status_filter), "agents": agents},
@@ -108,8 +71,11 @@ class Dashboard(widgets.VBox):
             live=True,
         )
         super().__init__([self.view])
+        self._offer_agents()
         self.view.on_msg(self._asked)
         self.view.observe(self._changed, names="filter")
+        for widget in (self.agents, *self.statuses):
+            widget.observe(self._chosen, names="value")
 
     @property
     def filter(self) -> dict[str, Any]:
@@ -125,6 +91,11 @@ class Dashboard(widgets.VBox):
         if unknown:
             raise ValueError(f"unknown filter {min(unknown)!r}: there are {', '.join(NO_FILTER)}")
         self.view.filter = {**self.filter, **change}
+        self._offer_agents()
+        with self._leading():
+            self.agents.value = self.filter["agents"]
+            for button in self.statuses:
+                button.value = button.description in self.filter["statuses"]
 
     @property
     def selected(self) -> pd.DataFrame:
@@ -187,14 +158,35 @@ class Dashboard(widgets.VBox):
         self._displayed = True
         self._saved.display(self._static(), raw=True)
 
-    def _offer_agents(self, chosen: Sequence[str | None]) -> None:
+    def _offer_agents(self) -> None:
         """Let the agents of the data be chosen, and those that are chosen already although they have gone."""
-        named = {*self.data.tasks["assigned_to"].dropna(), *chosen} - {None}
-        options = [*((agent, agent) for agent in sorted(named, key=str.lower)), (UNASSIGNED, None)]
-        with self.agents.hold_sync():  # The browser would take new options alone for nothing chosen.
-            self.agents.options = options
-            self.agents.rows = min(len(options), 12)
-            self.agents.index = [i for i, (_, agent) in enumerate(options) if agent in chosen]
+        chosen = self.filter["agents"]
+        named = sorted({*self.data.tasks["assigned_to"].dropna(), *chosen} - {None}, key=str.lower)
+        options = (*zip(named, named, strict=True), (UNASSIGNED, None))
+        if options != self.agents.options:
+            with self._leading(), self.agents.hold_sync():  # New options alone would take the choice away.
+                self.agents.options = options
+                self.agents.rows = min(len(options), 12)
+                self.agents.value = chosen
+
+    @contextmanager
+    def _leading(self) -> Iterator[None]:
+        """Let the widgets be set from the filter, and not the filter from the widgets."""
+        self._leads = True
+        try:
+            yield
+        finally:
+            self._leads = False
+
+    def _chosen(self, change: Mapping[str, Any]) -> None:
+        # What is clicked comes from the browser with the rest of its filter, which may be ahead of Python's.
+        if self._leads or change["owner"]._property_lock:
+            return
+        pressed = {button.description for button in self.statuses if button.value}
+        self.filter = {
+            "statuses": in_order(pressed, self.filter["statuses"]),
+            "agents": in_order(self.agents.value, self.filter["agents"]),
+        }
 
     def _static(self) -> dict[str, str]:
         payload = {**self.view.payload, "filter": self.filter}
@@ -208,10 +200,8 @@ class Dashboard(widgets.VBox):
             self._tell(busy=True, done=0, total=0)
             try:
                 self._show(self._read(recount))
-            except TinytaskClientError as error:
-                self._tell(error=str(error), about="data")
             except Exception as error:  # Raised on a thread of its own it would be lost in the log.
-                self._tell(error=f"{type(error).__name__}: {error}", about="data")
+                self._tell(error=reason(error), about="data")
         finally:
             self._reading.release()
             self._tell(busy=False, done=0, total=0)
@@ -221,6 +211,7 @@ class Dashboard(widgets.VBox):
         advance = lambda done, total: self._tell(done=done, total=total)  # noqa: E731
         data = self.reporter.collect_workload_data(details=recount, progress=advance)
         if recount or not self._details:
+            self._counted_at = data.generated_at
             return data
         new = sorted({*data.tasks["id"].tolist()} - {*self.data.tasks["id"].tolist()})
         fresh = self.reporter.client.count_details(new, progress=False) if new else {}
@@ -230,17 +221,9 @@ class Dashboard(widgets.VBox):
 
     def _show(self, data: WorkloadData) -> None:
         before, self.data = self.data, data
-        changes = difference(before, data).changes
-        told = changes[changes["change"].isin(_TOLD)]
-        columns = {"change": "change", "task_id": "id", "title": "title", "agent": "agent"}
-        rows = told[list(columns)].rename(columns=columns).astype("object")
-        self._offer_agents(self.filter["agents"])
-        self.view.payload = view_payload(data)
-        self._tell(
-            error="",
-            since=before.generated_at.isoformat(),
-            changes=rows.where(rows.notna(), None).to_dict("records"),
-        )
+        self._offer_agents()
+        self.view.payload = view_payload(data, counted_at=self._counted_at)
+        self._tell(error="", since=before.generated_at.isoformat(), changes=told_changes(before, data))
         self._changed()
         if self._displayed:
             self._saved.update(self._static(), raw=True)
@@ -273,13 +256,8 @@ class Dashboard(widgets.VBox):
             if message["ask"] == "act":
                 act(client, task_id, message["action"], message, self.author)
             task = task_details(client, task_id, self.data)
-        except TinytaskAPIError as error:
-            self.view.send({"request": message["request"], "error": error.reason})
         except Exception as error:
-            said = (
-                str(error) if isinstance(error, TinytaskClientError) else f"{type(error).__name__}: {error}"
-            )
-            self.view.send({"request": message["request"], "error": said})
+            self.view.send({"request": message["request"], "error": reason(error, refused=True)})
         else:
             self.view.send({"request": message["request"], "task": task})
             if message["ask"] == "act":
@@ -291,4 +269,4 @@ class Dashboard(widgets.VBox):
             try:
                 self._show(self._read(recount=False, task=task))
             except Exception as error:
-                self._tell(error=f"{type(error).__name__}: {error}", about="data")
+                self._tell(error=reason(error), about="data")

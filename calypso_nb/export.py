@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -76,6 +77,7 @@ def view_html(data: WorkloadData, title: str = "Workload", payload: Mapping[str,
 
     Example: `display(HTML(view_html(data)))`
     """
+    payload = view_payload(data, title) if payload is None else payload
     rows = task_rows(data.tasks)
     urgent = rows[rows["is_open"]].sort_values(["priority", "age_hours"], ascending=False)
     shown = urgent.head(_FALLBACK_ROWS)[["id", "title", "status", "agent", "priority", "age"]]
@@ -86,7 +88,8 @@ def view_html(data: WorkloadData, title: str = "Workload", payload: Mapping[str,
         .render(
             data=data,
             source=_source(data),
-            payload=json_for_html(view_payload(data, title) if payload is None else payload),
+            counted_at=payload["meta"]["counted_at"],
+            payload=json_for_html(payload),
             numbers=_numbers(data),
             columns=("#", "title", "status", "agent", "priority", "age"),
             rows=[[_UNKNOWN if cell is None else cell for cell in row] for row in zip(*cells, strict=True)],
@@ -95,12 +98,15 @@ def view_html(data: WorkloadData, title: str = "Workload", payload: Mapping[str,
     )
 
 
-def view_payload(data: WorkloadData, title: str = "Workload") -> dict[str, Any]:
+def view_payload(
+    data: WorkloadData, title: str = "Workload", counted_at: datetime | None = None
+) -> dict[str, Any]:
     """What `mount` of `assets/core.js` shows, as a dict that JSON can carry.
 
     `meta` says where the data are from, `rows` holds the columns of `task_rows`, `charts` the specs without
     rows, `ages` the names of age buckets in their order, `filter` what to show at first: open tasks, unless
-    the report's own status filter asked for others.
+    the report's own status filter asked for others. `counted_at` is when comments and links were counted,
+    if not with all else.
 
     Example: `view_payload(data)["rows"]["title"]`
     """
@@ -113,6 +119,9 @@ def view_payload(data: WorkloadData, title: str = "Workload") -> dict[str, Any]:
             "endpoint": _source(data),
             "generated_at": data.generated_at.isoformat(),
             "filters": data.filters_text(),
+            "counted_at": None
+            if counted_at is None or counted_at == data.generated_at
+            else counted_at.isoformat(),
         },
         "filter": {**NO_FILTER, "statuses": list(OPEN_STATUSES) if only_open else []},
         "ages": [*AGE_BUCKETS, "unknown"],

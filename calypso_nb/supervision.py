@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from calypso_nb.client import TinytaskClient
+from calypso_nb.difference import difference
+from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.reporter import WorkloadData
 
-__all__ = ["act", "task_details", "with_counts_of"]
+__all__ = ["act", "reason", "task_details", "told_changes", "with_counts_of"]
+
+_TOLD = ("new", "started", "finished", "reassigned")
 
 
 def task_details(client: TinytaskClient, task_id: int, data: WorkloadData) -> dict[str, Any]:
@@ -75,6 +79,27 @@ def act(client: TinytaskClient, task_id: int, action: str, values: Mapping[str, 
             client.archive_task(task_id)
         case _:
             raise ValueError(f"unknown action {action!r}")
+
+
+def reason(error: Exception, refused: bool = False) -> str:
+    """What people are told of a failure; of one that was `refused`, what the server said, word for word.
+
+    Example: `reason(KeyError("id"))`
+    """
+    if refused and isinstance(error, TinytaskAPIError):
+        return error.reason
+    return str(error) if isinstance(error, TinytaskClientError) else f"{type(error).__name__}: {error}"
+
+
+def told_changes(before: WorkloadData, data: WorkloadData) -> list[dict[str, Any]]:
+    """What `assets/refresh.js` tells of a new reading: `change`, `id`, `title` and `agent` of each task.
+
+    Example: `told_changes(before, now)[0]["change"]`
+    """
+    changes = difference(before, data).changes
+    columns = {"change": "change", "task_id": "id", "title": "title", "agent": "agent"}
+    told = changes[changes["change"].isin(_TOLD)][list(columns)].rename(columns=columns).astype("object")
+    return cast(list[dict[str, Any]], told.where(told.notna(), None).to_dict("records"))
 
 
 def with_counts_of(

@@ -126,7 +126,10 @@ def test_a_refresh_says_what_changed_since(asked: Asked) -> None:
 def test_a_refresh_by_the_timer_counts_only_new_tasks_comments(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The rest keep the counts that are known: a request a task every ten seconds would be too much."""
+    """The rest keep the counts that are known, and it is said of when these are.
+
+    A request a task every ten seconds would be too much.
+    """
     client = asked.dashboard.reporter.client
     counted: list[int] = []
     count = client.count_details
@@ -138,8 +141,14 @@ def test_a_refresh_by_the_timer_counts_only_new_tasks_comments(
     asked.settle()
     assert counted == [5]
     assert (asked.shown(2)["comments"], asked.shown(5)["comments"]) == (1, 0)
+    first = asked.dashboard.view.payload["meta"]["counted_at"]
+    assert first is not None and first < asked.dashboard.data.generated_at.isoformat()
+    asked.act(4, "priority", priority=1)
+    assert asked.dashboard.view.payload["meta"]["counted_at"] == first
+    assert f"counted at</dt><dd>{first[:10]} {first[11:19]} UTC" in asked.dashboard._static()["text/html"]
     asked.dashboard.refresh()
     assert sorted(counted) == [1, 2, 3, 4, 5, 5]
+    assert asked.dashboard.view.payload["meta"]["counted_at"] is None
 
 
 def test_two_refreshes_never_run_at_once(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,3 +237,37 @@ def test_a_dashboard_leaves_no_thread_behind(asked: Asked) -> None:
     asked.dashboard.view._handle_custom_msg({"ask": "refresh"}, [])
     asked.settle()
     assert {thread for thread in threading.enumerate() if thread.is_alive()} <= before
+
+
+def test_the_widgets_and_the_filter_say_the_same_at_once(asked: Asked) -> None:
+    """What Python sets in one of them is in the others in its next line, with no browser in between."""
+    dashboard, shown = asked.dashboard, []
+    dashboard.on_change(lambda tasks: shown.append(sorted(tasks["id"])))
+    dashboard.agents.value = ["alice", None]
+    assert dashboard.filter["agents"] == ["alice", None]
+    assert sorted(dashboard.selected["id"]) == [1, 2, 4]
+    dashboard.statuses[0].value = False
+    assert dashboard.filter["statuses"] == ["working"]
+    dashboard.filter = {"statuses": ["complete", "idle"], "agents": ["bob"]}
+    assert [button.value for button in dashboard.statuses] == [True, False, True]
+    assert dashboard.agents.value == ("bob",)
+    assert shown == [[1, 2, 3, 4], [1, 2, 4], [], [3]]
+
+
+def test_what_is_clicked_is_left_to_the_filter_that_the_browser_sends(asked: Asked) -> None:
+    """Its filter may be ahead of the widget's news, and an answer from here would undo the next click."""
+    dashboard = asked.dashboard
+    dashboard.agents.set_state({"index": [0]})
+    assert dashboard.agents.value == ("alice",) and dashboard.filter["agents"] == []
+
+
+def test_an_agent_that_is_chosen_stays_chosen_when_its_tasks_have_gone(asked: Asked) -> None:
+    """And others may come: nothing else is chosen in its place."""
+    dashboard = asked.dashboard
+    dashboard.filter = {"agents": ["bob", None]}
+    asked.store.update_task(3, assigned_to="aaron")
+    dashboard.refresh()
+    assert dashboard.filter["agents"] == ["bob", None]
+    assert dashboard.agents.value == ("bob", None) and "aaron" in dict(dashboard.agents.options)
+    dashboard.filter = {"agents": ["nobody of that name"]}
+    assert dashboard.agents.value == ("nobody of that name",)

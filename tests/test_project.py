@@ -54,6 +54,7 @@ LEVELS = {
     "nbexport": 3.5,
     "runs": 3.7,
     "supervision": 3.8,
+    "view": 3.9,
     "dashboard": 4,
     "run_agent": 4.5,
     "cli": 5,

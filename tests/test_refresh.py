@@ -63,6 +63,19 @@ def test_the_age_of_the_data_is_told_and_grows(page: Page) -> None:
     assert "4 min ago" in source.inner_text() or "5 min ago" in source.inner_text()
 
 
+def test_counts_that_are_older_than_the_rest_are_marked(page: Page) -> None:
+    """A reading by the timer does not count comments and links again, and says so."""
+    source = page.locator(".calypso-source")
+    assert "counted" not in source.inner_text()
+    page.evaluate(
+        """async () => {
+          const meta = { ...kernel.payload.meta, counted_at: "2026-03-14T09:10:00+00:00" };
+          await kernel.view.update({ ...kernel.payload, meta });
+        }"""
+    )
+    assert source.inner_text().endswith("ago; comments and links counted at 09:10:00 UTC")
+
+
 def test_a_timer_asks_again_only_after_the_last_answer(page: Page) -> None:
     """Two readings never run at once, and the interval begins where the last one ended."""
     page.clock.run_for(1_000_000)

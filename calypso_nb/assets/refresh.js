@@ -23,9 +23,10 @@ function refresh(host, { view, live, open }) {
   const age = () => (Date.now() - Date.parse(view.payload.meta.generated_at)) / 1000;
   const time = (iso) => `${iso.slice(11, 19)} UTC`;
   const tick = () => {
-    const { endpoint, generated_at } = view.payload.meta;
+    const { endpoint, generated_at, counted_at } = view.payload.meta;
     const state = live.news();
-    source.replaceChildren(`${count(view.rows.length)} tasks from `, said(endpoint), ` at ${time(generated_at)}, ${readableSeconds(age())} ago`);
+    source.replaceChildren(`${count(view.rows.length)} tasks from `, said(endpoint), ` at ${time(generated_at)}, ${readableSeconds(age())} ago`,
+      counted_at ? `; comments and links counted at ${time(counted_at)}` : "");
     source.title = generated_at;
     const about = state.about === "data" ? `The numbers below are those of ${time(generated_at)}, ${readableSeconds(age())} old.` : "";
     if (!state.error) alert.replaceChildren();

@@ -98,4 +98,5 @@ def _untitled(chart: Any) -> dict[str, Any]:
     spec: dict[str, Any] = chart.to_dict()
     title = spec.pop("title", {})
     spec["usermeta"] = {"subtitle": title.get("subtitle", "")}
+    spec["description"] = f"{title.get('text', '')}: {title.get('subtitle', '')}"
     return spec

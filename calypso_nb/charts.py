@@ -29,7 +29,7 @@ Chart = alt.Chart | alt.LayerChart
 Builder = Callable[..., Any]
 
 # Told apart with any kind of colour blindness, and at least 3:1 on a white and on a dark page.
-_STATUS_COLORS = {"idle": "#c98a1b", "working": "#2f7fc1", "complete": "#8b95a1"}
+_STATUS_COLORS = {"idle": "#c68818", "working": "#276eb0", "complete": "#78828e"}
 
 # Vega ignores tickMinStep for counts of 0 and 1: half a task has no label at least.
 _COUNT = alt.Axis(format="d", tickCount=6, labelExpr="datum.value % 1 ? '' : datum.label")
@@ -43,7 +43,10 @@ _WITHOUT_LEGEND = _BY_STATUS.legend(None)  # the view has one legend for all its
 # A row stands for `n` tasks: one in a chart of its own, and many in the view, which counts before it draws.
 _TASKS = alt.Tooltip("sum(n):Q", title="tasks")
 _RANK = f"indexof({list(STATUSES)}, datum.status)"
-_WHO = f"isValid(datum.agent) ? datum.agent : '{UNASSIGNED}'"
+# An agent who is called "(unassigned)" is not nobody.
+_WHO = (
+    f"!isValid(datum.agent) ? '{UNASSIGNED}' : datum.agent == '{UNASSIGNED}' ? '“{UNASSIGNED}”' : datum.agent"
+)
 
 # What a label shows of a title: measuring 100 kB of text, letter by letter, would stop the browser.
 _LABEL = 240

@@ -309,6 +309,73 @@ def test_a_page_fits_the_window(open_page: OpenPage, width: int) -> None:
     assert opened.page.eval_on_selector_all(".calypso-chart", wide)
 
 
+@pytest.mark.browser
+def test_print_lists_all_that_the_filter_lets_through_and_then_the_page_is_as_before(
+    open_page: OpenPage,
+) -> None:
+    """Up to a bound, and what is beyond it is said; charts are as wide as the paper."""
+    opened = open_page(report_page(data_of([record(number) for number in range(1, 601)])))
+    page, shown = opened.page, "() => document.querySelectorAll('.calypso-rows tbody tr').length"
+    page.locator(".dt-paging-button", has_text="3").click()
+    page.emulate_media(media="print")
+    left_out = page.locator(".calypso-table .calypso-unprinted")
+    for statuses, listed, said in [
+        (["idle"], 200, ""),
+        ([], 500, "\N{HORIZONTAL ELLIPSIS} and 100 more tasks, which are not printed"),
+    ]:
+        opened.filter(statuses=statuses)
+        page.evaluate("() => { dispatchEvent(new Event('beforeprint')); }")
+        opened.settle()
+        assert page.evaluate(shown) == listed and left_out.inner_text() == said
+        needs, total = (
+            page.locator(".calypso-needs li").count(),
+            page.locator(".calypso-attention h3").inner_text(),
+        )
+        more = re.search("[0-9,]+", page.locator(".calypso-attention .calypso-unprinted").inner_text() or "0")
+        assert more and needs + int(more.group()) == int(total.split(":")[1].split()[0])
+        widths = page.eval_on_selector_all(
+            ".calypso-chart svg", "all => all.map((svg) => svg.viewBox.baseVal.width)"
+        )
+        assert len(widths) == 6 and max(widths) <= 670
+        page.evaluate("() => { dispatchEvent(new Event('afterprint')); }")
+        opened.settle()
+        assert page.evaluate(shown) == 25
+    assert opened.errors == []
+
+
+@pytest.mark.browser
+def test_every_chart_and_table_has_a_name_for_screen_readers(open_page: OpenPage, data: WorkloadData) -> None:
+    """Chromium's own accessibility tree says so, as it would to a screen reader."""
+    opened = open_page(report_page(data))
+    tree = opened.page.context.new_cdp_session(opened.page)
+    nodes = tree.send("Accessibility.getFullAXTree")["nodes"]
+    names: dict[str, list[str]] = {"graphics-document": [], "table": []}
+    for node in nodes:
+        if not node["ignored"] and node["role"]["value"] in names:
+            names[node["role"]["value"]].append(node["name"]["value"])
+    titles = ["Load per agent", "Age of open tasks", "Tasks per priority", "Oldest open tasks"]
+    titles += ["Who blocks whom", "Work item age"]
+    assert [name.split(":")[0] for name in names["graphics-document"]] == titles
+    assert all(len(name.split(": ", 1)[1]) > 10 for name in names["graphics-document"])
+    assert names["table"] == ["Tasks", "Queues", "Tags"]
+
+
+@pytest.mark.browser
+def test_an_agent_who_is_called_unassigned_is_not_nobody(open_page: OpenPage) -> None:
+    """Two bars, each with a filter of its own."""
+    names = [None, None, "(unassigned)"]
+    opened = open_page(
+        report_page(data_of([record(n, assigned_to=name, status="idle") for n, name in enumerate(names)]))
+    )
+    bars = {bar["who"]: int(bar["tasks"]) for bar in opened.bars("load")}
+    assert bars == {"(unassigned)": 2, "\u201c(unassigned)\u201d": 1}
+    for count, who in enumerate(["\u201c(unassigned)\u201d", "(unassigned)"], 1):
+        opened.filter()
+        opened.page.locator(f'[data-chart="load"] [aria-label*="who: {who};"]').first.click()
+        opened.settle()
+        assert opened.listed() == count
+
+
 # --- An exported notebook -------------------------------------------------------------------------------
 
 

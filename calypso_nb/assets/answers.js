@@ -1,22 +1,27 @@
 // ---- attention: what needs somebody now, of the tasks that the filter lets through
 
 const FIRST_ROWS = 8;
+const PRINTED_NEEDS = 40;
 const URGENCY = { 3: "never ends by itself", 2: "stands still", 1: "to be tidied up" };
 
 function attention(host, { view }) {
   const heading = make("h3");
   const list = make("ol", { class: "calypso-needs" });
   const more = make("button", { type: "button", onclick: () => { all = !all; fill(); } });
-  host.append(heading, list, more);
+  const unprinted = make("p", { class: "calypso-unprinted" });
+  host.append(heading, list, more, unprinted);
   let needed = [];
   let all = false;
+  let most = FIRST_ROWS;
+  const unprint = printed(() => { most = PRINTED_NEEDS; fill(); }, () => { most = FIRST_ROWS; fill(); });
   const fill = () => {
     const every = view.payload.answers.attention.length;
     const left = needed.length < every ? ` of ${count(every)}` : "";
     heading.textContent = every ? `Needs attention: ${count(needed.length)}${left}` : "Nothing needs attention";
     more.hidden = needed.length <= FIRST_ROWS;
     more.textContent = all ? "Show fewer" : `Show all ${count(needed.length)}`;
-    list.replaceChildren(...needed.slice(0, all ? undefined : FIRST_ROWS).map((need) => make("li", { "data-urgency": need.urgency },
+    unprinted.textContent = needed.length > PRINTED_NEEDS && !all ? `… and ${count(needed.length - PRINTED_NEEDS)} more, which are not printed` : "";
+    list.replaceChildren(...needed.slice(0, all ? undefined : most).map((need) => make("li", { "data-urgency": need.urgency },
       make("span", { class: "calypso-urgency", title: URGENCY[need.urgency] }, "!".repeat(need.urgency)),
       make("span", { class: "calypso-need" },
         make("b", {}, `#${need.id} `), said(need.title ?? ""), " ",
@@ -30,7 +35,7 @@ function attention(host, { view }) {
       .map((need) => ({ ...need, title: titles.get(need.id) }));
     fill();
   };
-  return { show };
+  return { show, destroy: unprint };
 }
 
 // ---- answers: who waits for whom, how long work runs, queues, tags, parents; about the whole report
@@ -48,7 +53,7 @@ function answers(host, { view, libraries }) {
       body.append(section(drawing.title, drawing.nothing ?? drawing.spec.usermeta.subtitle, canvas));
       if (drawing.spec) finalizers.push((await drawChart(canvas, structuredClone(drawing.spec), libraries)).finalize);
     }));
-    body.append(...tables.filter(({ rows }) => rows.length).map(({ title, heads, rows }) => section(title, "", make("table", {},
+    body.append(...tables.filter(({ rows }) => rows.length).map(({ title, heads, rows }) => section(title, "", make("table", { "aria-label": title },
       make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
       make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", { dir: "auto" }, cell)))))))));
   };

@@ -12,17 +12,35 @@ const CHART_CONFIG = {
   title: { color: "currentColor", subtitleColor: "currentColor" },
 };
 
+const PAPER = 660;  // how many pixels wide a chart is on A4
+
 // Draws any Vega-Lite or Vega spec; `ast` interprets expressions, so a page needs no right to `eval`.
 export async function drawChart(host, spec, libraries) {
   const { vegaEmbed } = await libraries;
   const tooltip = { id: "calypso-tooltip", disableDefaultStyle: true };
   const quiet = { actions: false, defaultStyle: false, logLevel: 1 };
-  return vegaEmbed(host, spec, { ...quiet, renderer: "svg", ast: true, tooltip, config: { ...CHART_CONFIG, font: getComputedStyle(host).fontFamily } });
+  const config = { ...CHART_CONFIG, font: getComputedStyle(host).fontFamily };
+  const { view, finalize } = await vegaEmbed(host, spec, { ...quiet, renderer: "svg", ast: true, tooltip, config });
+  if (spec.width !== "container") return { view, finalize };
+  // Vega-Lite follows the window only; a sidebar, a tab or a sheet of paper changes the width as well.
+  let width = host.clientWidth;
+  const fit = (wanted) => {
+    if (!wanted || wanted === width) return;
+    width = wanted;
+    view.width(width).runAsync();
+  };
+  const resizing = new ResizeObserver(() => fit(host.clientWidth));
+  resizing.observe(host);
+  const unprint = printed(() => fit(Math.min(PAPER, host.clientWidth)), () => fit(host.clientWidth));
+  return { view, finalize: () => { resizing.disconnect(); unprint(); finalize(); } };
 }
+
+// What stands for nobody in the chart, and for an agent who is called just that.
+const AGENT_OF = new Map([[UNASSIGNED, null], [`“${UNASSIGNED}”`, UNASSIGNED]]);
 
 // What a click on a bar chooses, by the chart's name.
 const PICKS = {
-  load: ({ who }, filter, adding) => ({ agents: picked(filter.agents, who === UNASSIGNED ? null : who, adding) }),
+  load: ({ who }, filter, adding) => ({ agents: picked(filter.agents, AGENT_OF.has(who) ? AGENT_OF.get(who) : who, adding) }),
   age: ({ age_bucket }, filter, adding) => ({ ages: picked(filter.ages, age_bucket, adding) }),
   priority: ({ priority }, { priority: [low, high] }) => priority != null
     && { priority: low === priority && high === priority ? [null, null] : [priority, priority] },
@@ -72,15 +90,7 @@ function charts(host, { view, libraries, choose, open }) {
     vegaView.addEventListener("click", (event, item) => {
       if (item?.mark?.marktype === "rect" && item.datum) clicked(chart, item.datum, event.ctrlKey || event.shiftKey || event.metaKey);
     });
-    // Vega-Lite follows the window only; a sidebar or a tab changes the width as well.
-    let width = canvas.clientWidth;
-    const resizing = new ResizeObserver(() => {
-      if (canvas.clientWidth === width || !canvas.clientWidth) return;
-      width = canvas.clientWidth;
-      vegaView.width(width).runAsync();
-    });
-    resizing.observe(canvas);
-    return { chart, canvas, nothing, vegaView, destroy: () => { resizing.disconnect(); finalize(); } };
+    return { chart, canvas, nothing, vegaView, destroy: finalize };
   };
   const load = async () => {
     const specs = JSON.stringify(view.payload.charts);

@@ -27,8 +27,8 @@ async function importPacked(base64) {
 // ---- the view
 
 // options: libraries (their text), filter (else the payload's), onFilter(filter) for what people choose, and,
-// where a kernel answers, `live` (see widget.js) and `hosted` (see hosted.js). Numbers and controls show at once; `ready` resolves when
-// charts and table are drawn as well.
+// where a kernel answers, `live` (see widget.js) and `hosted` (see hosted.js). Numbers and controls show at
+// once; `ready` resolves when charts and table are drawn as well.
 export function mount(el, payload, options = {}) {
   const root = make("div", { class: "calypso-parts" });
   el.replaceChildren(root);
@@ -106,6 +106,16 @@ function make(tag, attributes = {}, ...children) {
   }
   node.append(...children.filter((child) => child !== false && child != null));
   return node;
+}
+
+// Calls `before` when the document is about to be printed and `after` when it has been; returns how to end that.
+function printed(before, after) {
+  addEventListener("beforeprint", before);
+  addEventListener("afterprint", after);
+  return () => {
+    removeEventListener("beforeprint", before);
+    removeEventListener("afterprint", after);
+  };
 }
 
 const count = (number) => number.toLocaleString("en-US");

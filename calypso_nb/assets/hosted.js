@@ -59,8 +59,11 @@ const hostedAgents = ({ child, node }) => (context) => chooser(CHOICES[0], conte
     read: () => inOrder(child.get("index").map((i) => options()[i]), context.view.filter.agents),
     write: (agents) => child.set("index", options().flatMap((agent, i) => (agents.includes(agent) ? [i] : []))),
   });
-  const fill = (_, text) => node.querySelectorAll("option").forEach((option) => {
-    option.hidden = !option.textContent.toLowerCase().includes(text);
+  // The widget's own words keep control characters, have no direction and are cut where they are long.
+  const fill = (_, text) => node.querySelectorAll("option").forEach((option, i) => {
+    const name = child.get("_options_labels")[i];
+    Object.assign(option, { textContent: visible(name), title: visible(name), dir: "auto" });
+    option.hidden = !name.toLowerCase().includes(text);
   });
   // A click adds or takes away, as with checkboxes; without this it would need Ctrl.
   node.addEventListener("mousedown", (event) => {

@@ -49,7 +49,7 @@ function refresh(host, { view, live, open }) {
     if (!groups.length) return [`Since ${time(since)} nothing was new, started, finished or reassigned`];
     const listed = groups.flatMap(([kind, tasks]) => tasks.slice(0, CHANGES_SHOWN).map((task) => make("li", {},
       make("button", { type: "button", class: "calypso-open", onclick: () => open(task.id) }, `#${task.id} `, said(task.title ?? "")),
-      ` ${kind}`, task.agent == null ? "" : make("span", {}, kind === "reassigned" ? " to " : " · ", said(task.agent)))));
+      " ", make("b", {}, kind), task.agent == null ? "" : make("span", {}, kind === "reassigned" ? " to " : " · ", said(task.agent)))));
     const summary = `Since ${time(since)}: ${groups.map(([kind, tasks]) => `${count(tasks.length)} ${kind}`).join(", ")}`;
     return [make("details", {}, make("summary", {}, summary), make("ul", {}, ...listed))];
   };

@@ -33,10 +33,13 @@ const column = ([data, title, type, html]) => ({
   },
 });
 
+const PRINTED_ROWS = 500;
+
 function table(host, { view, libraries, open }) {
-  const node = make("table", { class: "calypso-rows" });
+  const node = make("table", { class: "calypso-rows", "aria-label": "Tasks" });
   const body = make("div", { class: "calypso-table-body" }, node);
-  host.append(make("h3", {}, "Tasks"), body);
+  const unprinted = make("p", { class: "calypso-unprinted" });
+  host.append(make("h3", {}, "Tasks"), body, unprinted);
   node.addEventListener("click", (event) => {
     const button = event.target.closest("[data-task]");
     if (button) open?.(Number(button.dataset.task));
@@ -67,5 +70,17 @@ function table(host, { view, libraries, open }) {
     stays = false;
     if (focused && body.isConnected) node.querySelector(`[data-task="${focused}"]`)?.focus({ preventScroll: true });
   };
-  return { load, show, destroy: () => view.table?.destroy() };
+  // Paper has no pages to click through: all that the filter lets through is printed, up to a bound.
+  let reading = null;
+  const unprint = printed(() => {
+    if (!view.table || reading) return;
+    reading = { length: view.table.page.len(), page: view.table.page() };
+    const left = view.table.page.info().recordsDisplay - PRINTED_ROWS;
+    unprinted.textContent = left > 0 ? `… and ${count(left)} more tasks, which are not printed` : "";
+    view.table.page.len(PRINTED_ROWS).draw();
+  }, () => {
+    if (reading) view.table.page.len(reading.length).page(reading.page).draw("page");
+    reading = null;
+  });
+  return { load, show, destroy: () => { unprint(); view.table?.destroy(); } };
 }

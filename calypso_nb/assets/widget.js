@@ -7,17 +7,28 @@ async function render({ model, el }) {
   const waiting = new Map();
   const own = Math.random().toString(36).slice(2);
   let asked = 0;
+  let lost = {};
+  // A kernel that was restarted knows nothing of this view; ipywidgets would say so in the console alone.
+  const send = (content) => {
+    try {
+      model.send(content);
+    } catch {
+      lost = { error: "The kernel that answers here has gone. Run the cell again.", about: "data", busy: false };
+      view.tell();
+      throw new Error(lost.error);
+    }
+  };
   const ask = (what, content = {}) => new Promise((done, fail) => {
     const request = `${own}-${(asked += 1)}`;
     waiting.set(request, { done, fail });
-    model.send({ ask: what, request, ...content });
+    send({ ask: what, request, ...content });
   });
   const set = (name, value) => { model.set(name, value); model.save_changes(); };
   const live = {
-    news: () => model.get("news"),
+    news: () => ({ ...model.get("news"), ...lost }),
     every: () => model.get("every"),
     setEvery: (seconds) => set("every", seconds),
-    refresh: (timed) => model.send({ ask: "refresh", timed }),
+    refresh: (timed) => send({ ask: "refresh", timed }),
     ask,
   };
   const [statuses, agents] = await Promise.all([viewsOf(model, model.get("statuses")), viewsOf(model, model.get("agents"))]);

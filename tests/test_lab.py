@@ -16,7 +16,7 @@ from calypso_nb.flow import readable_hours
 from calypso_nb.reporter import WorkloadData
 from tests.browser import Opened
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
-from tests.lab import ROOT, Lab, open_lab, running_lab
+from tests.lab import IDLE, ROOT, Lab, open_lab, running_lab
 
 pytestmark = pytest.mark.browser
 
@@ -196,6 +196,57 @@ def test_status_and_agent_are_ipywidgets_that_python_shares(lab: Lab) -> None:
     lab.wait_until("v.filter.agents.length === 0")
 
 
+def test_agents_are_listed_and_searched_as_they_read(lab: Lab, store: TinytaskStore) -> None:
+    """Blanks are blanks, and what has no look of its own has a picture."""
+    number = store.create_task("Odd", "lead", assigned_to="nul\x00agent")["id"]
+    lab.click("button.calypso-refresh")
+    lab.wait_until(f"v.rows.some(row => row.id === {number})")
+    lab.click(".calypso-agents summary")
+    visible = lab.page.locator(".calypso-agents option:not([hidden])")
+    for search, name in [("img src=x", HOSTILE[1]), ("nul", "nul\u2400agent")]:
+        lab.page.get_by_label("Search agents").fill(search)
+        assert visible.all_text_contents() == [name]
+        assert visible.first.get_attribute("title") == name
+    visible.first.click()
+    lab.wait_until("v.filter.agents[0] === 'nul\\u0000agent' && v.shown.length === 1")
+    store.archive_task(number)
+    lab.click("button.calypso-refresh")
+    lab.wait_until(f"v.rows.every(row => row.id !== {number})")
+    assert lab.view("v.filter.agents") == ["nul\x00agent"] and lab.view("v.shown.length") == 0
+    lab.click(".calypso-agents summary")
+    lab.page.get_by_label("Search agents").fill("")
+    assert visible.evaluate_all("all => all.filter((one) => one.selected).length") == 1
+    lab.page.keyboard.press("Escape")
+    lab.click("[data-filter=agents]")
+    lab.wait_until("v.filter.agents.length === 0")
+    assert lab.page.locator(".calypso-toggles button").first.get_attribute("title") == "Show idle tasks"
+
+
+def test_two_views_of_one_dashboard_show_the_same(lab: Lab) -> None:
+    """A click in the second, a filter taken away there, and a filter from Python."""
+    lab.run("display(dashboard)")
+    both = "[...document.querySelectorAll('.jp-OutputArea .calypso-live')].map((el) => el.__calypso)"
+    lab.page.wait_for_function(f"() => {both}.length === 2 && {both}.every((v) => v?.table && v.shown)")
+    second = lab.page.locator(".jp-OutputArea .calypso-live").nth(1)
+    for act, statuses in [
+        (lambda: second.locator(".calypso-toggles [data-status=idle]").click(), ["working"]),
+        (lambda: second.locator("[data-filter=statuses]").click(), []),
+        (lambda: lab.run("dashboard.filter = {'statuses': ['idle', 'working']}"), ["idle", "working"]),
+    ]:
+        act()
+        wanted = json.dumps(statuses, separators=(",", ":"))
+        same = f"{both}.every((v) => JSON.stringify(v.filter.statuses) === {json.dumps(wanted)})"
+        lab.page.wait_for_function(f"() => {same}")
+        pressed = second.locator(".calypso-toggles [aria-pressed=true]").all_inner_texts()
+        assert pressed == statuses
+    lab.run("print('both', dashboard.filter['statuses'])")
+    lab.page.get_by_text("both ['idle', 'working']", exact=True).wait_for()
+    for _ in range(3):
+        lab.page.evaluate("() => window.jupyterapp.commands.execute('notebook:delete-cell')")
+    lab.page.wait_for_function(f"() => {both}.length === 1")
+    assert lab.errors == []
+
+
 def test_keys_typed_into_the_dashboard_are_not_the_notebooks(lab: Lab) -> None:
     """D D would delete the cell, and X cut it."""
     cells = lab.page.locator(".jp-Cell").count()
@@ -255,6 +306,7 @@ def test_a_report_in_a_cell_shows_itself(lab: Lab, data: WorkloadData) -> None:
     shown = lab.page.locator(".jp-OutputArea").last
     shown.locator("table").wait_for()
     assert re.search(rf"Open\s+{data.summary.total_open_tasks}\b", shown.inner_text())
+    assert shown.locator("td").evaluate_all("cells => cells.every((td) => td.scrollWidth <= td.clientWidth)")
     assert lab.page.evaluate("() => window.pwned") is None
 
 
@@ -330,3 +382,17 @@ def test_a_cell_that_runs_again_leaves_no_timer_and_no_thread(lab: Lab, proxy: F
         "print('asking', [name for name in names if 'calypso-nb-ask' in name])"
     )
     lab.page.get_by_text("asking []", exact=True).wait_for()
+
+
+def test_a_dashboard_whose_kernel_has_gone_says_so(lab: Lab) -> None:
+    """Its filters go on; what needs a kernel says what to do."""
+    lab.run("dashboard = Dashboard(reporter); dashboard")
+    lab.wait_until("v.table && v.rows.length")
+    lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    lab.page.wait_for_function(IDLE)
+    lab.click("button.calypso-refresh")
+    alert = lab.page.wait_for_selector(".calypso-live section [role=alert]:not(dialog *)")
+    assert alert is not None and "Run the cell again" in alert.inner_text()
+    before = lab.view("v.shown.length")
+    lab.click(".calypso-toggles [data-status=complete]")
+    lab.wait_until(f"v.shown.length > {before}")

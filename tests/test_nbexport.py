@@ -102,6 +102,12 @@ def test_a_long_notebook_has_a_table_of_contents(open_page: OpenPage) -> None:
     for link in links.all():
         anchor = (link.get_attribute("href") or "")[1:]
         assert opened.page.evaluate("id => !!document.getElementById(id)", anchor)
+    for width in (1400, 700):
+        opened.page.set_viewport_size({"width": width, "height": 900})
+        title, contents = (opened.page.locator(part).bounding_box() for part in ("h1", "nav.contents"))
+        assert title and contents
+        beside = contents["x"] >= title["x"] + title["width"]
+        assert beside if width == 1400 else contents["y"] >= title["y"] + title["height"]
     notebook.cells = notebook.cells[:3]
     assert "<nav" not in CalypsoHTMLExporter().from_notebook_node(notebook)[0]
 
@@ -155,6 +161,17 @@ def test_nbconvert_knows_the_exporter(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nbconvert", "--to", "calypso_html", "n.ipynb"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
     assert "<title>From the command line</title>" in (tmp_path / "n.html").read_text()
+
+
+def test_code_is_shown_to_who_asks_for_it(tmp_path: Path) -> None:
+    """With the exporter's own option, on the command line as well."""
+    notebook = new_notebook()
+    notebook.cells = [new_markdown_cell("# Code"), new_code_cell("asked_for = 1")]
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    command = [sys.executable, "-m", "nbconvert", "--to", "calypso_html", "n.ipynb"]
+    for option, there in (([], False), (["--CalypsoHTMLExporter.show_code=True"], True)):
+        subprocess.run([*command, *option], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+        assert ("asked_for" in (tmp_path / "n.html").read_text()) is there
 
 
 @pytest.mark.browser

@@ -29,7 +29,7 @@ Chart = alt.Chart | alt.LayerChart
 Builder = Callable[..., Any]
 
 # Told apart with any kind of colour blindness, and at least 3:1 on a white and on a dark page.
-_STATUS_COLORS = {"idle": "#c68818", "working": "#276eb0", "complete": "#78828e"}
+_STATUS_COLORS = {"idle": "#c48616", "working": "#276eb0", "complete": "#78828e"}
 
 # Vega ignores tickMinStep for counts of 0 and 1: half a task has no label at least.
 _COUNT = alt.Axis(format="d", tickCount=6, labelExpr="datum.value % 1 ? '' : datum.label")

@@ -12,7 +12,7 @@ from calypso_nb.flow import flow, readable_range
 __all__ = ["blocking_chart", "work_item_age_chart"]
 
 # Told apart with any kind of colour blindness; idle, working and complete as in the other charts.
-_COLORS = {"idle": "#c68818", "working": "#276eb0", "complete": "#78828e", "never ends": "#c2410c"}
+_COLORS = {"idle": "#c48616", "working": "#276eb0", "complete": "#78828e", "never ends": "#c2410c"}
 _INDENT, _ROW = 26, 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -17,7 +18,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from calypso_nb import charts
-from calypso_nb.export import json_for_html, report_page, view_html, view_payload, write_report
+from calypso_nb.export import json_for_html, report_page, view_html, view_payload, view_style, write_report
 from calypso_nb.flow import readable_hours
 from calypso_nb.frames import AGE_BUCKETS, tasks_frame
 from calypso_nb.nbexport import CalypsoHTMLExporter
@@ -178,6 +179,22 @@ def test_rows_have_the_buckets_of_the_reporter(data: WorkloadData) -> None:
     rows = task_rows(data.tasks)
     counts = rows[rows["is_open"]]["age_bucket"].value_counts().reindex(list(AGE_BUCKETS), fill_value=0)
     assert counts.tolist() == data.ages["open"].tolist()
+
+
+def test_the_colours_of_statuses_differ_in_brightness_and_stand_out_in_both_themes() -> None:
+    """So that who sees no colours tells them apart as well; page and charts have the same ones."""
+    colours = dict(re.findall(r'\[data-status="(\w+)"\] \{ --status: (#\w+)', view_style()))
+    chart = json.dumps(charts.load_per_agent(data_of([record(1)]).tasks).to_dict())
+    assert len(colours) == 3 and all(colour in chart for colour in colours.values())
+
+    def light(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        weights = zip((0.2126, 0.7152, 0.0722), parts, strict=True)
+        return 0.05 + sum(weight * part**2.2 for weight, part in weights)
+
+    brightness = sorted(map(light, colours.values()))
+    assert all(brighter / darker > 1.25 for darker, brighter in itertools.pairwise(brightness))
+    assert light("#ffffff") / brightness[-1] > 3 and brightness[0] / light("#1c2127") > 2.9
 
 
 # --- In a browser ---------------------------------------------------------------------------------------

@@ -295,7 +295,11 @@ def test_a_page_of_almost_nothing_is_still_a_page(open_page: OpenPage, records: 
     data = data_of(records)
     opened = open_page(report_page(data))
     assert_shows(opened, data)
-    assert opened.page.get_by_text("No task matches", exact=True).count() >= (0 if records else 4)
+    said = opened.page.locator(".calypso-nothing:visible").all_inner_texts()
+    assert said == ([] if records else ["There are no tasks"] * 4)
+    opened.filter(search="nothing is called this")
+    said = opened.page.locator(".calypso-nothing:visible").all_inner_texts()
+    assert said == [("No task matches" if records else "There are no tasks")] * 4
     assert opened.errors == []
 
 

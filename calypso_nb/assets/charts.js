@@ -84,7 +84,7 @@ function charts(host, { view, libraries, choose, open }) {
   const draw = async (chart, i) => {
     const canvas = make("div", { class: "calypso-chart", "data-chart": chart.id });
     if (PICKS[chart.id] || open) canvas.classList.add("calypso-clickable");
-    const nothing = make("p", { class: "calypso-nothing", hidden: true }, "No task matches");
+    const nothing = make("p", { class: "calypso-nothing", hidden: true });
     columnOf(i).append(make("figure", {}, make("figcaption", {}, make("h3", {}, chart.title), make("p", {}, chart.description)), canvas, nothing));
     const { view: vegaView, finalize } = await drawChart(canvas, structuredClone(chart.spec), libraries);
     vegaView.addEventListener("click", (event, item) => {
@@ -106,6 +106,7 @@ function charts(host, { view, libraries, choose, open }) {
     const rows = chartRows(chart, view.rows, indices);
     canvas.classList.toggle("calypso-empty", !rows.length);
     nothing.hidden = rows.length > 0;
+    nothing.textContent = view.rows.length ? "No task matches" : "There are no tasks";
     return vegaView.data("tasks", rows).runAsync();
   }));
   return { load, show, destroy: () => drawn.forEach(({ destroy }) => destroy()) };

@@ -61,7 +61,9 @@ class Dashboard(widgets.VBox):
             widgets.ToggleButton(status in status_filter, description=status, tooltip=f"Show {status} tasks")
             for status in STATUSES
         )
-        self.agents = widgets.SelectMultiple(tooltip="Several with Ctrl")
+        self.agents = widgets.SelectMultiple(
+            options=((UNASSIGNED, None),), rows=1, tooltip="Several with Ctrl"
+        )
         self.view = WorkloadView(
             payload=view_payload(self.data),
             filter={**NO_FILTER, "statuses": list(status_filter), "agents": agents},
@@ -159,14 +161,17 @@ class Dashboard(widgets.VBox):
         self._saved.display(self._static(), raw=True)
 
     def _offer_agents(self) -> None:
-        """Let the agents of the data be chosen, and those that are chosen already although they have gone."""
-        chosen = self.filter["agents"]
-        named = sorted({*self.data.tasks["assigned_to"].dropna(), *chosen} - {None}, key=str.lower)
-        options = (*zip(named, named, strict=True), (UNASSIGNED, None))
-        if options != self.agents.options:
+        """Let the agents of the data be chosen, and those that are chosen already although they have gone.
+
+        What is on offer keeps its place, and new agents come last: a click that is on its way names a place.
+        """
+        chosen, offered = self.filter["agents"], self.agents.options
+        named = {*self.data.tasks["assigned_to"].dropna(), *chosen} - {agent for _, agent in offered}
+        if named:
+            new = sorted(named, key=str.lower)
             with self._leading(), self.agents.hold_sync():  # New options alone would take the choice away.
-                self.agents.options = options
-                self.agents.rows = min(len(options), 12)
+                self.agents.options = (*offered, *zip(new, new, strict=True))
+                self.agents.rows = min(len(self.agents.options), 12)
                 self.agents.value = chosen
 
     @contextmanager

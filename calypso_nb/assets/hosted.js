@@ -48,22 +48,22 @@ const hostedStatuses = (views) => (context) => {
   return { ...part, show, nodes: views.map(({ node }) => node) };
 };
 
-// The last of the widget's options stands for tasks of nobody.
+// The first of the widget's options stands for tasks of nobody.
 const hostedAgents = ({ child, node }) => (context) => chooser(CHOICES[0], context, () => {
-  const options = () => {
-    const names = child.get("_options_labels");
-    return [...names.slice(0, -1), null];
-  };
+  const options = () => child.get("_options_labels").map((name, i) => (i ? name : null));
   const part = tied([child], "agents", context, {
     trait: "index",
     read: () => inOrder(child.get("index").map((i) => options()[i]), context.view.filter.agents),
     write: (agents) => child.set("index", options().flatMap((agent, i) => (agents.includes(agent) ? [i] : []))),
   });
-  // The widget's own words keep control characters, have no direction and are cut where they are long.
-  const fill = (_, text) => node.querySelectorAll("option").forEach((option, i) => {
+  // The widget's own words keep control characters, have no direction and are cut where they are long; and it
+  // offers agents who have gone.
+  const fill = (values, text) => node.querySelectorAll("option").forEach((option, i) => {
     const name = child.get("_options_labels")[i];
     Object.assign(option, { textContent: visible(name), title: visible(name), dir: "auto" });
-    option.hidden = !name.toLowerCase().includes(text);
+    const agent = options()[i];
+    const known = values.includes(agent) || context.view.filter.agents.includes(agent);
+    option.hidden = !known || !name.toLowerCase().includes(text);
   });
   // A click adds or takes away, as with checkboxes; without this it would need Ctrl.
   node.addEventListener("mousedown", (event) => {

@@ -155,6 +155,7 @@ def export(
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME VALUE", help="For papermill; may be repeated."),
     ] = None,
+    code: Annotated[bool, typer.Option("--code", help="Show the code of the cells too.")] = False,
     mcp_endpoint: Endpoint = None,
 ) -> None:
     """Run a notebook from top to bottom and write it as one HTML file that needs no kernel and no network."""
@@ -167,7 +168,7 @@ def export(
     with _translated():
         output.parent.mkdir(parents=True, exist_ok=True)  # Before the notebook takes its time.
         try:
-            exported = export_notebook(notebook, output, dict(map(_parameter, parameter or [])))
+            exported = export_notebook(notebook, output, dict(map(_parameter, parameter or [])), code=code)
         except NotebookFailed as error:
             _complain(f"{notebook} stopped: {error}")
             raise typer.Exit(EXIT_UNREACHABLE if error.unreachable else 1) from None

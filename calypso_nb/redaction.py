@@ -21,6 +21,10 @@ _PATHS = re.compile(
     rf"|[A-Za-z]:\\(?:Users\\{_PART})?)(?P<inside>(?:[/\\]{_PART})*)(?![\w])"
 )
 _PATTERNS = [
+    (
+        re.compile(r"\bfile:/[^\s\"'<>]*?(?P<keep>[/\\][^\s/\\\"'<>]*)(?=[\s\"'<>]|$)", re.I),
+        rf"{_HIDDEN}\g<keep>",
+    ),
     # user:password@ in an address
     (re.compile(r"(?P<keep>\b[a-z][a-z0-9+.\-]*://)[^\s/@\"'<>]+@", re.I), r"\g<keep>"),
     (re.compile(r"(?P<keep>\b(?:Bearer|Basic)\s+)[\w.~+/\-]{6,}=*", re.I), rf"\g<keep>{_HIDDEN}"),

@@ -44,11 +44,16 @@ class ExportedNotebook:
 
 
 def export_notebook(
-    notebook: Path, output: Path, parameters: dict[str, Any] | None = None, *, progress: bool = False
+    notebook: Path,
+    output: Path,
+    parameters: dict[str, Any] | None = None,
+    *,
+    code: bool = False,
+    progress: bool = False,
 ) -> ExportedNotebook:
     """Run a notebook in its own folder, with papermill's `parameters`, and write it as one HTML page.
 
-    Raises NotebookFailed where a cell raises; nothing is written then.
+    The page shows the code of the cells where `code` asks for it. Raises NotebookFailed where a cell raises; nothing is written then.
     Example: `export_notebook(Path("notebooks/workload.ipynb"), Path("build/workload.html"))`
     """
     with TemporaryDirectory() as folder:
@@ -68,7 +73,7 @@ def export_notebook(
             raise NotebookFailed(error.ename, error.evalue) from error
         node = nbformat.read(executed, as_version=4)
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.absolute().parent)}}
-    page, _ = CalypsoHTMLExporter().from_notebook_node(node, resources)
+    page, _ = CalypsoHTMLExporter(show_code=code).from_notebook_node(node, resources)
     path = write_whole(page, output)
     return ExportedNotebook(path, path.stat().st_size, _contents(node))
 

@@ -32,6 +32,7 @@ HOME = str(Path.home())
         ("/tmp/ipykernel_12/123.py", "…/123.py"),
         ("'C:\\Users\\bob\\x.py'", "'…/x.py'"),
         ("at /elsewhere/project/a.py", "at …/a.py"),
+        ("see file:///data/runs/7/x.ipynb, again", "see …/x.ipynb, again"),
         ("http://me:hunter22@host:3000/a", "http://host:3000/a"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer …"),
         ("?token=abcdef12&b=1", "?token=…&b=1"),
@@ -164,14 +165,17 @@ def test_nbconvert_knows_the_exporter(tmp_path: Path) -> None:
 
 
 def test_code_is_shown_to_who_asks_for_it(tmp_path: Path) -> None:
-    """With the exporter's own option, on the command line as well."""
+    """With the exporter's own option, and with `--code` of our own command."""
     notebook = new_notebook()
     notebook.cells = [new_markdown_cell("# Code"), new_code_cell("asked_for = 1")]
     nbformat.write(notebook, tmp_path / "n.ipynb")
-    command = [sys.executable, "-m", "nbconvert", "--to", "calypso_html", "n.ipynb"]
-    for option, there in (([], False), (["--CalypsoHTMLExporter.show_code=True"], True)):
-        subprocess.run([*command, *option], cwd=tmp_path, check=True, capture_output=True, timeout=60)
-        assert ("asked_for" in (tmp_path / "n.html").read_text()) is there
+    nbconvert = ["nbconvert", "--to", "calypso_html", "n.ipynb"]
+    own = ["calypso_nb", "export", "n.ipynb", "-o", "n.html"]
+    for command, option in ((nbconvert, "--CalypsoHTMLExporter.show_code=True"), (own, "--code")):
+        for options in ([], [option]):
+            arguments = [sys.executable, "-m", *command, *options]
+            subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+            assert ("asked_for" in (tmp_path / "n.html").read_text()) is bool(options)
 
 
 @pytest.mark.browser

@@ -136,6 +136,18 @@ def test_a_task_that_is_run_elsewhere_waits_and_one_that_was_left_is_taken_over(
     }
 
 
+def test_a_task_that_was_set_idle_while_it_is_run_waits_for_the_end_of_its_run() -> None:
+    """Its live lease says so, whatever its status; and it takes a place of its agent."""
+    plan = plan_of(task(1, tags=["run-agent"]), task(2), task(3), leases={1: lease(3)})
+    assert why(plan) == {1: "claimed by host-3 3 s ago", 2: "ready", 3: "alice is at 2 of 2"}
+
+
+def test_what_could_not_be_started_a_moment_ago_keeps_nothing_waiting() -> None:
+    """It takes no place, and the row says what was in the way."""
+    plan = plan_of(task(1, priority=9), task(2), agents=(Agent(name="alice"),), aside={1: "claimed by host-3"})
+    assert why(plan) == {2: "ready", 1: "not started just now: claimed by host-3"}
+
+
 def test_what_failed_too_often_waits_until_somebody_removes_the_tag() -> None:
     """The number of failed runs is a tag, so that the plan needs no request a task."""
     plan = plan_of(task(1, tags=["failed:2"]), task(2, tags=["failed:3"]))
@@ -150,6 +162,19 @@ def test_a_parent_waits_for_its_subtasks() -> None:
     """Its status is theirs: it would be idle again after its run."""
     plan = plan_of(task(1), task(2, parent_task_id=1), task(3, status="working", parent_task_id=1))
     assert why(plan)[1] == "2 of its subtasks are open"
+
+
+def test_a_parent_takes_no_place_of_its_agent_while_its_subtasks_are_worked_on() -> None:
+    """It is working because they are: nobody works on itself."""
+    parent = task(1, status="working")
+    subtasks = [task(2, status="working", assigned_to="bob", parent_task_id=1), task(3, parent_task_id=1)]
+    plan = plan_of(parent, *subtasks, agents=(Agent(name="alice"),))
+    assert why(plan) == {3: "ready", 1: "2 of its subtasks are open"}
+
+
+def test_a_task_without_a_date_comes_last() -> None:
+    """A server may leave it out: its age is unknown."""
+    assert runs(plan_of(task(1, created_at=None), task(2))) == [2, 1]
 
 
 def test_no_recipe_is_a_reason_to_wait() -> None:

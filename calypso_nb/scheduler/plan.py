@@ -43,8 +43,9 @@ _NEEDED = [
 class Situation:
     """What a plan is made from besides the board.
 
-    `leases` has an entry for each working task whose comments were read: its lowest lease, or None where it
-    has none. `now` is the server's clock. `here` names the agent of each task that this process runs already.
+    `leases` has an entry for each task whose comments were read: its lowest lease, or None where it has none.
+    `now` is the server's clock. `here` names the agent of each task that this process runs already, and
+    `aside` says of each that could not be started a moment ago what was in the way.
     Example: `Situation(agents, recipes, leases={}, now=datetime.now(UTC))`
     """
 
@@ -53,6 +54,7 @@ class Situation:
     leases: Mapping[int, Lease | None]
     now: datetime
     here: Mapping[int, str] = field(default_factory=dict)
+    aside: Mapping[int, str] = field(default_factory=dict)
     max_parallel: int | None = None
     retry_limit: int = 3
     task_id: int | None = None
@@ -77,7 +79,15 @@ def make_plan(board: pd.DataFrame, situation: Situation) -> pd.DataFrame:
     tasks = [dict(zip(_NEEDED, values, strict=True)) for values in zip(*columns, strict=True)]
     for task in tasks:
         task["frees"] = frees.get(task["id"], 0)
-    tasks.sort(key=lambda task: (-task["frees"], -(task["priority"] or 0), task["created_at"], task["id"]))
+    tasks.sort(
+        key=lambda task: (
+            -task["frees"],
+            -(task["priority"] or 0),
+            task["created_at"] is None,
+            task["created_at"],
+            task["id"],
+        )
+    )
     rows = list(_Planner(tasks, situation).rows(tasks))
     rows.sort(key=lambda row: row["decision"] == "wait")  # The order among each kind stays.
     return records_to_frame(rows, PLAN_COLUMNS)
@@ -101,8 +111,8 @@ class _Planner:
         self._started = 0
         self._busy: Counter[str] = Counter(situation.here.values())
         for task in tasks:
-            elsewhere = task["status"] == "working" and task["id"] not in situation.here
-            if elsewhere and task["assigned_to"] in self._agents and not self._is_left(task):
+            mine = task["assigned_to"] in self._agents and task["id"] not in situation.here
+            if mine and (self._live_lease(task) is not None or self._is_worked_on(task)):
                 self._busy[task["assigned_to"]] += 1
 
     def rows(self, tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -139,30 +149,33 @@ class _Planner:
     def _free(self, agent: Agent) -> int:
         return agent.max_concurrency - self._busy[agent.name]
 
-    def _is_left(self, task: dict[str, Any]) -> bool:
-        """Whether a task that is being run was left alone by who ran it."""
-        if RUNNING not in task["tags"] or task["id"] not in self._now.leases:
-            return False
-        lease = self._now.leases[task["id"]]
-        return lease is None or lease.is_dead(self._now.now)
+    def _live_lease(self, task: dict[str, Any]) -> Lease | None:
+        lease = self._now.leases.get(task["id"])
+        return None if lease is None or lease.is_dead(self._now.now) else lease
+
+    def _is_worked_on(self, task: dict[str, Any]) -> bool:
+        """Whether somebody works on it without a lease; a parent with open subtasks only shows their status."""
+        left = RUNNING in task["tags"] and task["id"] in self._now.leases
+        return task["status"] == "working" and not left and not self._subtasks[task["id"]]
 
     def _ready(self, task: dict[str, Any]) -> str:
         """Why the task can be run, as far as it alone is concerned; raises _Wait with why it cannot."""
         failed, limit = failures(task["tags"]), self._now.retry_limit
         if task["id"] in self._now.here:
             raise _Wait(f"{self._now.here[task['id']]} runs it here")
-        lease = self._now.leases.get(task["id"])
-        if task["status"] == "working" and not self._is_left(task):
-            if lease is None:
-                raise _Wait(f"{task['assigned_to'] or 'somebody'} works on it, not through run-agent")
+        if (lease := self._live_lease(task)) is not None:
             raise _Wait(f"claimed by {lease.host} {lease.silent(self._now.now):.0f} s ago")
+        if self._is_worked_on(task):
+            raise _Wait(f"{task['assigned_to'] or 'somebody'} works on it, not through run-agent")
+        if task["id"] in self._now.aside:
+            raise _Wait(f"not started just now: {self._now.aside[task['id']]}")
         if task["is_currently_blocked"]:
             raise _Wait(f"blocked by #{task['blocked_by_task_id']}")
         if subtasks := self._subtasks[task["id"]]:
             raise _Wait(f"{subtasks} of its subtasks {'is' if subtasks == 1 else 'are'} open")
         if failed >= limit:
             raise _Wait(f"failed {failed} of {limit} times: remove its tag failed:{failed} to try again")
-        if lease is not None:
+        if (lease := self._now.leases.get(task["id"])) is not None:
             silent = lease.silent(self._now.now)
             return f"taken over from {lease.host}, which has given no sign for {silent:.0f} s"
         if task["status"] == "working":

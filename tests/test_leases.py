@@ -8,8 +8,9 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.scheduler import Scheduler
+from calypso_nb.scheduler.jobs import Run
 from calypso_nb.scheduler.leases import AUTHOR, LeaseLost, LeaseRefused, leases_of, take
 from tests.agents_at_work import Event, Log, add, is_done, records, run_agent_process, soon, status
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
@@ -160,6 +162,24 @@ def test_a_lease_of_which_the_answer_was_lost_is_looked_for(
         except Exception as error:
             assert "unknown" in str(error)
             assert records(board, 1) == []
+
+
+def test_a_claimed_task_keeps_no_ready_one_waiting(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """Who is refused sets the task aside for a moment, and takes the next one."""
+    claimed, ready = add(board, priority=9), add(board)
+    with TinytaskClient(server) as client:
+        take(client, claimed, RUNS[0], 60, "host-a runs default for alice")
+        scheduler = Scheduler(client, ["alice"], recipes)
+        [refused] = scheduler.run().itertuples()
+        assert (refused.outcome, refused.why) == ("not started", "claimed by host-a 0 s ago")
+        plan = scheduler.plan().set_index("id")
+        assert plan["decision"].to_dict() == {ready: "run", claimed: "wait"}
+        assert plan["why"][claimed] == "not started just now: claimed by host-a 0 s ago"
+        with closing(scheduler.serve(0.1)) as news:
+            runs = [event for event in islice(news, 2) if isinstance(event, Run)]
+    assert [(run.id, run.outcome) for run in runs] == [(ready, "succeeded")]
 
 
 # Runs whose scheduler fails

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import random
 import threading
 import time
 import urllib.error
@@ -22,6 +21,7 @@ from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 from calypso_nb.frames import records_to_frame
 from calypso_nb.recipes import read_recipes
 from calypso_nb.scheduler.agents import Agent, read_agents
+from calypso_nb.scheduler.guard import clock
 from calypso_nb.scheduler.jobs import RUN_COLUMNS, Job, Run, StopSignal
 from calypso_nb.scheduler.leases import MAX_SECONDS, Lease, leases_of
 from calypso_nb.scheduler.marks import RUNNING
@@ -37,6 +37,7 @@ __all__ = ["Scheduler"]
 
 MIN_LEASE_SECONDS = 2
 _CLOCK_SECONDS = 5.0
+_ASIDE_SECONDS = 5.0
 
 
 class Scheduler:
@@ -82,6 +83,7 @@ class Scheduler:
         self._executor = executor
         self._stop: StopSignal = stop or threading.Event()
         self._here: dict[Future[Run], Job] = {}
+        self._refused: dict[int, tuple[str, float]] = {}
         self._now: datetime | None = None
 
     def plan(self, task_id: int | None = None) -> pd.DataFrame:
@@ -101,6 +103,11 @@ class Scheduler:
             # What is planned by a wrong clock is refused when the lease is to be taken.
             now=self._now or datetime.now(UTC),
             here={job.task_id: job.agent.name for job in self._here.values()},
+            aside={
+                refused: why
+                for refused, (why, when) in self._refused.items()
+                if clock() < when + _ASIDE_SECONDS
+            },
             max_parallel=self._max_parallel,
             retry_limit=self._retry_limit,
             task_id=task_id,
@@ -143,10 +150,7 @@ class Scheduler:
             plan = self.plan()
             while True:
                 yield from self._start(executor, plan)
-                runs = self._ended(interval)
-                yield from runs
-                if runs and all(run.outcome == "not started" for run in runs):
-                    time.sleep(random.uniform(0.0, min(interval, 1.0)))  # Others are at the same tasks.
+                yield from self._ended(interval)
                 try:
                     plan = self.plan()
                 except TinytaskConnectionError as error:
@@ -216,7 +220,10 @@ class Scheduler:
             time.sleep(seconds or 0)
             return []
         done, _ = wait(self._here, timeout=seconds, return_when=FIRST_COMPLETED)
-        return [_result(future, self._here.pop(future)) for future in done]
+        runs = [_result(future, self._here.pop(future)) for future in done]
+        # Others may hold what was refused: tried again at once, it would keep ready tasks waiting.
+        self._refused |= {run.id: (run.why, clock()) for run in runs if run.outcome == "not started"}
+        return runs
 
 
 def _result(future: Future[Run], job: Job) -> Run:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from calypso_nb.records import Task
-from calypso_nb.settings import public_endpoint
+from calypso_nb.settings import load_settings, public_endpoint
 
 __all__ = [
     "Command",
@@ -158,11 +158,11 @@ def command_for(recipe: Recipe, task: Task, endpoint: str, agent: str, folder: P
 
 
 def endpoint_here(endpoint: str) -> str:
-    """A public endpoint with the password that this process's environment may have for it.
+    """A public endpoint with the password that this process's settings may have for it.
 
     Example: `TinytaskClient(endpoint_here(job.endpoint))`
     """
-    own = os.environ.get("TINYTASK_ENDPOINT", "")
+    own = load_settings().endpoint
     return own if public_endpoint(own) == endpoint else endpoint
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,6 +23,7 @@ __all__ = ["EXIT_RUN_FAILED", "run_agent"]
 
 EXIT_RUN_FAILED = 6
 
+_ENDPOINT = "TINYTASK_ENDPOINT"
 _WIDEST = 60
 
 
@@ -71,7 +73,7 @@ def run_agent(
     from calypso_nb.scheduler import Scheduler
 
     wanted = _wanted(agent, agents)
-    with TinytaskClient(mcp_endpoint) as client, _workers(dask) as workers:
+    with _endpoint(mcp_endpoint), TinytaskClient() as client, _workers(dask) as workers:
         scheduler = Scheduler(
             client,
             wanted,
@@ -104,6 +106,20 @@ def _wanted(names: list[str] | None, file: Path | None) -> tuple[Agent, ...]:
     if unknown := [name for name in names or [] if name not in known]:
         raise typer.BadParameter(f"{file} has no agent {', '.join(unknown)}; it has {', '.join(known)}")
     return tuple(known[name] for name in names) if names else tuple(known.values())
+
+
+@contextmanager
+def _endpoint(given: str | None) -> Iterator[None]:
+    """Have the endpoint in the environment: its password reaches the runs by no other way."""
+    before = os.environ.get(_ENDPOINT)
+    if given is not None:
+        os.environ[_ENDPOINT] = given
+    try:
+        yield
+    finally:
+        if given is not None:
+            os.environ.pop(_ENDPOINT)
+            os.environ |= {} if before is None else {_ENDPOINT: before}
 
 
 @contextmanager

@@ -225,6 +225,32 @@ def test_a_killed_scheduler_takes_its_run_along_and_loses_no_task(
     assert re.search(r"Before, \S+ runs default for alice \(run \w{12}\): given up, no sign of it", record)
 
 
+def test_a_task_whose_runs_take_their_schedulers_along_is_stopped_by_the_retry_limit(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """Each that gave no more signs counts once, whoever died over taking its lease; the last one is told."""
+    task = add(board, agent="alice", tags=["run-agent", "failed:1"])
+    board.update_task(task, status="working")
+    for run in RUNS[:2]:
+        board.add_comment(task, f"Lease {run} of 1 s, sign 1: host-{run[0]} runs default for alice", AUTHOR)
+    with TinytaskClient(server) as client:
+        scheduler = Scheduler(client, ["alice"], recipes)
+        assert soon(lambda: runs_now(scheduler))
+        # Two dead leases, one dead run: the second try of three.
+        assert scheduler.run()["outcome"].tolist() == ["succeeded"]
+        board.update_task(task, status="working", tags=["run-agent", "failed:2"])
+        board.add_comment(task, f"Lease {RUNS[2]} of 1 s, sign 1: host-c runs default for alice", AUTHOR)
+        assert soon(lambda: runs_now(scheduler))
+        assert scheduler.run()["why"].tolist() == ["the run before it has given no more signs"]
+    now = board.get_task(task)
+    assert (now["status"], now["tags"], len(log.of("start"))) == ("idle", ["failed:3"], 1)
+    assert "not tried again until its tag failed:3 is removed" in records(board, task)[-1]
+
+
+def runs_now(scheduler: Scheduler) -> bool:
+    return bool(scheduler.plan()["decision"].eq("run").all())
+
+
 def test_a_paused_scheduler_has_no_run_left_when_its_lease_is_over(
     board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:

@@ -144,7 +144,9 @@ def test_a_task_that_was_set_idle_while_it_is_run_waits_for_the_end_of_its_run()
 
 def test_what_could_not_be_started_a_moment_ago_keeps_nothing_waiting() -> None:
     """It takes no place, and the row says what was in the way."""
-    plan = plan_of(task(1, priority=9), task(2), agents=(Agent(name="alice"),), aside={1: "claimed by host-3"})
+    plan = plan_of(
+        task(1, priority=9), task(2), agents=(Agent(name="alice"),), aside={1: "claimed by host-3"}
+    )
     assert why(plan) == {2: "ready", 1: "not started just now: claimed by host-3"}
 
 

@@ -223,6 +223,15 @@ def test_the_password_of_the_environments_endpoint_reaches_the_run_and_nothing_e
     assert elsewhere.environment["TINYTASK_ENDPOINT"] == "http://other:3000"
 
 
+def test_the_password_of_a_dotenv_file_reaches_the_run_too(
+    folder: Path, tmp_path: Path, clean_environment: Path
+) -> None:
+    """The client reads that file, so its runs must not be sent to the same server without it."""
+    (clean_environment / ".env").write_text("TINYTASK_ENDPOINT=http://me:secret@host:3000\n")
+    command = command_for(read_recipes(folder)["build"], TASK, "http://host:3000", "alice", tmp_path)
+    assert command.environment["TINYTASK_ENDPOINT"] == "http://me:secret@host:3000"
+
+
 def test_a_recipe_that_has_a_fault_is_not_executed_either(folder: Path, tmp_path: Path) -> None:
     """What changed between plan and run is seen."""
     recipe = replace(read_recipes(folder)["build"], fault="recipe build.py is a link out")

@@ -231,13 +231,16 @@ def test_a_notebook_is_executed_with_the_task_and_linked_from_it(
 def test_a_notebook_that_raises_is_a_failure_with_the_error_in_its_record(
     board: TinytaskStore, server: str, recipes: Path
 ) -> None:
-    """Its last lines are those of the cell's traceback."""
-    save_notebook(recipes / "alice.ipynb", ["raise LookupError('no such star')"])
+    """Its last lines are those of the cell's traceback; its notebook is linked, not one that it wrote."""
+    cells = ["open('aaa.ipynb', 'w').close()", "raise LookupError('no such star')"]
+    save_notebook(recipes / "alice.ipynb", cells)
     task = add(board)
     with TinytaskClient(server) as client:
         [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
     assert run.outcome == "failed"
     assert "LookupError: no such star" in records(board, task)[0]
+    [link] = board.get_task(task)["links"]
+    assert "no such star" in Path(unquote(urlsplit(link["url"]).path)).read_text()
 
 
 def save_notebook(path: Path, cells: list[str]) -> None:
@@ -296,6 +299,27 @@ def test_a_recipe_that_cannot_be_started_is_a_failure(
         [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
     assert run.outcome == "failed"
     assert "could not be started: [Errno 2] No such file or directory" in records(board, task)[0]
+
+
+@pytest.mark.parametrize("fault", ["no folder", "no recipe"])
+def test_what_is_wrong_with_this_machine_is_no_failure_of_the_task(
+    board: TinytaskStore, server: str, recipes: Path, fault: str
+) -> None:
+    """A machine with a full disk must not use up the tries of every task: the task is left as it was."""
+    task = add(board)
+    (recipes.parent / "runs").write_text("")
+    with TinytaskClient(server) as client:
+        runs = recipes.parent / ("runs" if fault == "no folder" else "others")
+        scheduler = Scheduler(client, ["alice"], recipes, runs=runs)
+        plan = scheduler.plan()
+        if fault == "no recipe":
+            (recipes / "default.py").unlink()
+        [run] = scheduler.run(plan).itertuples()
+    why = "recipe default is gone" if fault == "no recipe" else f"[Errno 20] Not a directory: '{runs}/"
+    assert run.outcome == "not started"
+    assert run.why.startswith(why)
+    now = board.get_task(task)
+    assert (now["status"], now["tags"], now["comments"]) == ("idle", [], [])
 
 
 def test_the_notebook_shows_plan_runs_and_what_came_of_them(tmp_path: Path) -> None:
@@ -406,6 +430,25 @@ def test_one_task_can_be_run_by_its_number(
     assert (
         command(*options, "--task-id", 99)[1] == f"ValueError: task 99 is no open task of alice on {server}"
     )
+
+
+def test_the_endpoints_password_reaches_the_runs_by_their_environment_alone(
+    board: TinytaskStore, server: str, recipes: Path
+) -> None:
+    """Neither the output nor the task nor an argument of a process has it."""
+    text = "import os\nopen('endpoint', 'w').write(os.environ['TINYTASK_ENDPOINT'])\n"
+    text += "from pathlib import Path\n"
+    text += "print([Path(f'/proc/{p}/cmdline').read_text() for p in (os.getpid(), os.getppid())])\n"
+    recipe(recipes, "default.py", text)
+    task = add(board)
+    secret = server.replace("http://", "http://me:secret@")
+    code, output = command("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", secret, "--once")
+    assert code == 0, output
+    [folder] = Path("runs").iterdir()
+    assert (folder / "endpoint").read_text() == secret
+    assert "secret" not in output + json.dumps(board.get_task(task))
+    assert not any("secret" in (folder / name).read_text() for name in ("output.txt", "stdin.json"))
+    assert "TINYTASK_ENDPOINT" not in os.environ
 
 
 def test_once_exits_with_6_where_a_run_failed(board: TinytaskStore, server: str, recipes: Path) -> None:

@@ -19,9 +19,10 @@ from calypso_nb.recipes import Command
 from calypso_nb.scheduler import guard
 from calypso_nb.scheduler.guard import clock
 
-__all__ = ["LOG", "Ended", "GuardedProcess"]
+__all__ = ["LOG", "STDIN", "Ended", "GuardedProcess"]
 
 LOG = "output.txt"
+STDIN = "stdin.json"
 
 _MARK = "CALYPSO_NB_RUN"  # Every process of a run has it in its environment, and by it can be found.
 
@@ -41,10 +42,11 @@ class Ended:
 
 
 class GuardedProcess:
-    """A command that runs in `folder`, with its output in a file there, under a guard that outlives us.
+    """A command that runs in `folder`, its input and output in the files STDIN and LOG, under a guard.
 
-    The guard ends it with all its children at `until`, by force `lease_grace` seconds later, unless `keep`
-    has moved that; and at `latest`, or when told to, after `grace` seconds. Times are those of `clock()`.
+    The guard outlives us. It ends the run with all its children at `until`, by force `lease_grace` seconds
+    later, unless `keep` has moved that; and at `latest`, or when told to, by force after `grace` seconds.
+    Times are those of `clock()`. Raises OSError or ValueError where no process can be started.
     Example: `GuardedProcess("3f2a", command, folder, until=clock() + 60, latest=None, lease_grace=5)`
     """
 
@@ -62,8 +64,6 @@ class GuardedProcess:
         self._run = run
         self._until = until
         self._spare = 2 * lease_grace
-        stdin = folder / "stdin.json"
-        stdin.write_bytes(command.stdin)
         self._process = subprocess.Popen(
             # By its path and apart from any site: it imports nothing of this package and starts fast.
             [sys.executable, guard.__file__],
@@ -74,7 +74,7 @@ class GuardedProcess:
         )
         request = {
             "arguments": command.arguments,
-            "stdin": str(stdin),
+            "stdin": str(folder / STDIN),
             "log": str(folder / LOG),
             "folder": str(folder),
             "until": until,

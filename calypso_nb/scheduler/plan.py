@@ -154,7 +154,7 @@ class _Planner:
         return None if lease is None or lease.is_dead(self._now.now) else lease
 
     def _is_worked_on(self, task: dict[str, Any]) -> bool:
-        """Whether somebody works on it without a lease; a parent with open subtasks only shows their status."""
+        """Whether somebody works on it without a lease; a parent only shows its open subtasks' status."""
         left = RUNNING in task["tags"] and task["id"] in self._now.leases
         return task["status"] == "working" and not left and not self._subtasks[task["id"]]
 

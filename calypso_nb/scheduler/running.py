@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
-from calypso_nb.recipes import RecipeError, command_for, endpoint_here, read_recipes
+from calypso_nb.recipes import Command, RecipeError, command_for, endpoint_here, read_recipes
 from calypso_nb.records import Task
 from calypso_nb.scheduler.guard import clock
-from calypso_nb.scheduler.guarded import Ended, GuardedProcess
+from calypso_nb.scheduler.guarded import STDIN, Ended, GuardedProcess
 from calypso_nb.scheduler.jobs import Job, Run, StopSignal
 from calypso_nb.scheduler.leases import AUTHOR, Hold, LeaseLost, LeaseRefused, take
 from calypso_nb.scheduler.marks import HANDED_OVER, RUNNING, failures, marked
@@ -50,7 +50,7 @@ def carry_out(job: Job, client: TinytaskClient, stop: StopSignal) -> Run:
     known = (job.task_id, job.agent.name, job.recipe)
     if stop.is_set():
         return Run(*known, "not started", "stopped before it began")
-    what = f"{_host()} runs {job.recipe} for {' '.join(job.agent.name.split())}"
+    what = " ".join(f"{_host()} runs {job.recipe} for {job.agent.name}".split())  # One line, as leases are.
     try:
         hold, task = take(client, job.task_id, run, job.lease_seconds, what, now=job.now)
     except (LeaseRefused, LeaseLost, TinytaskClientError) as reason:
@@ -89,16 +89,21 @@ class _Running:
         if reason := self._against(task, taken_over):
             return self._give_back(task, taken_over, reason)
         if taken_over and self.hold.lost and failed + 1 >= self.job.retry_limit:
-            silent = Ended("not started", error="the run before has given no more signs")
-            return self._finish(verdict_on(silent, self.job.max_runtime), failed)
+            return self._finish(Verdict("failed", "the run before it has given no more signs"), failed)
         if taken_over and not self.hold.lost:
             self._outwait_an_unknown_holder()
-        failed += len(self.hold.lost) if taken_over else 0
+        try:
+            command = self._prepared(task)
+        except (RecipeError, OSError) as error:  # It is no failure of the task: it would use up its tries.
+            return self._give_back(task, taken_over, str(error))
+        # Of several dead leases one had a run at most: it was to delete those before it first.
+        failed += bool(taken_over and self.hold.lost)
         tags = marked(task.tags, failed=failed, running=True)
         self._update({"status": "working", "assigned_to": self.job.agent.name, "tags": tags})
-        ended = self._execute(task)
+        ended = self._execute(command)
         if ended.reason == "lease over":
             raise LeaseLost("the server did not answer for so long that the run had to be ended")
+        self._link(command.notebook)
         folder = _folder(self.job, self.hold.run)
         return self._finish(verdict_on(ended, self.job.max_runtime, folder), failed)
 
@@ -131,22 +136,29 @@ class _Running:
             self._beat_if_due()
             time.sleep(_POLL_SECONDS)
 
-    def _execute(self, task: Task) -> Ended:
+    def _prepared(self, task: Task) -> Command:
+        """What to execute, with all files that it needs in its folder."""
         job, folder = self.job, _folder(self.job, self.hold.run)
+        recipe = read_recipes(job.recipes).get(job.recipe)
+        if recipe is None:
+            raise RecipeError(f"recipe {job.recipe} is gone")
+        command = command_for(recipe, task, job.endpoint, job.agent.name, folder)
+        folder.mkdir(parents=True)
+        (folder / STDIN).write_bytes(command.stdin)
+        return command
+
+    def _execute(self, command: Command) -> Ended:
+        job = self.job
         try:
-            recipe = read_recipes(job.recipes).get(job.recipe)
-            if recipe is None:
-                raise RecipeError(f"recipe {job.recipe} is gone")
-            folder.mkdir(parents=True)
             process = GuardedProcess(
                 self.hold.run,
-                command_for(recipe, task, job.endpoint, job.agent.name, folder),
-                folder,
+                command,
+                _folder(job, self.hold.run),
                 until=self.hold.until,
                 latest=None if job.max_runtime is None else clock() + job.max_runtime,
                 lease_grace=min(5.0, self.hold.seconds / 12),
             )
-        except (RecipeError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             return Ended("not started", error=str(error))
         return self._watched(process)
 
@@ -197,20 +209,25 @@ class _Running:
             note = f"The task was given to {task.assigned_to} meanwhile: so it stays."
             self._update({"tags": tags})
         elif verdict.outcome == "succeeded":
-            note = self._succeed(task, verdict)
+            note = self._succeed(task)
         else:
             self._update({"status": "idle", "tags": tags})
             note = verdict.prospects(failed, self.job.retry_limit)
         self.hold.end(self._record(verdict, note))
         return verdict.outcome, verdict.why
 
-    def _succeed(self, task: Task, verdict: Verdict) -> str:
-        if (notebook := verdict.notebook) is not None:
-            url, text = notebook.as_uri(), f"run {self.hold.run} of {self.job.recipe} on {_host()}"
+    def _link(self, notebook: Path | None) -> None:
+        """Link the executed notebook, which is the run's log, however far it came."""
+        if notebook is None or not notebook.is_file():
+            return
+        url, text = notebook.as_uri(), f"run {self.hold.run} of {self.job.recipe} on {_host()}"
+        with suppress(TinytaskAPIError):  # What is lost with it is not worth the result of the run.
             self.hold.write(
                 lambda: self.client.add_link(self.job.task_id, url, text, AUTHOR),
                 lambda now: any(link.url == url for link in now.links or ()),
             )
+
+    def _succeed(self, task: Task) -> str:
         queue = self.job.agent.success_queue
         if queue is not None:
             tags = marked(task.tags, failed=0, handed_over=True)
@@ -232,10 +249,11 @@ class _Running:
 
     def _record(self, verdict: Verdict, note: str) -> str:
         job, run = self.job, self.hold.run
+        folder = _folder(job, run)
         return verdict.record(
             f"Run {run} of {job.recipe} for {job.agent.name} on {_host()}",
             clock() - self.started,
-            f"Its files: {_folder(job, run)} on {_host()}.",
+            f"Its files: {folder} on {_host()}." if folder.is_dir() else "",
             note,
             *(
                 f"Before, {lease.what} (run {lease.run}): given up, no sign of it."

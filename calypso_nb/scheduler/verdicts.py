@@ -23,7 +23,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a run and why; `last_lines` are the last that it wrote, `notebook` the executed one.
+    """What came of a run and why; `last_lines` are the last that it wrote.
 
     Example: `verdict_on(Ended("ended", 0), None, folder).outcome` is `"succeeded"`
     """
@@ -31,7 +31,6 @@ class Verdict:
     outcome: Outcome
     why: str
     last_lines: str = ""
-    notebook: Path | None = None
 
     @property
     def counts(self) -> bool:
@@ -61,15 +60,13 @@ class Verdict:
         return "\n".join(parts)
 
 
-def verdict_on(ended: Ended, max_runtime: float | None, folder: Path | None = None) -> Verdict:
+def verdict_on(ended: Ended, max_runtime: float | None, folder: Path) -> Verdict:
     """Judge how a run ended that had its files in `folder`; `max_runtime` is in seconds.
 
     Example: `verdict_on(Ended("time over"), 60, folder).why` is `"it took longer than 60 s"`
     """
     outcome, why = _judged(ended, max_runtime)
-    if folder is None:
-        return Verdict(outcome, why)
-    return Verdict(outcome, why, _tail(folder / LOG), next(iter(folder.glob("*.ipynb")), None))
+    return Verdict(outcome, why, _tail(folder / LOG))
 
 
 def _judged(ended: Ended, max_runtime: float | None) -> tuple[Outcome, str]:

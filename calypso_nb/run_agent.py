@@ -158,13 +158,23 @@ def _serve(scheduler: Scheduler, interval: float) -> None:
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does; being stopped is how this command ends, and no error."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def stop(*_: object) -> None:
+        for number in before:  # Another one would cut off the ending of the runs.
+            signal.signal(number, signal.SIG_IGN)
+        os.write(
+            2, b"calypso-nb: told to stop, the runs are ended first\n"
+        )  # No print may be inside another.
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     except KeyboardInterrupt:
         say("stopped: nothing is left running")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _numbers(rows: pd.DataFrame) -> str:

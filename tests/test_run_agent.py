@@ -18,6 +18,7 @@ from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore
 from calypso_nb.scheduler import PLAN_COLUMNS, RUN_COLUMNS, Agent, Scheduler
 from tests.agents_at_work import Log, add, is_done, records, run_agent_process, run_all, soon, status
+from tests.faulty_proxy import faulty_proxy
 
 pytest_plugins = ("tests.scheduler_fixtures",)
 pytestmark = pytest.mark.usefixtures("clean_environment", "nothing_left")
@@ -380,6 +381,43 @@ def test_the_command_ends_its_runs_when_it_is_told_to_end(
     assert output.endswith("stopped: nothing is left running\n")
     assert len(log.of("ended")) == 2
     assert [status(board, task) for task in tasks] == ["idle", "idle"]
+
+
+def test_a_second_interrupt_does_not_keep_the_first_from_its_work(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """A run that does not hear has to be killed first: who presses Ctrl-C again gets nothing left behind."""
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); import time; time.sleep(60)\n"
+    recipe(recipes, "default.py", "open('begun', 'w').close()\n" + deaf)
+    task = add(board)
+    options = ("--agent", "alice", "--recipes", str(recipes), "--mcp-endpoint", server)
+    with run_agent_process(*options) as process:
+        assert soon(lambda: any(Path("runs").glob("*/begun")))
+        process.send_signal(signal.SIGINT)
+        assert soon(lambda: "told to stop" in process.stdout.readline())  # type: ignore[union-attr]
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, output
+    assert output.endswith("stopped: nothing is left running\n")
+    assert status(board, task) == "idle"
+    assert "stopped after" in records(board, task)[0]
+
+
+def test_who_stops_it_is_not_kept_by_a_server_that_does_not_answer(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """Neither when a run is to be told of nor when a lease is being taken: the lease will be over."""
+    add(board)
+    options = ("--agent", "alice", "--recipes", str(recipes))
+    with faulty_proxy(server) as proxy:
+        proxy.on(b"add_comment", proxy.refuse)
+        with run_agent_process(*options, "--mcp-endpoint", proxy.url, "--interval", "1") as process:
+            assert proxy.struck.wait(SECONDS)
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, output
+    assert log.events == []
 
 
 # The command

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["carry_out", "carry_out_elsewhere"]
 
 _POLL_SECONDS = 0.25
-_STOPPING_SECONDS = 10.0
 
 
 def carry_out_elsewhere(job: Job, stop: StopSignal) -> Run:
@@ -52,7 +51,7 @@ def carry_out(job: Job, client: TinytaskClient, stop: StopSignal) -> Run:
         return Run(*known, "not started", "stopped before it began")
     what = " ".join(f"{_host()} runs {job.recipe} for {job.agent.name}".split())  # One line, as leases are.
     try:
-        hold, task = take(client, job.task_id, run, job.lease_seconds, what, now=job.now)
+        hold, task = take(client, job.task_id, run, job.lease_seconds, what, now=job.now, stopped=stop.is_set)
     except (LeaseRefused, LeaseLost, TinytaskClientError) as reason:
         return Run(*known, "not started", str(reason))
     started = clock()
@@ -178,8 +177,6 @@ class _Running:
                 process.stop()
         if lost is not None:
             raise lost
-        if ended.reason == "stopped":  # Who waits for that is not kept by a server that does not answer.
-            self.hold.until = min(self.hold.until, clock() + _STOPPING_SECONDS)
         return ended
 
     def _beat_if_due(self) -> None:

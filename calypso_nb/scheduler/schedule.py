@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
+from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.frames import records_to_frame
-from calypso_nb.recipes import read_recipes
+from calypso_nb.recipes import RecipeError, read_recipes
 from calypso_nb.scheduler.agents import Agent, read_agents
 from calypso_nb.scheduler.guard import clock
 from calypso_nb.scheduler.jobs import RUN_COLUMNS, Job, Run, StopSignal
@@ -142,8 +142,8 @@ class Scheduler:
     def serve(self, interval: float = 30.0) -> Generator[str | Run, None, None]:
         """Plan and run until it is stopped, and tell of it as `follow` does, and of outages.
 
-        It looks again when a run has ended, and every `interval` seconds. A server that does not answer is
-        waited for, except at the start. Closing this, or a KeyboardInterrupt, ends the runs as in `run`.
+        It looks again when a run has ended, and every `interval` seconds. A server that does not answer, or a
+        recipes folder that cannot be read, is waited for, except at the start. Closing this, or a KeyboardInterrupt, ends the runs as in `run`.
         Example: `for event in scheduler.serve(interval=30): print(event)`
         """
         with self._working() as executor:
@@ -153,7 +153,7 @@ class Scheduler:
                 yield from self._ended(interval)
                 try:
                     plan = self.plan()
-                except TinytaskConnectionError as error:
+                except (TinytaskClientError, RecipeError) as error:
                     yield str(error)
                     plan = plan.iloc[:0]
 

@@ -143,7 +143,8 @@ class Scheduler:
         """Plan and run until it is stopped, and tell of it as `follow` does, and of outages.
 
         It looks again when a run has ended, and every `interval` seconds. A server that does not answer, or a
-        recipes folder that cannot be read, is waited for, except at the start. Closing this, or a KeyboardInterrupt, ends the runs as in `run`.
+        recipes folder that cannot be read, is waited for, except at the start. Closing this, or a
+        KeyboardInterrupt, ends the runs as in `run`.
         Example: `for event in scheduler.serve(interval=30): print(event)`
         """
         with self._working() as executor:

@@ -6,7 +6,10 @@ import json
 import os
 import signal
 import stat
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +20,7 @@ from typer.testing import CliRunner
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore
 from calypso_nb.scheduler import PLAN_COLUMNS, RUN_COLUMNS, Agent, Scheduler
+from calypso_nb.scheduler.jobs import Run
 from tests.agents_at_work import Log, add, is_done, records, run_agent_process, run_all, soon, status
 from tests.faulty_proxy import faulty_proxy
 
@@ -542,7 +546,52 @@ def test_a_broken_recipe_keeps_only_its_own_tasks_waiting(
     assert [event.task for event in log.of("stop")] == [wanted["goes"]]
 
 
-# Dask
+# Executors
+
+
+def test_processes_of_an_executor_run_the_tasks(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """Any executor will do whose processes see the stop event; each makes a client of its own."""
+    tasks = [add(board) for _ in range(3)]
+    spawning = get_context("spawn")
+    with (
+        TinytaskClient(server) as client,
+        spawning.Manager() as manager,
+        ProcessPoolExecutor(2, spawning) as executor,
+    ):
+        agents = [Agent(name="alice", max_concurrency=3)]
+        scheduler = Scheduler(client, agents, recipes, executor=executor, stop=manager.Event())
+        assert scheduler.run()["outcome"].tolist() == ["succeeded"] * 3
+    assert all(is_done(board, task) for task in tasks)
+
+
+class KeepsTheLast(ThreadPoolExecutor):
+    """Threads, and the future that was given last."""
+
+    last: Future[Any]
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:  # type: ignore[override]
+        self.last = super().submit(*args, **kwargs)
+        return self.last
+
+
+def test_a_run_that_its_executor_cancels_is_lost_and_ends_nothing_else(
+    board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """As Dask does when its scheduler goes: the row says so, and the task is still to be run."""
+    task, begin = add(board), Event()
+    with TinytaskClient(server) as client, KeepsTheLast(1) as executor:
+        executor.submit(begin.wait)
+        scheduler = Scheduler(client, ["alice"], recipes, executor=executor, stop=Event())
+        news = scheduler.follow(scheduler.plan())
+        next(news)
+        executor.last.cancel()
+        begin.set()
+        [run] = news
+    assert isinstance(run, Run)
+    assert (run.outcome, run.why) == ("lost", "its executor has given it up")
+    assert (status(board, task), log.events) == ("idle", [])
 
 
 def test_a_dask_cluster_runs_the_tasks_on_its_workers(

@@ -109,7 +109,6 @@ class Hold:
     signs: int = 1
     lost: list[Lease] = field(default_factory=list)
     stopped: Callable[[], bool] = lambda: False
-    hurried: bool = False
 
     @property
     def text(self) -> str:
@@ -164,18 +163,15 @@ class Hold:
 
         Example: `hold.insist(lambda: client.get_task(7))`
         """
+        began = clock()
         while True:
             self.check()
             try:
                 return call()
             except TinytaskConnectionError:
-                self._hurry()
+                if self.stopped():
+                    self.until = min(self.until, began + _STOPPING_SECONDS)
                 time.sleep(_PAUSE_SECONDS)
-
-    def _hurry(self) -> None:
-        if self.stopped() and not self.hurried:
-            self.hurried = True
-            self.until = min(self.until, clock() + _STOPPING_SECONDS)
 
     def write(self, call: Callable[[], object], landed: Callable[[Task], bool]) -> None:
         """Write to the task as `insist` does; where the outcome is unknown, look whether it has `landed`.

@@ -38,6 +38,7 @@ __all__ = ["Scheduler"]
 MIN_LEASE_SECONDS = 2
 _CLOCK_SECONDS = 5.0
 _ASIDE_SECONDS = 5.0
+_CLUSTER_SECONDS = 20.0
 
 
 class Scheduler:
@@ -187,7 +188,8 @@ class Scheduler:
         finally:
             self._stop.set()
             try:
-                wait(self._here)
+                # A cluster that has lost its workers keeps what they had for ever.
+                wait(self._here, None if own is not None else _CLUSTER_SECONDS)
             finally:
                 self._here.clear()
                 if own is not None:
@@ -228,11 +230,14 @@ class Scheduler:
 
 
 def _result(future: Future[Run], job: Job) -> Run:
+    known = (job.task_id, job.agent.name, job.recipe)
+    if future.cancelled():
+        return Run(*known, "lost", "its executor has given it up")
     error = future.exception()
     if error is None:
         return future.result()
     # The lease is left to die, so that another run finds the task as it is.
-    return Run(job.task_id, job.agent.name, job.recipe, "lost", f"{type(error).__name__}: {error}")
+    return Run(*known, "lost", f"{type(error).__name__}: {error}")
 
 
 def _server_time(endpoint: str) -> datetime | None:

@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import typer
 
-from calypso_nb.output import say, write
+from calypso_nb.output import console_width, say, write
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.text import Text
 
     from calypso_nb.scheduler import Agent, Scheduler
 
@@ -24,7 +25,10 @@ __all__ = ["EXIT_RUN_FAILED", "run_agent"]
 EXIT_RUN_FAILED = 6
 
 _ENDPOINT = "TINYTASK_ENDPOINT"
-_WIDEST = 60
+_WIDE = 120
+_MOST_WAITING = 50
+_MOST_REASONS = 20
+_LONGEST_WHY = 300
 
 
 def run_agent(
@@ -139,8 +143,12 @@ def _workers(address: str | None) -> Iterator[dict[str, Any]]:
 
 def _followed(scheduler: Scheduler, plan: pd.DataFrame) -> bool:
     """Run a plan and tell of it; whether every run succeeded."""
-    for why, rows in plan[plan["decision"] == "wait"].groupby("why", sort=False):
+    say(_summary(plan))
+    reasons = [*plan[plan["decision"] == "wait"].groupby("why", sort=False)]
+    for why, rows in reasons[:_MOST_REASONS]:
         say(f"{_numbers(rows)}: {why}")
+    if len(reasons) > _MOST_REASONS:
+        say("and more, for other reasons: --dry-run shows them")
     fine = True
     with _stopped_by_signals(), closing(scheduler.follow(plan)) as news:
         for event in news:
@@ -150,6 +158,8 @@ def _followed(scheduler: Scheduler, plan: pd.DataFrame) -> bool:
 
 
 def _serve(scheduler: Scheduler, interval: float) -> None:
+    names = ", ".join(agent.name for agent in scheduler.agents)
+    say(f"looks every {interval:g} s for tasks of {names}; Ctrl-C ends it")
     with _stopped_by_signals(), closing(scheduler.serve(interval)) as news:
         for event in news:
             say(str(event))
@@ -162,9 +172,8 @@ def _stopped_by_signals() -> Iterator[None]:
     def stop(*_: object) -> None:
         for number in before:  # Another one would cut off the ending of the runs.
             signal.signal(number, signal.SIG_IGN)
-        os.write(
-            2, b"calypso-nb: told to stop, the runs are ended first\n"
-        )  # No print may be inside another.
+        # No print: it may have come in the middle of another.
+        os.write(2, b"calypso-nb: told to stop, the runs are ended first\n")
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -182,13 +191,48 @@ def _numbers(rows: pd.DataFrame) -> str:
     return ", ".join(numbers[:10]) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
 
 
+def _summary(plan: pd.DataFrame) -> str:
+    if plan.empty:
+        return "no task is waiting for these agents"
+    return f"{plan['decision'].eq('run').sum():,} of {len(plan):,} tasks can be run now"
+
+
 def _table(plan: pd.DataFrame) -> str:
+    """The plan as a table: all that is run, and the first of what waits."""
+    from rich.console import Console, Group
+    from rich.table import Table
+
+    width = console_width(None)
+    wide = width >= _WIDE
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    counts = ("prio", "frees", "failed") if wide else ()
+    for name in ("order", "task", *counts):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("agent", "recipe"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=24 if wide else 12)
+    for name in ("title", "why") if wide else ("title and why",):
+        table.add_column(name, ratio=1)
+    ready = int(plan["decision"].eq("run").sum())
+    rows = plan.head(ready + _MOST_WAITING).astype(object)
+    for row in rows.where(rows.notna(), None).itertuples():
+        title, why = _plain(row.title), _plain(str(row.why)[:_LONGEST_WHY])
+        title.no_wrap, title.overflow = True, "ellipsis"
+        texts = (title, why) if wide else (Group(title, why),)
+        order = "wait" if row.order is None else str(row.order)
+        numbers = (row.priority, row.frees, row.failed) if wide else ()
+        table.add_row(order, str(row.id), *map(_plain, (*numbers, row.agent, row.recipe)), *texts)
+    console = Console(width=width, color_system=None, legacy_windows=False, markup=False, emoji=False)
+    with console.capture() as shown:
+        console.print(table)
+    lines = [_summary(plan), *(["", *shown.get().splitlines()] if len(plan) else [])]
+    if (more := len(plan) - ready - _MOST_WAITING) > 0:
+        lines.append(f"… and {more:,} more wait")
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _plain(value: Any) -> Text:
+    from rich.text import Text
+
     from calypso_nb.formatters.visible import visible
 
-    if plan.empty:
-        return "no task is waiting for these agents\n"
-    shown = plan.drop(columns=["age_hours"])
-    for name in ("title", "agent", "recipe", "why"):
-        shown[name] = shown[name].map(visible, na_action="ignore")
-    shown["title"] = shown["title"].str.slice(0, _WIDEST)
-    return shown.to_string(index=False, na_rep="", justify="left") + "\n"
+    return Text("—" if value is None else visible(str(value)))

@@ -15,11 +15,12 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore
-from calypso_nb.scheduler import PLAN_COLUMNS, RUN_COLUMNS, Agent, Scheduler
+from calypso_nb.scheduler import RUN_COLUMNS, Agent, Scheduler
 from calypso_nb.scheduler.jobs import Run
 from tests.agents_at_work import Log, add, is_done, records, run_agent_process, run_all, soon, status
 from tests.faulty_proxy import faulty_proxy
@@ -427,14 +428,14 @@ def test_who_stops_it_is_not_kept_by_a_server_that_does_not_answer(
 # The command
 
 
-def command(*arguments: object) -> tuple[int, str]:
+def command(*arguments: object, columns: int = 200) -> tuple[int, str]:
     import typer
 
     from calypso_nb.run_agent import run_agent
 
     app = typer.Typer()
     app.command()(run_agent)
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": str(columns)})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         return 1, f"{type(result.exception).__name__}: {result.exception}"
     return result.exit_code, result.output
@@ -447,15 +448,44 @@ def test_the_dry_run_is_the_next_run(board: TinytaskStore, server: str, recipes:
     options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server)
     code, shown = command(*options, "--dry-run")
     assert code == 0
-    lines = shown.splitlines()
-    shown_columns = [name for name in PLAN_COLUMNS if name != "age_hours"]
-    assert lines[0].split() == shown_columns
+    assert "1 of 3 tasks can be run now" in shown
+    assert shown.splitlines()[3].split() == [
+        "1",
+        str(second),
+        "0",
+        "1",
+        "0",
+        "alice",
+        "default",
+        "takes",
+        "0",
+        "s",
+        "ready",
+    ]
     assert f"blocked by #{second}" in shown
     assert log.events == []
     assert command(*options, "--once")[0] == 0
     ran = [event.task for event in log.of("start")]
-    assert ran == [int(lines[1].split()[1])] == [second]
+    assert ran == [second]
     assert [status(board, task) for task in (first, second, waiting)] == ["idle", "complete", "idle"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_the_dry_run_fits_the_terminal_and_obeys_no_title(
+    board: TinytaskStore, server: str, recipes: Path, width: int
+) -> None:
+    """Whatever agents write; of what waits it shows the first, and says how many more there are."""
+    recipe(recipes, "\u4eba.py", "")
+    for number in range(60):
+        tags = ["recipe:\u4eba" if number % 2 else "recipe:" + "\x1b[2J" * 999]
+        board.create_task(f"\x1b]0;pwned\x07\n\u202e {'x' * 999}", "lead", assigned_to="alice", tags=tags)
+    options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server, "--dry-run")
+    code, shown = command(*options, columns=width)
+    assert code == 0
+    assert shown.startswith("1 of 60 tasks can be run now\n\norder")
+    assert shown.endswith("\n… and 9 more wait\n")
+    assert max(cell_len(line) for line in shown.splitlines()) <= width
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
 
 
 def test_one_task_can_be_run_by_its_number(

@@ -38,6 +38,7 @@ __all__ = ["Scheduler"]
 MIN_LEASE_SECONDS = 2
 _CLOCK_SECONDS = 5.0
 _ASIDE_SECONDS = 5.0
+_TITLE = 100
 _CLUSTER_SECONDS = 20.0
 
 
@@ -215,7 +216,7 @@ class Scheduler:
             else:
                 future = executor.submit(carry_out_elsewhere, job, self._stop)
             self._here[future] = job
-            yield f"{job.agent.name} takes #{job.task_id} with {job.recipe}: {row.title}"
+            yield f"{job.agent.name} takes #{job.task_id} with {job.recipe}: {str(row.title)[:_TITLE]}"
 
     def _ended(self, seconds: float | None) -> list[Run]:
         """The runs that have ended, once there is one or the time is over."""

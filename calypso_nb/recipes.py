@@ -204,7 +204,7 @@ def _parsed(path: Path, _changed: int, _size: int) -> dict[str, Any] | str:
     try:
         text = path.read_text("utf-8")
         document = json.loads(text) if notebook else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         return " ".join(str(error).split())
     if not isinstance(document, dict):
         return "it holds no mapping"
@@ -223,16 +223,21 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _kernel(path: Path) -> dict[str, str]:
     """The kernel that a notebook names, or Python's: a notebook made by a program often names none."""
-    metadata = _document(path).get("metadata") or {}
-    kernel = metadata.get("kernelspec") or {}
-    language = (metadata.get("language_info") or {}).get("name") or kernel.get("language")
+    metadata = _mapping(_document(path).get("metadata"))
+    kernel, language_info = _mapping(metadata.get("kernelspec")), _mapping(metadata.get("language_info"))
+    language = language_info.get("name") or kernel.get("language")
     return {"kernel_name": kernel.get("name") or "python3", "language": language or "python"}
 
 
 def _declared(path: Path) -> list[str]:
     """The parameters that a goose recipe says it takes: goose is given those and no others."""
-    declared = _document(path).get("parameters") or []
-    return [str(each["key"]) for each in declared if isinstance(each, dict) and "key" in each]
+    declared = _document(path).get("parameters")
+    entries = map(_mapping, declared if isinstance(declared, list) else [])
+    return [str(entry["key"]) for entry in entries if "key" in entry]
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Any) -> str:

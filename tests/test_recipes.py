@@ -137,6 +137,7 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> No
     ("file", "text", "message"),
     [
         ("x.ipynb", "{", "recipe x.ipynb does not parse: Expecting property name"),
+        ("x.ipynb", "[" * 100_000, "recipe x.ipynb does not parse: maximum recursion depth"),
         ("x.ipynb", "[]", "recipe x.ipynb does not parse: it holds no mapping"),
         ("x.ipynb", '{"cells": 1, "nbformat": 4}', "it is no notebook of format 4"),
         ("x.ipynb", '{"worksheets": [], "nbformat": 3}', "it is no notebook of format 4"),
@@ -154,6 +155,25 @@ def test_a_file_that_does_not_parse_is_no_recipe(
     good = '{"cells": [], "nbformat": 4}' if file == "x.ipynb" else "title: good"
     (folder / file).write_text(good)
     assert read_recipes(folder)["x"].fault is None
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("x.ipynb", '{"cells": [], "nbformat": 4, "metadata": "none"}'),
+        ("x.ipynb", '{"cells": [], "nbformat": 4, "metadata": {"kernelspec": [], "language_info": 1}}'),
+        ("x.yaml", "parameters: 5"),
+        ("x.yaml", "parameters: {title: text}"),
+    ],
+)
+def test_what_a_recipe_tells_in_an_unknown_way_is_as_if_it_told_nothing(
+    folder: Path, goose: None, tmp_path: Path, file: str, text: str
+) -> None:
+    """Papermill and goose have the last word on it: its run fails, and no scheduler does."""
+    (folder / file).write_text(text)
+    command = command_for(read_recipes(folder)["x"], TASK, "http://x", "alice", tmp_path)
+    assert json.loads(command.stdin or '{"kernel_name": "python3"}')["kernel_name"] == "python3"
+    assert "--params" not in command.arguments
 
 
 def test_two_files_of_one_name_are_no_recipe(folder: Path) -> None:

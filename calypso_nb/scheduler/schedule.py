@@ -48,8 +48,9 @@ class Scheduler:
     `agents` is a JSON file or a list of names, mappings and `Agent`s. A run's files go to `runs`. A scheduler
     that gives no sign for `lease_seconds` has lost its runs, and others take them over. `max_parallel` bounds
     the runs of this scheduler, `max_runtime` each in seconds, `retry_limit` how often a task may fail.
-    Runs are processes of this machine, unless an `executor` hands them to others, with `stop` an event that
-    reaches there; the folders must exist there too. Raises ValueError for what cannot be used.
+    Each run is a process of this machine, watched by a thread of this one, unless an `executor` hands them to
+    others, with `stop` an event that reaches there; the folders must exist there too. A password in the
+    endpoint reaches the runs by TINYTASK_ENDPOINT alone. Raises ValueError for what cannot be used.
     Example: `Scheduler(TinytaskClient(), ["alice"], "recipes").plan()`
     """
 

@@ -191,11 +191,15 @@ class Scheduler:
             self._stop.set()
             try:
                 # A cluster that has lost its workers keeps what they had for ever.
-                wait(self._here, None if own is not None else _CLUSTER_SECONDS)
+                silent = wait(self._here, None if own is not None else _CLUSTER_SECONDS).not_done
             finally:
                 self._here.clear()
                 if own is not None:
                     own.shutdown(wait=False)
+            if silent:
+                raise TimeoutError(
+                    f"{len(silent)} runs elsewhere do not say that they have ended; each will, with its lease"
+                )
 
     def _start(self, executor: Executor, plan: pd.DataFrame) -> Iterator[str]:
         agents = {agent.name: agent for agent in self.agents}

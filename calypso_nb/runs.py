@@ -53,8 +53,8 @@ def export_notebook(
 ) -> ExportedNotebook:
     """Run a notebook in its own folder, with papermill's `parameters`, and write it as one HTML page.
 
-    The page shows the cells' code where `code` asks for it. Raises NotebookFailed where a cell raises; nothing
-    is written then.
+    The page shows the cells' code where `code` asks for it. Raises NotebookFailed where a cell raises, and
+    then writes nothing.
     Example: `export_notebook(Path("notebooks/workload.ipynb"), Path("build/workload.html"))`
     """
     with TemporaryDirectory() as folder:

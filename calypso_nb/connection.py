@@ -7,11 +7,11 @@ import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Set
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import anyio
-from mcp import Client
-from mcp_types import ListToolsResult, TextContent
+from mcp import Client, MCPError
+from mcp_types import TextContent
 from tenacity import (
     AsyncRetrying,
     retry_if_exception,
@@ -23,14 +23,13 @@ from tenacity import (
 
 from calypso_nb import bridge
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
-from calypso_nb.faults import Fault, fault_of
+from calypso_nb.faults import Fault, fault_of, words
 from calypso_nb.settings import Settings
-from calypso_nb.transport import Target, mcp_url, open_session
+from calypso_nb.transport import Target, Tools, mcp_url, open_session, tools_of
 
 __all__ = ["Connection"]
 
 T = TypeVar("T")
-Tools: TypeAlias = dict[str, Set[str] | None]
 
 ATTEMPTS = 4
 CLOSING_SECONDS = 2.0
@@ -171,6 +170,7 @@ class _Link:
         self._failure: BaseException | None = None
         self._retired = False
         self._calls = 0
+        self._sent = 0  # messages, where the transport tells: then one at least, the handshake
 
     @property
     def ended(self) -> bool:
@@ -203,7 +203,13 @@ class _Link:
         if accepted is not None and (unknown := arguments.keys() - accepted):
             names = ", ".join(sorted(unknown))
             raise TinytaskAPIError(tool, f"the TinyTask at {self._name} takes no {names}")
-        result = await self._during(self._entered.call_tool(tool, arguments))
+        before = self._sent
+        try:
+            result = await self._during(self._entered.call_tool(tool, arguments))
+        except MCPError as error:
+            if before and self._sent == before:
+                raise Fault(words(error), sent=False) from error
+            raise
         text = "".join(part.text for part in result.content if isinstance(part, TextContent))
         if result.is_error:
             raise TinytaskAPIError(tool, text)
@@ -216,7 +222,7 @@ class _Link:
 
     async def list_tools(self) -> Set[str]:
         """Ask for the names of the tools."""
-        return _accepted(await self._during(self._entered.list_tools())).keys()
+        return tools_of(await self._during(self._entered.list_tools())).keys()
 
     @property
     def _entered(self) -> Client:
@@ -251,8 +257,8 @@ class _Link:
     async def _own(self) -> None:
         _owned[os.getpid()].add(self)
         try:
-            async with open_session(self._target, self._settings, self._lost) as session:
-                self.tools = _accepted(await session.list_tools())
+            async with open_session(self._target, self._settings, self._lost, self._sending) as session:
+                self.tools = tools_of(await session.list_tools())
                 if "list_tasks" not in self.tools:
                     reason = "what answers there is no TinyTask: it lacks list_tasks"
                     raise Fault(reason, sent=False, transient=False)
@@ -266,21 +272,14 @@ class _Link:
             self.gone.set()
             _owned[os.getpid()].discard(self)
 
+    def _sending(self) -> None:
+        self._sent += 1
+
     def _lost(self, why: Fault | None) -> None:
         self._leave.set()
         if why is not None:  # Who waits for the session need not wait for the end of what it was not.
             self._failure = why
             self._ready.set()
-
-
-def _accepted(listing: ListToolsResult) -> Tools:
-    """The tools by name, each with the names of its arguments where the server has published them."""
-    published = {tool.name: tool.input_schema.get("properties") for tool in listing.tools}
-    # The schemas of the second generation leave status out where several may be given.
-    return {
-        name: names and ({*names, "status"} if "exclude_status" in names else set(names))
-        for name, names in published.items()
-    }
 
 
 # By process: after a fork, the parent's links are not the child's to leave.

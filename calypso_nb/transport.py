@@ -7,7 +7,7 @@ SDK, so which one it is gets asked first, with a plain POST that takes some 10 m
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, TypeAlias
@@ -21,19 +21,21 @@ from mcp.client import Transport
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server import MCPServer, Server
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCRequest, jsonrpc_message_adapter
+from mcp_types import JSONRPCError, JSONRPCRequest, ListToolsResult, jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from calypso_nb.faults import NO_ANSWER, NOT_CONNECTED, NOT_DONE, Fault, words
 from calypso_nb.settings import Settings
 from calypso_nb.stdio import stdio_transport
 
-__all__ = ["Target", "mcp_url", "open_session"]
+__all__ = ["Target", "Tools", "mcp_url", "open_session", "tools_of"]
 
 # A URL, the words of a command, or a server object.
 Target: TypeAlias = str | tuple[str, ...] | Server[Any] | MCPServer
+Tools: TypeAlias = dict[str, Set[str] | None]
 Lost: TypeAlias = Callable[[Fault | None], None]
 
+_POST_SECONDS = 1.0
 _HELLO = {
     "jsonrpc": "2.0",
     "id": 0,
@@ -57,13 +59,16 @@ def mcp_url(endpoint: str) -> str:
 
 
 @asynccontextmanager
-async def open_session(target: Target, settings: Settings, lost: Lost) -> AsyncIterator[Client]:
+async def open_session(
+    target: Target, settings: Settings, lost: Lost, sending: Callable[[], None]
+) -> AsyncIterator[Client]:
     """Enter an MCP session with a server object, a command or a URL, over whichever transport answers there.
 
     `lost` is called when the other side has ended the session, with a Fault where that says why it never was
-    one. Raises Fault, or what `faults.fault_of` understands.
+    one. `sending` is called before each message that goes out over SSE, where the end of the stream hides
+    which have. Raises Fault, or what `faults.fault_of` understands.
 
-    Example: `async with open_session("http://localhost:3000/mcp", settings, lost) as session: ...`
+    Example: `async with open_session("http://localhost:3000/mcp", settings, lost, sending) as session: ...`
     """
     if isinstance(target, tuple):
         async with Client(stdio_transport(target, lost), mode="legacy", cache=None) as session:
@@ -78,11 +83,24 @@ async def open_session(target: Target, settings: Settings, lost: Lost) -> AsyncI
         parts = urlsplit(target)
         url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
         if await _speaks_sse(http, url):
-            transport: Transport = _sse_transport(http, url, lost)
+            transport: Transport = _sse_transport(http, url, lost, sending)
         else:
             transport = streamable_http_client(url, http_client=http, max_sse_event_size=None)
         async with Client(transport, mode="legacy", cache=None) as session:
             yield session
+
+
+def tools_of(listing: ListToolsResult) -> Tools:
+    """The tools by name, each with the names of its arguments where the server has published them.
+
+    Example: `tools_of(await session.list_tools())["get_task"]`
+    """
+    published = {tool.name: tool.input_schema.get("properties") for tool in listing.tools}
+    # The schemas of the second generation leave status out where several may be given.
+    return {
+        name: names and ({*names, "status"} if "exclude_status" in names else set(names))
+        for name, names in published.items()
+    }
 
 
 def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
@@ -170,15 +188,18 @@ async def _speaks_sse(http: httpx2.AsyncClient, url: str) -> bool:
 
 @asynccontextmanager
 async def _sse_transport(
-    http: httpx2.AsyncClient, url: str, lost: Lost
+    http: httpx2.AsyncClient, url: str, lost: Lost, sending: Callable[[], None]
 ) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Any], MemoryObjectSendStream[SessionMessage]]]:
     """MCP's SSE transport with no limit on an event's size: the SDK's own ends the connection at 1 MiB."""
     to_session, from_server = anyio.create_memory_object_stream[Any](0)
     to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
+    posts: set[anyio.Event] = set()
+    ended = False
     # The stream is silent between answers; what waits for one has its own limit.
     patient = httpx2.Timeout(**{**http.timeout.as_dict(), "read": None})
 
     async def receive(events: AsyncIterator[httpx2.ServerSentEvent]) -> None:
+        nonlocal ended
         try:
             async for event in events:
                 if event.event == "message" and event.data:
@@ -187,16 +208,25 @@ async def _sse_transport(
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.SSEError, ValidationError):
             pass  # A broken stream and one that has ended are told in the same way: by closing our side.
         finally:
+            # A message that is being sent may yet turn out not to have left, which the session is to learn.
+            with anyio.move_on_after(_POST_SECONDS):
+                for done in list(posts):
+                    await done.wait()
+            ended = True
             lost(None)
             to_session.close()
 
-    async def post(where: str, item: SessionMessage) -> None:
+    async def post(where: str, item: SessionMessage, done: anyio.Event) -> None:
         body = item.message.model_dump_json(by_alias=True, exclude_unset=True)
-        answer = await http.post(where, content=body, headers={"Content-Type": "application/json"})
-        if answer.status_code >= 400 and isinstance(item.message, JSONRPCRequest):
-            refusal = JSONRPCError.model_validate(answer.json())
-            refusal.id = item.message.id
-            await to_session.send(SessionMessage(refusal))
+        try:
+            answer = await http.post(where, content=body, headers={"Content-Type": "application/json"})
+            if answer.status_code >= 400 and isinstance(item.message, JSONRPCRequest):
+                refusal = JSONRPCError.model_validate(answer.json())
+                refusal.id = item.message.id
+                await to_session.send(SessionMessage(refusal))
+        finally:
+            posts.discard(done)
+            done.set()
 
     async with (
         http.sse(url, timeout=patient, max_event_size=None) as source,
@@ -212,7 +242,11 @@ async def _sse_transport(
 
         async def send() -> None:
             async for item in from_session:
-                tasks.start_soon(post, where, item)
+                if ended:
+                    continue
+                sending()
+                posts.add(done := anyio.Event())
+                tasks.start_soon(post, where, item, done)
 
         tasks.start_soon(receive, events)
         tasks.start_soon(send)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
+import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -43,6 +44,7 @@ class _Loop:
             if self._portal is None:
                 self._portal = self._exit.enter_context(start_blocking_portal(name="calypso-nb"))
                 self.events = self._portal.call(asyncio.get_running_loop)
+                self.events.getaddrinfo = _addresses  # type: ignore[method-assign]
             return self._portal
 
     def stop(self) -> None:
@@ -51,6 +53,21 @@ class _Loop:
             for function in _before_end:
                 portal.call(function)
         self._exit.close()
+
+
+async def _addresses(host: Any, port: Any, **options: int) -> list[Any]:
+    """What the loop's own `getaddrinfo` does, with no executor: those end before a script's last threads."""
+    found: Future[list[Any]] = Future()
+
+    def look_up() -> None:
+        found.set_running_or_notify_cancel()
+        try:
+            found.set_result(socket.getaddrinfo(host, port, **options))
+        except OSError as error:
+            found.set_exception(error)
+
+    threading.Thread(target=look_up, name="calypso-nb-address", daemon=True).start()
+    return await asyncio.wrap_future(found)
 
 
 _before_end: list[Callable[[], Awaitable[object]]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -29,7 +30,7 @@ EXIT_REFUSED = 5
 
 EXIT_CODES = (
     "Exit codes: 0 fine, 1 unforeseen, 2 wrong use, 3 the --fail-if condition holds, "
-    "4 no TinyTask answers, or not without credentials, 5 TinyTask refuses, 6 a run of a task failed."
+    "4 no TinyTask answers, or not without credentials, 5 TinyTask refuses, 6 a task was not run, or failed."
 )
 
 app = typer.Typer(
@@ -108,7 +109,7 @@ def report(
         wanted = reporting.Wanted(
             format=format.value,
             output=output,
-            statuses=None if not status else [name for names in status for name in names.split(",")],
+            statuses=None if not status else ",".join(status).replace(" ", "").split(","),
             agents=agent or None,
             details=details,
             color=not no_color,
@@ -201,14 +202,19 @@ def serve(
     from calypso_nb.embedded import serve as serve_store
 
     try:
+        if db is not None:
+            db.parent.mkdir(parents=True, exist_ok=True)
         with TinytaskStore(db) as store:
             if demo and not store.list_tasks(include_archived=True, limit=1):
                 fill_sample(store)
             serve_store(
                 store, host, port, transport.value, on_ready=lambda url: typer.echo(f"TinyTask at {url}")
             )
-    except (StoreError, OSError, sqlite3.Error) as error:
-        _complain(str(error))
+    except (StoreError, sqlite3.Error) as error:
+        _complain(f"{db}: {error}")
+        raise typer.Exit(1) from None
+    except OSError as error:
+        _complain(f"{error}; --port 0 takes a free one" if error.errno == errno.EADDRINUSE else str(error))
         raise typer.Exit(1) from None
 
 
@@ -226,13 +232,17 @@ def _pairs_joined(arguments: list[str]) -> list[str]:
     for word in words:
         joined.append(word)
         if word in ("-p", "--parameter"):
-            name = next(words, "")
-            joined.append(name if "=" in name else f"{name}={next(words, '')}")
+            pair = next(words, "")
+            if "=" not in pair and (value := next(words, None)) is not None:
+                pair = f"{pair}={value}"
+            joined.append(pair)
     return joined
 
 
 def _parameter(pair: str) -> tuple[str, object]:
-    name, _, text = pair.partition("=")
+    name, given, text = pair.partition("=")
+    if not given or text.startswith("--"):
+        raise typer.BadParameter(f"{name!r} has no value: give -p NAME VALUE, or -p NAME=VALUE")
     if not name.isidentifier():
         raise typer.BadParameter(f"{name!r} is no name of a parameter: give -p NAME VALUE")
     try:

@@ -151,7 +151,7 @@ class Connection:
             )
         return TinytaskConnectionError(
             f"no {where}: {fault}. Start a server there, set TINYTASK_ENDPOINT to another one, "
-            "or use TinytaskClient('demo') for sample data."
+            "or use sample data: TinytaskClient('demo'), in a terminal --mcp-endpoint demo."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator
 
 import httpx2
@@ -80,6 +81,9 @@ def words(error: BaseException) -> str:
 def _cause(error: BaseException | None) -> str | None:
     """What the system said below a library's own words: `connection refused`, `name or service not known`."""
     while error is not None:
+        if isinstance(error, ssl.SSLError):  # Its number is not one of the system's.
+            said = getattr(error, "verify_message", None) or error.reason or str(error)
+            return f"TLS: {said.lower().replace('_', ' ')}"
         if isinstance(error, OSError) and error.errno is not None:
             # asyncio writes its own words into strerror; the numbers of the resolver are below 0.
             return (os.strerror(error.errno) if error.errno > 0 else str(error.strerror)).lower()

@@ -21,6 +21,8 @@ def write_whole(text: str, path: str | os.PathLike[str], encoding: str = "utf-8"
         with asked.open("w", encoding=encoding, errors="replace", newline="") as device:
             device.write(text)
         return asked
+    if asked.is_dir():
+        raise IsADirectoryError(f"{asked} is a folder: name a file in it")
     target = Path(os.path.realpath(asked))
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")

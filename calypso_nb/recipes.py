@@ -31,7 +31,11 @@ __all__ = [
 Kind = Literal["notebook", "goose", "program", "executable"]
 
 _KINDS: dict[str, Kind] = {".ipynb": "notebook", ".yaml": "goose", ".yml": "goose", ".py": "program"}
-_RUN_NOTEBOOK = "import json, sys, papermill; papermill.execute_notebook(**json.load(sys.stdin))"
+# That a notebook does not take all of a task's fields as parameters is no news in its log.
+_RUN_NOTEBOOK = (
+    "import json, logging, sys, papermill; logging.getLogger('papermill').setLevel('ERROR'); "
+    "papermill.execute_notebook(**json.load(sys.stdin))"
+)
 _TAG = "recipe:"
 _NOT_PARAMETERS = ("id", "comments", "links", "subtasks")
 

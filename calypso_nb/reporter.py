@@ -17,7 +17,7 @@ from calypso_nb.attention import Thresholds, attention
 from calypso_nb.blocking import blocking
 from calypso_nb.counts import WorkloadSummary, by_age, by_agent, by_priority, summary_of
 from calypso_nb.flow import flow
-from calypso_nb.frames import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS, STATUSES, tasks_frame
+from calypso_nb.frames import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS, STATUSES
 from calypso_nb.groups import queues, tags, tree
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class WorkloadData:
     """One moment of a team's workload; every number in it can be counted by hand from its `tasks`.
 
@@ -203,7 +203,7 @@ class WorkloadReporter:
             raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
         records = self.client.list_task_records(include_archived=True)
         moment = (now if now is not None else datetime.now(UTC)).astimezone(UTC)
-        board = tasks_frame(records, moment)
+        board = self.client.frame_of(records, moment)
         tasks = _narrowed(board[board["archived_at"].isna()], statuses, agents)
         if details:
             counts = self.client.count_details(tasks["id"].tolist(), progress=progress)

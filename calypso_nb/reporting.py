@@ -82,7 +82,9 @@ def again(reporter: WorkloadReporter, before: WorkloadData) -> WorkloadData:
     Example: `again(reporter, saved(Path("yesterday.json")))`
     """
     after = reporter.collect_workload_data(before.status_filter, before.agent_filter, details=before.details)
-    if after.endpoint != before.endpoint:
+    if after.endpoint == "demo":
+        say("the sample data are made anew each time: to compare, keep a `calypso-nb serve --demo`")
+    elif after.endpoint != before.endpoint:
         say(f"the saved report is from {before.endpoint}, this one from {after.endpoint}")
     return after
 

@@ -5,10 +5,10 @@ It is never needed: whatever it does not give, MCP does.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
@@ -19,12 +19,13 @@ from calypso_nb.settings import Settings
 __all__ = ["read_tasks"]
 
 IN_FLIGHT = 8
+PROBES = 3
 
 
 async def read_tasks(endpoint: str, settings: Settings, task_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Those of the tasks that `GET {endpoint}/api/v1/tasks/{id}` gives, by id, with `comments` and `links`.
 
-    Ends at the first sign that there is no such twin, and leaves out what it did not get: no error is raised.
+    Gives up where none of the first three is there, and leaves out what it did not get: no error is raised.
 
     Example: `await read_tasks("http://localhost:3000", settings, [1, 2, 3])`
     """
@@ -34,11 +35,14 @@ async def read_tasks(endpoint: str, settings: Settings, task_ids: Sequence[int])
     wanted = iter(task_ids)
     found: dict[int, dict[str, Any]] = {}
     async with _session(endpoint, settings) as http:
-        # The first answer tells whether the twin is there at all, before several requests are in flight.
-        await _read_some(http, base, query, iter(task_ids[:1]), found)
-        if not found:
+        # The first answers tell whether the twin is there at all, before several requests are in flight; more
+        # than one, because a task may have been deleted since.
+        for task_id in islice(wanted, PROBES):
+            await _read_some(http, base, query, iter([task_id]), found)
+            if found:
+                break
+        else:
             return found
-        next(wanted)
         async with anyio.create_task_group() as tasks:
             for _ in range(IN_FLIGHT):
                 tasks.start_soon(_read_some, http, base, query, wanted, found)
@@ -46,12 +50,8 @@ async def read_tasks(endpoint: str, settings: Settings, task_ids: Sequence[int])
 
 
 def _session(endpoint: str, settings: Settings) -> aiohttp.ClientSession:
-    parts, headers = urlsplit(endpoint), settings.secret_headers()
-    if parts.username and "Authorization" not in headers:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     return aiohttp.ClientSession(
-        headers=headers,
+        headers=settings.secret_headers(endpoint),
         timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout),
         connector=aiohttp.TCPConnector(limit=IN_FLIGHT),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -90,10 +90,11 @@ def run_agent(
             **workers,
         )
         if dry_run:
-            write(_table(scheduler.plan(task_id)), None)
+            with suppress(BrokenPipeError):
+                write(_table(scheduler.plan(task_id)), None)
         elif once or task_id is not None:
             plan = scheduler.plan(task_id)
-            if not _followed(scheduler, plan):
+            if not _followed(scheduler, plan) or (task_id is not None and plan["order"].isna().all()):
                 raise typer.Exit(EXIT_RUN_FAILED)
         else:
             _serve(scheduler, interval)

@@ -67,6 +67,7 @@ def export_notebook(
                 cwd=notebook.parent,
                 progress_bar=progress,
                 kernel_name="python3",
+                language="python",  # A notebook made by a program often names none.
                 # A warning about TCP on this machine is no news to who asked for a report.
                 extra_arguments=["--IPKernelApp.log_level=ERROR"],
             )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from dotenv import find_dotenv
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 __all__ = ["DEFAULT_ENDPOINT", "Settings", "is_url", "load_settings", "public_endpoint"]
 
 DEFAULT_ENDPOINT = "http://localhost:3000"
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -35,14 +37,19 @@ class Settings(BaseSettings):
     token: SecretStr | None = None
     headers: dict[str, SecretStr] = {}
 
-    def secret_headers(self) -> dict[str, str]:
+    def secret_headers(self, url: str = "") -> dict[str, str]:
         """The HTTP headers to send, secrets in clear: never to be printed.
 
+        A token goes before the user and password that `url` may hold.
         Example: `load_settings(token="t").secret_headers()`
         """
         headers = {name: value.get_secret_value() for name, value in self.headers.items()}
+        user, password = urlsplit(url).username, urlsplit(url).password
         if self.token is not None:
             headers["Authorization"] = f"Bearer {self.token.get_secret_value()}"
+        elif (user or password) and "authorization" not in {name.lower() for name in headers}:
+            pair = f"{unquote(user or '')}:{unquote(password or '')}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         return headers
 
 
@@ -54,8 +61,13 @@ def load_settings(**given: Any) -> Settings:
     Example: `load_settings(endpoint="demo", timeout=5)`
     """
     arguments = {name: value for name, value in given.items() if value is not None}
+    dotenv = find_dotenv(usecwd=True) or None
     try:
-        settings = Settings(**{"_env_file": find_dotenv(usecwd=True) or None, **arguments})
+        settings = Settings(**{"_env_file": dotenv, **arguments})
+    except (SettingsError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"settings that cannot be used, of the environment or of {dotenv or '.env'}: {error}"
+        ) from None
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, at))} (or TINYTASK_{str(at[0]).upper()}): {problem['msg']}"
@@ -64,6 +76,8 @@ def load_settings(**given: Any) -> Settings:
         )
         raise ValueError(f"settings that cannot be used: {problems}") from None
     for name, value in settings.secret_headers().items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ValueError(f"{name!r} is no name of an HTTP header")
         # HTTP would refuse it too, and show it.
         if not (value.isascii() and value.isprintable() and value == value.strip()):
             raise ValueError(

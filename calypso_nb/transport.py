@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Set
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any, TypeAlias
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import anyio
 import httpx2
@@ -105,10 +105,8 @@ def tools_of(listing: ListToolsResult) -> Tools:
 
 def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
     parts = urlsplit(url)
-    user, password = parts.username, parts.password
     return httpx2.AsyncClient(
-        auth=(unquote(user or ""), unquote(password or "")) if user or password else None,
-        headers=settings.secret_headers(),
+        headers=settings.secret_headers(url),
         timeout=httpx2.Timeout(settings.timeout, connect=settings.connect_timeout),
         transport=_FaultsAsAnswers(parts.query, verify=_certificates()),
     )
@@ -169,6 +167,9 @@ async def _speaks_sse(http: httpx2.AsyncClient, url: str) -> bool:
     accept = {"Accept": "application/json, text/event-stream"}
     async with http.stream("POST", url, json=_HELLO, headers=accept, extensions={"hello": True}) as response:
         kind = response.headers.get("content-type", "")
+        if session := response.headers.get("mcp-session-id"):  # It was opened for the question only.
+            with suppress(httpx2.HTTPError):
+                await http.delete(url, headers={"mcp-session-id": session})
         if response.status_code == 200 and kind.startswith("text/event-stream"):
             return False
         body = await response.aread()

@@ -338,6 +338,21 @@ def test_colour_is_for_terminals_that_want_it(
     assert 80 < max(map(wcswidth, plain.splitlines())) <= 100
 
 
+# --- The notebook as a page
+
+
+@pytest.mark.parametrize("options", [["-p", "endpoint"], ["-p", "endpoint", "--code"], ["-p", "a b", "1"]])
+def test_a_parameter_needs_a_name_and_a_value(
+    options: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The option behind it is not taken for one, and the notebook is not run."""
+    notebook = Path(__file__).parent.parent / "notebooks" / "workload.ipynb"
+    done = run(environment, "export", str(notebook), "-o", str(tmp_path / "page.html"), *options)
+    assert done.returncode == 2
+    assert "-p NAME VALUE" in done.stderr
+    assert not (tmp_path / "page.html").exists()
+
+
 # --- What changed
 
 

@@ -172,6 +172,13 @@ def test_a_refusal_is_an_api_error_with_the_servers_words(client: TinytaskClient
     assert issubclass(TinytaskAPIError, TinytaskClientError)
 
 
+def test_one_text_is_not_taken_for_a_list_of_tags(client: TinytaskClient) -> None:
+    """Its letters would be the tags."""
+    with pytest.raises(TypeError, match=r"\['urgent'\]"):
+        client.create_task("x", tags="urgent")
+    assert client.list_tasks().empty
+
+
 def test_numbers_out_of_a_frame_are_good_arguments(client: TinytaskClient) -> None:
     """A task's id as a frame gives it, a numpy or pandas number, works like an int."""
     client.create_task("one", tags=["x"])
@@ -440,6 +447,20 @@ def test_a_coroutine_on_the_bridges_own_loop_cannot_wait_for_it(client: Tinytask
 
     with pytest.raises(RuntimeError):
         bridge.run(main)
+
+
+def test_a_thread_that_outlives_the_main_one_reads_by_a_hosts_name(url: str, tmp_path: Path) -> None:
+    """The last line of a script may start a thread, and end."""
+    script = f"""
+import threading
+from calypso_nb import TinytaskClient
+client = TinytaskClient({url.replace("127.0.0.1", "localhost")!r}, timeout=5)
+threading.Thread(target=lambda: print(len(client.list_tasks()))).start()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path
+    )
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -406,6 +406,15 @@ def test_a_file_that_is_replaced_is_read_anew(database: Path, tmp_path: Path) ->
     assert not [fd for fd in Path("/proc/self/fd").iterdir() if fd.exists() and fd.resolve() == database]
 
 
+def test_a_report_of_a_file_with_a_time_that_is_none_is_a_tinytask_error(database: Path) -> None:
+    """As everywhere: what TinyTask would not give is an error of this package, which names the file."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE tasks SET created_at = 'garbage' WHERE id = 5")
+        connection.commit()
+    with pytest.raises(TinytaskConnectionError, match=database.name):
+        WorkloadReporter(TinytaskClient(database)).collect_workload_data()
+
+
 def no_database(path: Path, kind: str) -> None:
     if kind == "text":
         path.write_text("title,status\n")
@@ -535,6 +544,10 @@ def test_credentials_reach_the_server_with_each_request(transport: str, store: T
             client.create_task("one")
         with TinytaskClient(url.replace("//", "//gate-user:s3%40@")) as client:
             client.list_tasks()
+        with TinytaskClient(url.replace("//", "//gate-user:s3%40@"), token="before") as client:
+            client.list_tasks()
+    third = [seen.pop() for _ in range(len(seen)) if seen[-1][2][b"authorization"] == b"Bearer before"]
+    assert len(third) > 3
     first = [request for request in seen if b"x-key" in request[2]]
     second = [request for request in seen if b"x-key" not in request[2]]
     assert len(first) > 3

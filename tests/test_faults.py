@@ -93,6 +93,12 @@ def test_with_time_enough_a_refused_call_is_tried_some_seconds_only() -> None:
         failure(client.list_tasks, client, within=3)
 
 
+def test_a_server_without_tls_is_told_as_such(url: str) -> None:
+    """And not by the number of an error that means something else to the system."""
+    with TinytaskClient(url.replace("http:", "https:"), timeout=TIMEOUT) as client:
+        assert "TLS: wrong version number" in failure(client.list_tasks, client)
+
+
 def test_an_unknown_host_is_named() -> None:
     """A name that does not resolve is an error like any other."""
     with TinytaskClient("http://no-such-host.invalid:3000", timeout=TIMEOUT) as client:

@@ -282,7 +282,7 @@ def test_runs_cannot_reach_a_server_inside_this_process(tmp_path: Path) -> None:
         store.create_task("one", "lead", assigned_to="alice")
         scheduler = Scheduler(client, ["alice"], tmp_path)
         assert runs(scheduler.plan()) == [1]
-        with pytest.raises(ValueError, match=r"cannot reach in-process Server.*running_server"):
+        with pytest.raises(ValueError, match=r"cannot reach in-process Server.*calypso-nb serve"):
             scheduler.run()
         assert store.get_task(1)["status"] == "idle"
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.embedded.web import create_app, running_app
 from calypso_nb.rest import read_tasks
 from calypso_nb.settings import load_settings
 from tests.faulty_proxy import FaultyProxy
@@ -47,6 +49,23 @@ def test_a_task_that_has_gone_has_unknown_counts(client: TinytaskClient, sample_
     counts = client.count_details([ids[0], 99_999, *ids[1:]])
     assert counts.pop(99_999) == (None, None)
     assert counts == counted(sample_store)
+
+
+def test_a_deleted_task_leaves_the_twin_in_use(sample_store: TinytaskStore) -> None:
+    """The first few tasks are asked for before it is given up, and the next count asks it again."""
+    paths: list[str] = []
+    app = create_app(sample_store, "http")
+
+    async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
+        paths.append(scope.get("path", ""))
+        await app(scope, receive, send)
+
+    sample_store.delete_task(1)
+    with running_app(gateway) as url, TinytaskClient(url, timeout=10) as client:  # type: ignore[arg-type]
+        assert client.count_details([1, 2, 3], progress=False)[1] == (None, None)
+        paths.clear()
+        client.count_details([2, 3], progress=False)
+    assert paths[:2] == ["/api/v1/tasks/2", "/api/v1/tasks/3"] and "/mcp" not in paths[:2]
 
 
 def test_a_server_without_a_twin_is_asked_over_mcp(sample_store: TinytaskStore) -> None:

@@ -491,12 +491,12 @@ def test_the_dry_run_fits_the_terminal_and_obeys_no_title(
 def test_one_task_can_be_run_by_its_number(
     board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
-    """Once, and where it waits it says why."""
+    """Once, and where it waits it says why, and ends with 6."""
     one, other = add(board), add(board)
     waiting = add(board, blocked_by_task_id=one)
     options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server)
     code, output = command(*options, "--task-id", waiting)
-    assert (code, f"#{waiting}: blocked by #{one}" in output) == (0, True)
+    assert (code, f"#{waiting}: blocked by #{one}" in output) == (6, True)
     assert command(*options, "--task-id", other)[0] == 0
     assert [event.task for event in log.of("start")] == [other]
     assert (

@@ -71,6 +71,14 @@ class Base:
             raise self._unexpected(tool, f"without {key}")
         return records
 
+    def frame_of(self, records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
+        """The frame that `list_tasks` makes of such records; TinytaskConnectionError where they are none.
+
+        Example: `client.frame_of(client.list_task_records(), datetime.now(UTC))`
+        """
+        with self._understood("list_tasks"):
+            return tasks_frame(records, now)
+
     def _tasks(self, key: str, now: datetime | None, tool: str, /, **arguments: Any) -> pd.DataFrame:
         if now is not None and now.tzinfo is None:
             raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
@@ -106,6 +114,16 @@ def given(**arguments: Any) -> dict[str, Any]:
     Example: `given(created_by=None)` is `{}`
     """
     return {name: value for name, value in arguments.items() if value is not None}
+
+
+def names(values: Sequence[str]) -> list[str]:
+    """Several names as a list; TypeError for a single text, which would be taken for a list of its letters.
+
+    Example: `names(("urgent", "ui"))`
+    """
+    if isinstance(values, str):
+        raise TypeError(f"a list of names is wanted, not one text: [{values!r}]")
+    return list(values)
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:

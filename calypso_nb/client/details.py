@@ -21,7 +21,7 @@ class DetailMethods(Base):
         thread.
         Example: `client.count_details([1, 2])` is `{1: (3, 0), 2: (0, 1)}`
         """
-        ids = [int(task_id) for task_id in task_ids]
+        ids = list(dict.fromkeys(int(task_id) for task_id in task_ids))
         counts: Counts = {}
         with _progress(progress, len(ids)) as done:
             for some in self._source.counts(ids):

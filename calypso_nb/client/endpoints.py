@@ -31,6 +31,8 @@ def source_of(endpoint: Endpoint, settings: Settings) -> Source:
     from calypso_nb.client.wire import WireSource
 
     if not isinstance(endpoint, str):
+        if not hasattr(endpoint, "create_initialization_options") and not hasattr(endpoint, "list_tools"):
+            raise ValueError(f"endpoint is a {type(endpoint).__name__}: give an address, or a server object")
         return WireSource(endpoint, f"in-process {type(endpoint).__name__}", settings)
     if endpoint == "demo":
         from calypso_nb.embedded import create_server, demo_store

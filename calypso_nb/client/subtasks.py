@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from calypso_nb.client.base import Base, given
+from calypso_nb.client.base import Base, given, names
 from calypso_nb.records import Task
 
 
@@ -37,7 +37,7 @@ class SubtaskMethods(Base):
             description=description,
             assigned_to=assigned_to,
             priority=priority,
-            tags=list(tags),
+            tags=names(tags),
             queue_name=queue_name,
         )
         return self._write_one(Task, "create_subtask", **arguments)

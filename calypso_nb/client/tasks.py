@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from calypso_nb.client.base import Base, given
+from calypso_nb.client.base import Base, given, names
 from calypso_nb.records import Comment, Handoff, Task, TaskChanges, TaskFilters
 
 
@@ -68,7 +68,7 @@ class TaskMethods(Base):
             description=description,
             assigned_to=assigned_to,
             priority=priority,
-            tags=list(tags),
+            tags=names(tags),
             parent_task_id=parent_task_id,
             queue_name=queue_name,
             blocked_by_task_id=blocked_by_task_id,

@@ -180,7 +180,7 @@ class Scheduler:
         if not is_url(self._client.endpoint):
             raise ValueError(
                 f"runs are processes of their own and cannot reach {self._client.endpoint}: "
-                "give the URL of a server, for example of calypso_nb.embedded.running_server"
+                "give the URL of a server; `calypso-nb serve --demo` is one"
             )
         self._stop.clear()
         places = self._max_parallel or sum(agent.max_concurrency for agent in self.agents)

@@ -61,7 +61,7 @@ class DiffFormat(StrEnum):
     markdown = "markdown"
 
 
-Endpoint = Annotated[str | None, typer.Option(help="http://host:port or demo, instead of TINYTASK_ENDPOINT.")]
+Endpoint = Annotated[str | None, typer.Option(help="http://host:port, stdio:COMMAND, a file or demo.")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="The file to write, instead of standard output.")
 ]

@@ -188,14 +188,14 @@ class WorkloadReporter:
         now: datetime | None = None,
         progress: bool | Callable[[int, int], None] = True,
     ) -> WorkloadData:
-        """Read all tasks that are not archived in one listing, complete at any size, and count them.
+        """Read all tasks in one listing, complete at any size, and count those that are not archived.
 
         `status_filter` and `agent_filter` take one name or several; an agent of None stands for unassigned
         tasks. `details` reads the comment and link counts as well, with a progress bar where that takes
         long and `progress` is left on, or with `progress(done, total)` called; without, they are NA. Ages
         are hours at `now`, an aware datetime (the current time by default). Raises TinytaskConnectionError
-        where no answer comes, TinytaskAPIError where the server refuses, ValueError for a status that
-        TinyTask lacks and for a `now` without a time zone.
+        where no answer comes or none of TinyTask's, TinytaskAPIError where the server refuses, ValueError for a
+        status that TinyTask lacks and for a `now` without a time zone.
         Example: `reporter.collect_workload_data(status_filter=["idle", "working"]).summary`
         """
         statuses, agents = _statuses(status_filter), _agents(agent_filter)

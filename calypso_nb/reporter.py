@@ -194,8 +194,8 @@ class WorkloadReporter:
         tasks. `details` reads the comment and link counts as well, with a progress bar where that takes
         long and `progress` is left on, or with `progress(done, total)` called; without, they are NA. Ages
         are hours at `now`, an aware datetime (the current time by default). Raises TinytaskConnectionError
-        where no answer comes or none of TinyTask's, TinytaskAPIError where the server refuses, ValueError for a
-        status that TinyTask lacks and for a `now` without a time zone.
+        where no answer comes or none of TinyTask's, TinytaskAPIError where the server refuses, ValueError for
+        a status that TinyTask lacks and for a `now` without a time zone.
         Example: `reporter.collect_workload_data(status_filter=["idle", "working"]).summary`
         """
         statuses, agents = _statuses(status_filter), _agents(agent_filter)

@@ -14,6 +14,7 @@ from calypso_nb.frames import (
     PRIORITY_COLUMNS,
     STATUS_COUNTS,
     STATUSES,
+    age_buckets,
     conformed,
 )
 
@@ -109,13 +110,10 @@ def by_age(tasks: pd.DataFrame) -> pd.DataFrame:
 
     Example: `by_age(data.tasks)`
     """
-    open_tasks = _flags(tasks, "age_hours")[lambda rows: rows["is_open"]]
+    rows = _flags(tasks, "age_hours")
+    open_tasks = rows.loc[rows["is_open"]]
     edges = list(AGE_BUCKETS.values())
-    # A task "created in the future" (two clocks that disagree) is young, not unknown.
-    position = np.searchsorted(edges, open_tasks["age_hours"].clip(lower=0), side="right")
-    labels = pd.Series([*AGE_BUCKETS, "unknown"], dtype="str")
-    bucket = labels.iloc[np.where(open_tasks["age_hours"].isna(), len(edges), position)].to_numpy()
-    counts = open_tasks.groupby(bucket)[["open", "idle", "working"]].sum()
+    counts = open_tasks.groupby(age_buckets(open_tasks))[["open", "idle", "working"]].sum()
     shown = [*AGE_BUCKETS, *(["unknown"] if "unknown" in counts.index else [])]
     ages = counts.reindex(shown, fill_value=0).rename_axis("age").reset_index()
     ages["from_hours"] = [0.0, *edges[:-1], *([np.nan] * (len(shown) - len(edges)))]

@@ -25,6 +25,7 @@ __all__ = [
     "STATUS_COUNTS",
     "TASK_COLUMNS",
     "Column",
+    "age_buckets",
     "conformed",
     "records_to_frame",
     "schema",
@@ -133,6 +134,18 @@ AGE_BUCKETS: dict[str, float] = {
     "7-28 d": 672,
     "> 28 d": float("inf"),
 }
+
+
+def age_buckets(tasks: pd.DataFrame) -> pd.Series:
+    """The name of `AGE_BUCKETS` into which each task's age falls, `unknown` where its age is not known.
+
+    Example: `age_buckets(data.tasks).value_counts()`
+    """
+    ages = tasks["age_hours"]
+    # A task "created in the future" (two clocks that disagree) is young, not unknown.
+    position = np.searchsorted([*AGE_BUCKETS.values()], ages.clip(lower=0), side="right")
+    names = pd.Series([*AGE_BUCKETS, "unknown"], dtype="str")
+    return names.iloc[np.where(ages.isna(), len(AGE_BUCKETS), position)].set_axis(ages.index)
 
 
 def schema(columns: Mapping[str, Column]) -> pd.DataFrame:

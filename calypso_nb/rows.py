@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from calypso_nb.flow import readable_hours
-from calypso_nb.frames import AGE_BUCKETS
+from calypso_nb.frames import age_buckets
 
-__all__ = ["UNASSIGNED", "age_buckets", "task_rows"]
+__all__ = ["UNASSIGNED", "task_rows"]
 
 UNASSIGNED = "(unassigned)"
 
@@ -44,14 +44,3 @@ def task_rows(tasks: pd.DataFrame) -> pd.DataFrame:
             "updated_at": current["updated_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     ).reset_index(drop=True)
-
-
-def age_buckets(tasks: pd.DataFrame) -> pd.Series:
-    """The name of `AGE_BUCKETS` into which each task's age falls, `unknown` where its age is not known.
-
-    Example: `age_buckets(data.tasks).value_counts()`
-    """
-    edges = [0.0, *AGE_BUCKETS.values()]
-    # A task "created in the future" (two clocks that disagree) is young, as in the reporter.
-    buckets = pd.cut(tasks["age_hours"].clip(lower=0), edges, right=False, labels=list(AGE_BUCKETS))
-    return buckets.astype("str").where(buckets.notna(), "unknown")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from calypso_nb.rows import age_buckets
+from calypso_nb.frames import age_buckets
 
 __all__ = ["NO_FILTER", "in_order", "matching"]
 

@@ -24,7 +24,7 @@ from calypso_nb import TinytaskAPIError, TinytaskClient, TinytaskClientError, Ti
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.frames import TASK_COLUMNS
 from calypso_nb.settings import load_settings
-from tests.conftest import NOW, eventually
+from tests.conftest import NOW, eventually, forked
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -466,23 +466,7 @@ threading.Thread(target=lambda: print(len(client.list_tasks()))).start()
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_has_a_connection_of_its_own(store: TinytaskStore, url: str, tmp_path: Path) -> None:
     """Parent and child both go on after a fork; neither waits for the other's loop."""
-    script = f"""
-import os
-from calypso_nb import TinytaskClient
-client = TinytaskClient({url!r}, timeout=5)
-client.create_task("before")
-child = os.fork()
-if not child:
-    client.create_task("child")
-    client.close()
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-client.create_task("parent")
-"""
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path,
-    )  # fmt: skip
+    ended = forked(url, tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert [task["title"] for task in store.list_tasks()] == ["before", "child", "parent"]
 

@@ -29,7 +29,7 @@ from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.embedded.web import create_app, running_app
 from calypso_nb.saved import to_document
 from calypso_nb.settings import load_settings
-from tests.conftest import NOW, eventually
+from tests.conftest import NOW, eventually, forked
 from tests.test_faults import server_process
 from tests.v1_server import running_v1_server
 
@@ -147,23 +147,7 @@ def test_a_command_that_says_nothing_ends_at_the_connect_timeout() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_starts_a_command_of_its_own(command: str, tmp_path: Path) -> None:
     """Parent and child both go on after a fork, and neither speaks into the other's pipe."""
-    script = f"""
-import os
-from calypso_nb import TinytaskClient
-client = TinytaskClient({command!r}, timeout=5)
-client.create_task("before")
-child = os.fork()
-if not child:
-    client.create_task("child")
-    client.close()
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-print(client.create_task("parent").id)
-"""
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script],
-        capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path,
-    )  # fmt: skip
+    ended = forked(command, tmp_path)
     assert (ended.returncode, ended.stdout) == (0, "3\n"), ended.stderr
 
 

@@ -71,20 +71,21 @@ class Base:
             raise self._unexpected(tool, f"without {key}")
         return records
 
-    def frame_of(self, records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
-        """The frame that `list_tasks` makes of such records; TinytaskConnectionError where they are none.
+    def frame_of(
+        self, records: Sequence[Mapping[str, Any]], now: datetime, tool: str = "list_tasks"
+    ) -> pd.DataFrame:
+        """The frame of what a tool gave as tasks; TinytaskConnectionError where they are none.
 
         Example: `client.frame_of(client.list_task_records(), datetime.now(UTC))`
         """
-        with self._understood("list_tasks"):
+        with self._understood(tool):
             return tasks_frame(records, now)
 
     def _tasks(self, key: str, now: datetime | None, tool: str, /, **arguments: Any) -> pd.DataFrame:
         if now is not None and now.tzinfo is None:
             raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
         records = self._records(key, tool, **arguments)
-        with self._understood(tool):
-            return tasks_frame(records, now or datetime.now(UTC))
+        return self.frame_of(records, now or datetime.now(UTC), tool)
 
     def _notes(self, columns: Mapping[str, Column], key: str, tool: str, task_id: int) -> pd.DataFrame:
         records = self._records(key, tool, task_id=task_id)

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from calypso_nb.client import TinytaskClient
-    from calypso_nb.dashboard import Dashboard
     from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
-    from calypso_nb.export import write_report
-    from calypso_nb.reporter import WorkloadData, WorkloadReporter
     from calypso_nb.scheduler import Scheduler
+    from calypso_nb.view.dashboard import Dashboard
+    from calypso_nb.view.page import write_report
+    from calypso_nb.workload.reporter import WorkloadData, WorkloadReporter
 
 __all__ = [
     "Dashboard",
@@ -35,15 +35,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dashboard": "dashboard",
+    "Dashboard": "view.dashboard",
     "Scheduler": "scheduler",
     "TinytaskAPIError": "errors",
     "TinytaskClient": "client",
     "TinytaskClientError": "errors",
     "TinytaskConnectionError": "errors",
-    "WorkloadData": "reporter",
-    "WorkloadReporter": "reporter",
-    "write_report": "export",
+    "WorkloadData": "workload.reporter",
+    "WorkloadReporter": "workload.reporter",
+    "write_report": "view.page",
 }
 
 
@@ -59,13 +59,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(_: InteractiveShell) -> None:
     """Let a notebook's own `asyncio.run(...)` work in a cell: `%load_ext calypso_nb`."""
-    from calypso_nb.bridge import let_cells_run_coroutines
+    from calypso_nb.wire.bridge import let_cells_run_coroutines
 
     let_cells_run_coroutines()
 
 
 def unload_ipython_extension(_: InteractiveShell) -> None:
     """Give the notebook Python's own `asyncio.run` back: `%unload_ext calypso_nb`."""
-    from calypso_nb.bridge import stop_cells_from_running_coroutines
+    from calypso_nb.wire.bridge import stop_cells_from_running_coroutines
 
     stop_cells_from_running_coroutines()

@@ -1,5 +1,5 @@
 """`python -m calypso_nb` is `calypso-nb`."""
 
-from calypso_nb.cli import main
+from calypso_nb.cli.commands import main
 
 main()

@@ -14,10 +14,10 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from calypso_nb.embedded import TinytaskStore, running_server
-from calypso_nb.export import write_report
 from calypso_nb.frames import tasks_frame
-from calypso_nb.libraries import libraries
-from calypso_nb.reporter import workload_of
+from calypso_nb.view.bundle import libraries
+from calypso_nb.view.page import write_report
+from calypso_nb.workload.reporter import workload_of
 from tests.browser import ARGUMENTS, READY, chromium_path
 from tests.lab import ROOT, open_lab, running_lab
 from tests.test_page import record

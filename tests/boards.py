@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from calypso_nb.embedded import TinytaskStore
 from calypso_nb.frames import tasks_frame
-from calypso_nb.reporter import WorkloadData, workload_of
+from calypso_nb.workload.reporter import WorkloadData, workload_of
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 

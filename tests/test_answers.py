@@ -8,8 +8,8 @@ import pytest
 
 from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
-from calypso_nb.export import report_page
-from calypso_nb.reporter import WorkloadData
+from calypso_nb.view.page import report_page
+from calypso_nb.workload.reporter import WorkloadData
 from tests.browser import Opened
 from tests.conftest import NOW
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-from calypso_nb.attention import ATTENTION_COLUMNS, REASONS, Thresholds, attention
+from calypso_nb.workload.attention import ATTENTION_COLUMNS, REASONS, Thresholds, attention
 from tests.boards import NOW, ago, board_of, report_of, rows, task, without_v2
 
 # Each defect with the agents and the tasks that it takes, and the task that it is about.

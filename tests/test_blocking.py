@@ -10,12 +10,12 @@ import pytest
 import vl_convert
 from hypothesis import given
 
-from calypso_nb.blocking import BLOCKING_COLUMNS, blocking, cycles
+from calypso_nb.charts import blocking_chart, work_item_age_chart
 from calypso_nb.embedded import TinytaskStore
-from calypso_nb.flow import FLOW_COLUMNS, flow, readable_range
 from calypso_nb.frames import tasks_frame
-from calypso_nb.groups import QUEUE_COLUMNS, TAG_COLUMNS, TREE_COLUMNS, queues, tags, tree
-from calypso_nb.work_charts import blocking_chart, work_item_age_chart
+from calypso_nb.workload.blocking import BLOCKING_COLUMNS, blocking, cycles
+from calypso_nb.workload.flow import FLOW_COLUMNS, flow, readable_range
+from calypso_nb.workload.groups import QUEUE_COLUMNS, TAG_COLUMNS, TREE_COLUMNS, queues, tags, tree
 from tests.boards import NOW, board_of, report_of, rows, task, without_v2
 
 

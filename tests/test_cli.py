@@ -26,7 +26,7 @@ import pytest
 from wcwidth import wcswidth
 
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
-from calypso_nb.formatters import from_csv, from_json, report_schema
+from calypso_nb.text import from_csv, from_json, report_schema
 from tests.boards import NOW
 
 SECONDS = 60
@@ -389,7 +389,7 @@ def test_diff_refuses_what_is_no_report(environment: dict[str, str], tmp_path: P
 def test_help_pays_for_no_heavy_import(environment: dict[str, str]) -> None:
     """Neither pandas nor the MCP SDK nor Altair is imported for it."""
     program = (
-        "import sys, calypso_nb.cli as cli, contextlib\n"
+        "import sys, calypso_nb.cli.commands as cli, contextlib\n"
         "with contextlib.suppress(SystemExit): cli.app(['report', '--help'])\n"
         "heavy = {'pandas', 'mcp', 'altair', 'jinja2', 'IPython'}\n"
         "print(*(heavy & sys.modules.keys()), file=sys.stderr)"

@@ -10,7 +10,7 @@ import pytest
 
 from calypso_nb import Dashboard, TinytaskClient, TinytaskConnectionError, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
-from calypso_nb.reporter import WorkloadData
+from calypso_nb.workload.reporter import WorkloadData
 from tests.conftest import eventually
 
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calypso_nb.difference import CHANGES, DIFFERENCE_COLUMNS, apply, difference
-from calypso_nb.formatters import (
+from calypso_nb.text import (
     difference_to_console,
     difference_to_json,
     difference_to_markdown,
     from_json,
     to_json,
 )
-from calypso_nb.reporter import workload_of
+from calypso_nb.workload.difference import CHANGES, DIFFERENCE_COLUMNS, apply, difference
+from calypso_nb.workload.reporter import workload_of
 from tests.boards import NOW, report_of, rows, same_report, task, without_v2
 
 LATER = NOW + timedelta(hours=1)

@@ -19,13 +19,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from wcwidth import wcswidth
 
-from calypso_nb.attention import ATTENTION_COLUMNS
-from calypso_nb.blocking import BLOCKING_COLUMNS
-from calypso_nb.conditions import METRICS, condition_that_holds, parse_condition
+from calypso_nb.cli.conditions import METRICS, condition_that_holds, parse_condition
 from calypso_nb.embedded import fill_sample
 from calypso_nb.embedded.store import TinytaskStore
-from calypso_nb.flow import FLOW_COLUMNS
-from calypso_nb.formatters import (
+from calypso_nb.frames import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS, TASK_COLUMNS, tasks_frame
+from calypso_nb.text import (
     from_csv,
     from_json,
     report_schema,
@@ -34,11 +32,13 @@ from calypso_nb.formatters import (
     to_json,
     to_markdown,
 )
-from calypso_nb.formatters.as_markdown import code
-from calypso_nb.formatters.visible import visible
-from calypso_nb.frames import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS, TASK_COLUMNS, tasks_frame
-from calypso_nb.groups import QUEUE_COLUMNS, TAG_COLUMNS, TREE_COLUMNS
-from calypso_nb.reporter import WorkloadData, workload_of
+from calypso_nb.text.markdown import code
+from calypso_nb.text.visible import visible
+from calypso_nb.workload.attention import ATTENTION_COLUMNS
+from calypso_nb.workload.blocking import BLOCKING_COLUMNS
+from calypso_nb.workload.flow import FLOW_COLUMNS
+from calypso_nb.workload.groups import QUEUE_COLUMNS, TAG_COLUMNS, TREE_COLUMNS
+from calypso_nb.workload.reporter import WorkloadData, workload_of
 from tests.boards import HOSTILE, NOW, report_of, rows, same_report, task, texts, without_v2
 
 SNAPSHOTS = Path(__file__).parent / "data"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from calypso_nb import TinytaskClient, WorkloadReporter
-from calypso_nb.conditions import condition_that_holds, parse_condition
-from calypso_nb.difference import difference
+from calypso_nb.cli.conditions import condition_that_holds, parse_condition
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.frames import tasks_frame
-from calypso_nb.reporter import WorkloadData, workload_of
 from calypso_nb.settings import load_settings
+from calypso_nb.workload.difference import difference
+from calypso_nb.workload.reporter import WorkloadData, workload_of
 from tests.conftest import NOW
 
 

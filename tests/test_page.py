@@ -18,12 +18,12 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from calypso_nb import charts
-from calypso_nb.export import json_for_html, report_page, view_html, view_payload, view_style, write_report
-from calypso_nb.flow import readable_hours
 from calypso_nb.frames import AGE_BUCKETS, tasks_frame
-from calypso_nb.nbexport import CalypsoHTMLExporter
-from calypso_nb.reporter import WorkloadData, workload_of
-from calypso_nb.rows import task_rows
+from calypso_nb.view.notebook_page import CalypsoHTMLExporter
+from calypso_nb.view.page import json_for_html, report_page, view_html, view_payload, view_style, write_report
+from calypso_nb.view.rows import task_rows
+from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.reporter import WorkloadData, workload_of
 from tests.browser import Opened
 
 NOW = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)

@@ -15,10 +15,10 @@ import pytest
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore, create_server, running_server
 from calypso_nb.frames import tasks_frame
-from calypso_nb.recipes import Recipe
 from calypso_nb.scheduler import PLAN_COLUMNS, Agent, Scheduler, read_agents
 from calypso_nb.scheduler.leases import Lease
 from calypso_nb.scheduler.plan import Situation, make_plan
+from calypso_nb.scheduler.recipes import Recipe
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 ALICE = Agent(name="alice", queue="dev", max_concurrency=2)

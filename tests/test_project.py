@@ -14,85 +14,8 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "calypso_nb"
 
-# A module imports only from levels below its own, or from its own folder.
-LEVELS = {
-    "errors": 0,
-    "settings": 0,
-    "bridge": 0,
-    "frames": 0,
-    "records": 0,
-    "libraries": 0,
-    "redaction": 0,
-    "files": 0,
-    "rest": 0.5,
-    "faults": 0.3,
-    "stdio": 0.4,
-    "transport": 0.5,
-    "flow": 0.5,
-    "blocking": 0.5,
-    "counts": 0.5,
-    "groups": 0.6,
-    "attention": 0.7,
-    "connection": 0.7,
-    "client": 1,
-    "recipes": 1.5,
-    "embedded": 0.9,
-    "rows": 0.9,
-    "charts": 1,
-    "selection": 1,
-    "work_charts": 1,
-    "reporter": 2,
-    "saved": 2.3,
-    "difference": 2.5,
-    "scheduler": 2.5,
-    "formatters": 3,
-    "conditions": 3,
-    "output": 3,
-    "reporting": 4,
-    "answers": 2.7,
-    "export": 3,
-    "nbexport": 3.5,
-    "runs": 3.7,
-    "supervision": 3.8,
-    "view": 3.9,
-    "dashboard": 4,
-    "run_agent": 4.5,
-    "cli": 5,
-    "__main__": 6,
-    "__init__": 6,
-}
-
-
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
-
-
-def level_name(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_modules_below_it(path: Path) -> None:
-    """The layers of the design hold for every import at the top of a module."""
-    own = level_name(path)
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        names = (
-            [node.module or ""] if isinstance(node, ast.ImportFrom) else [name.name for name in node.names]
-        )
-        if names == ["calypso_nb"] and isinstance(node, ast.ImportFrom):
-            names = [f"calypso_nb.{name.name}" for name in node.names]
-        for name in names:
-            if name.startswith("calypso_nb."):
-                below = name.split(".")[1]
-                assert below == own or LEVELS[below] < LEVELS[own], f"{path.name} imports {name}"
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_is_longer_than_300_lines(path: Path) -> None:
-    """Thin is a feature."""
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)

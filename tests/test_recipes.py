@@ -10,8 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from calypso_nb.recipes import RecipeError, choose_recipe, command_for, read_recipes
 from calypso_nb.records import Task
+from calypso_nb.scheduler.recipes import RecipeError, choose_recipe, command_for, read_recipes
 
 TASK = Task.from_record(
     {

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from calypso_nb.export import view_payload, view_script, view_style
-from calypso_nb.libraries import libraries
+from calypso_nb.view.bundle import libraries
+from calypso_nb.view.page import view_payload, view_script, view_style
 from tests.test_page import NOW, data_of, record
 
 pytestmark = pytest.mark.browser

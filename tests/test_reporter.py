@@ -17,7 +17,7 @@ from mcp.server.lowlevel import Server
 from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.frames import AGE_BUCKETS, TASK_COLUMNS
-from calypso_nb.reporter import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS
+from calypso_nb.workload.reporter import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS
 from tests.conftest import NOW
 from tests.v1_server import running_v1_server
 

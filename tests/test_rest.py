@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.embedded.web import create_app, running_app
-from calypso_nb.rest import read_tasks
 from calypso_nb.settings import load_settings
+from calypso_nb.wire.rest import read_tasks
 from tests.faulty_proxy import FaultyProxy
 from tests.v1_server import running_v1_server
 

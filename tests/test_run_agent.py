@@ -431,7 +431,7 @@ def test_who_stops_it_is_not_kept_by_a_server_that_does_not_answer(
 def command(*arguments: object, columns: int = 200) -> tuple[int, str]:
     import typer
 
-    from calypso_nb.run_agent import run_agent
+    from calypso_nb.cli.run_agent import run_agent
 
     app = typer.Typer()
     app.command()(run_agent)

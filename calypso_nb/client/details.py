@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from calypso_nb.client.base import Base, Counts
+from calypso_nb.client.calls import Base, Counts
 
 
 class DetailMethods(Base):

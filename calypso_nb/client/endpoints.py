@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from calypso_nb.client.base import Source
+from calypso_nb.client.calls import Source
 from calypso_nb.settings import Settings, is_url, public_endpoint
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def source_of(endpoint: Endpoint, settings: Settings) -> Source:
         from calypso_nb.client.file import FileSource  # It needs no MCP, which takes 0.8 s to load.
 
         return FileSource(Path(endpoint))
-    from calypso_nb.client.wire import WireSource
+    from calypso_nb.client.server import WireSource
 
     if not isinstance(endpoint, str):
         if not hasattr(endpoint, "create_initialization_options") and not hasattr(endpoint, "list_tools"):

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import orjson
 
-from calypso_nb.client.base import Counts, check_statuses
+from calypso_nb.client.calls import Counts, check_statuses
+from calypso_nb.client.database_file import NEW_IN_V2, ReadOnlyStore
 from calypso_nb.embedded.database import StoreError
-from calypso_nb.embedded.readonly import NEW_IN_V2, ReadOnlyStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 
 T = TypeVar("T")

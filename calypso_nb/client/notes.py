@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from calypso_nb.client.base import Base, given
+from calypso_nb.client.calls import Base, given
 from calypso_nb.frames import COMMENT_COLUMNS, LINK_COLUMNS
 from calypso_nb.records import Comment, Link
 

@@ -7,7 +7,7 @@ from typing import Unpack
 
 import pandas as pd
 
-from calypso_nb.client.base import Base, given
+from calypso_nb.client.calls import Base, given
 from calypso_nb.records import QueueFilters, QueueStats, Task
 
 

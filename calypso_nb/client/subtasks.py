@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from calypso_nb.client.base import Base, given, names
+from calypso_nb.client.calls import Base, given, names
 from calypso_nb.records import Task
 
 

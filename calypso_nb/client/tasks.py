@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import pandas as pd
 
-from calypso_nb.client.base import Base, given, names
+from calypso_nb.client.calls import Base, given, names
 from calypso_nb.records import Comment, Handoff, Task, TaskChanges, TaskFilters
 
 

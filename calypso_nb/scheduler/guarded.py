@@ -15,9 +15,9 @@ from typing import Literal
 
 import psutil
 
-from calypso_nb.recipes import Command
 from calypso_nb.scheduler import guard
 from calypso_nb.scheduler.guard import clock
+from calypso_nb.scheduler.recipes import Command
 
 __all__ = ["LOG", "STDIN", "Ended", "GuardedProcess"]
 

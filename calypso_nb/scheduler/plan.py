@@ -10,12 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from calypso_nb.blocking import blocking, waits
 from calypso_nb.frames import Column, records_to_frame
-from calypso_nb.recipes import Recipe, RecipeError, choose_recipe
 from calypso_nb.scheduler.agents import Agent
 from calypso_nb.scheduler.leases import Lease
 from calypso_nb.scheduler.marks import HANDED_OVER, RUNNING, failures
+from calypso_nb.scheduler.recipes import Recipe, RecipeError, choose_recipe
+from calypso_nb.workload.blocking import blocking, waits
 
 __all__ = ["PLAN_COLUMNS", "Situation", "make_plan"]
 

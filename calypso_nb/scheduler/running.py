@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
-from calypso_nb.recipes import Command, RecipeError, command_for, endpoint_here, read_recipes
 from calypso_nb.records import Task
 from calypso_nb.scheduler.guard import clock
 from calypso_nb.scheduler.guarded import STDIN, Ended, GuardedProcess
 from calypso_nb.scheduler.jobs import Job, Run, StopSignal
 from calypso_nb.scheduler.leases import AUTHOR, Hold, LeaseLost, LeaseRefused, take
 from calypso_nb.scheduler.marks import HANDED_OVER, RUNNING, failures, marked
+from calypso_nb.scheduler.recipes import Command, RecipeError, command_for, endpoint_here, read_recipes
 from calypso_nb.scheduler.verdicts import Outcome, Verdict, verdict_on
 
 if TYPE_CHECKING:

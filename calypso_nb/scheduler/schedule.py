@@ -19,16 +19,16 @@ import pandas as pd
 
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.frames import records_to_frame
-from calypso_nb.recipes import RecipeError, read_recipes
 from calypso_nb.scheduler.agents import Agent, read_agents
 from calypso_nb.scheduler.guard import clock
 from calypso_nb.scheduler.jobs import RUN_COLUMNS, Job, Run, StopSignal
 from calypso_nb.scheduler.leases import MAX_SECONDS, Lease, leases_of
 from calypso_nb.scheduler.marks import RUNNING
 from calypso_nb.scheduler.plan import Situation, make_plan
+from calypso_nb.scheduler.recipes import RecipeError, read_recipes
 from calypso_nb.scheduler.running import carry_out, carry_out_elsewhere
 from calypso_nb.settings import is_url
-from calypso_nb.transport import mcp_url
+from calypso_nb.wire.transport import mcp_url
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient

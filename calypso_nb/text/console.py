@@ -1,0 +1,267 @@
+"""A report for a terminal, of any width from 60 columns on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pandas as pd
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from calypso_nb.text.phrases import held_since, moment, numbers
+from calypso_nb.text.visible import visible
+from calypso_nb.workload.difference import Difference
+from calypso_nb.workload.flow import readable_hours, readable_range
+from calypso_nb.workload.reporter import WorkloadData
+
+__all__ = ["console_report", "difference_to_console", "to_console"]
+
+MOST_ROWS = 50
+_NOTHING = "—"
+WIDE = 120
+
+_STATUS_STYLES = {"idle": "yellow", "working": "blue", "complete": "bright_black"}
+_URGENCY = {3: ("!!!", "bold red"), 2: ("!!", "yellow"), 1: ("!", "")}
+
+
+def to_console(data: WorkloadData, width: int = 80, color: bool = False) -> str:
+    """The report as text for a terminal with `width` columns, with ANSI colours where `color` says so.
+
+    No title, name or tag can move the cursor, set a colour or hide: what would be obeyed is written out.
+    Example: `print(to_console(data, width=160))`
+    """
+    return _rendered(console_report(data, width), width, color)
+
+
+def difference_to_console(change: Difference, width: int = 80, color: bool = False) -> str:
+    """What changed as text for a terminal with `width` columns, a line a change.
+
+    Example: `print(difference_to_console(difference(first, second)))`
+    """
+    before, after = change.document["before"], change.document["after"]
+    head = _plain(f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {after['endpoint']}")
+    table = _table("change", ("task", "right"), "title", "field", "before", "after")
+    table.columns[2].ratio = 2
+    for column in table.columns[4:]:
+        column.ratio = 1
+    for row in _records(change.changes):
+        cells = (row["title"], row["field"], row["before"], row["after"])
+        table.add_row(row["change"], str(row["task_id"]), *map(_plain, cells))
+    table.expand = True
+    body: RenderableType = table if len(change.changes) else Text("nothing changed")
+    return _rendered(Group(_heading("What changed"), head, Text(), body), width, color)
+
+
+def console_report(data: WorkloadData, width: int) -> Group:
+    """The report as something that a rich console of that width prints, or shows live.
+
+    Example: `Console().print(console_report(data, 80))`
+    """
+    wide = width >= WIDE
+    sections = [
+        ("Summary", _summary(data, wide), 1),
+        (f"Needs attention: {len(data.attention)}", _attention(data, wide), len(data.attention)),
+        ("Agents", _agents(data), len(data.agents)),
+        ("Priorities", _bars(data.priorities, "priority"), len(data.priorities)),
+        ("Ages of open tasks, since creation", _bars(data.ages, "age"), data.summary.total_open_tasks),
+        ("Queues", _groups(data.queues, "queue"), len(data.queues)),
+        ("Blocking", _blocking(data, wide), len(data.blocking)),
+        ("Parent tasks, by their leaves", _tree(data), len(data.tree)),
+        (f"Tasks: {len(data.tasks):,}", _tasks(data, wide), len(data.tasks)),
+    ]
+    parts: list[RenderableType] = [
+        _heading("Workload"),
+        _plain(f"{moment(data.generated_at)} from {data.endpoint}"),
+        _plain(data.filters_text()),
+    ]
+    for title, body, rows in sections:
+        parts += [Text(), _heading(title), *(body if rows else [Text("none", "bright_black")])]
+    return Group(*parts)
+
+
+def _summary(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
+    pairs = numbers(data)
+    columns = 5 if wide else 3
+    table = Table(box=None, show_header=False, padding=(0, 3, 0, 0), pad_edge=False)
+    for start in range(0, len(pairs), columns):
+        table.add_row(
+            *(Text.assemble((value, "bold"), " ", name) for name, value in pairs[start : start + columns])
+        )
+    yield table
+
+
+def _attention(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
+    rows = list(_records(data.attention.head(MOST_ROWS)))
+    if wide:
+        table = _table("", ("task", "right"), "title", "agent", "for", "evidence", "to do")
+        table.columns[2].ratio, table.columns[5].ratio, table.columns[6].ratio = 4, 5, 3
+        table.columns[5].no_wrap = table.columns[6].no_wrap = False
+        table.columns[3].max_width = 18
+    else:
+        table = _table("", ("task", "right"), "for", "what, evidence, to do")
+        table.columns[3].ratio = 1
+        table.columns[3].no_wrap = False
+    table.expand = True
+    for row in rows:
+        mark, style = _URGENCY[row["urgency"]]
+        start = (Text(mark, style), str(row["task_id"]))
+        duration = held_since(row, data.generated_at)
+        if wide:
+            table.add_row(
+                *start, *map(_plain, (row["title"], row["agent"], duration, row["evidence"], row["to_do"]))
+            )
+        else:
+            title = _plain(row["title"])
+            title.no_wrap, title.overflow = True, "ellipsis"
+            table.add_row(*start, duration, Group(title, _plain(f"{row['evidence']} → {row['to_do']}")))
+    yield table
+    yield from _left_out(len(data.attention))
+
+
+def _agents(data: WorkloadData) -> Iterator[RenderableType]:
+    names = ("open", "idle", "working", "complete", "blocked")
+    table = _table("agent", *((name, "right") for name in names), ("mean age", "right"), ("oldest", "right"))
+    for row in _records(data.agents.head(MOST_ROWS)):
+        ages = (readable_hours(row["mean_age_hours"]), readable_hours(row["oldest_age_hours"]))
+        table.add_row(_plain(row["agent"]), *(_number(row[name]) for name in names), *map(_plain, ages))
+    yield table
+    yield from _left_out(len(data.agents))
+
+
+def _bars(groups: pd.DataFrame, by: str) -> Iterator[RenderableType]:
+    table = _table((by, "right"), ("open", "right"), ("idle", "right"), ("working", "right"), "")
+    table.expand = True
+    table.columns[4].ratio = 1
+    most = max(int(groups["open"].max()), 1)
+    for row in _records(groups):
+        # A group without open tasks has no bar; the smallest bar is an eighth of a cell.
+        bar = Bar(most, 0, row["open"], color="blue")
+        table.add_row(_number(row[by]), *(_number(row[name]) for name in ("open", "idle", "working")), bar)
+    yield table
+
+
+def _groups(groups: pd.DataFrame, by: str) -> Iterator[RenderableType]:
+    names = ("open", "idle", "working", "blocked", "unassigned")
+    table = _table(by, *((name, "right") for name in names), ("oldest", "right"))
+    for row in _records(groups.head(MOST_ROWS)):
+        group = "(no queue)" if pd.isna(row[by]) else row[by]
+        oldest = _plain(readable_hours(row["oldest_age_hours"]))
+        table.add_row(_plain(group), *(_number(row[name]) for name in names), oldest)
+    yield table
+    yield from _left_out(len(groups))
+
+
+def _blocking(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
+    table = _table(
+        ("task", "right"),
+        ("waits for", "right"),
+        ("holds up", "right"),
+        ("in all", "right"),
+        "agent",
+        "title",
+    )
+    table.columns[4].max_width = 24 if wide else 14
+    table.columns[5].ratio = 1
+    table.expand = True
+    most_first = data.blocking[data.blocking["holds_up_directly"] > 0]
+    for row in _records(most_first.head(MOST_ROWS)):
+        note = " (circle)" if row["cycle"] else " (archived)" if pd.notna(row["archived_at"]) else ""
+        counts = map(_number, (row["blocked_by_task_id"], row["holds_up_directly"], row["holds_up_in_all"]))
+        title = _plain(f"{note} {_NOTHING if pd.isna(row['title']) else row['title']}".strip())
+        table.add_row(str(row["id"]), *counts, _plain(row["assigned_to"]), title)
+    yield table
+    yield from _left_out(len(most_first))
+
+
+def _tree(data: WorkloadData) -> Iterator[RenderableType]:
+    table = _table(("task", "right"), ("done", "right"), "", ("working", "right"), ("idle", "right"), "title")
+    table.columns[2].min_width = 10
+    table.columns[5].ratio = 1
+    table.expand = True
+    for row in _records(data.tree.head(MOST_ROWS)):
+        done = f"{row['leaves_complete']}/{row['leaves']}"
+        bar = Bar(row["leaves"], 0, row["leaves_complete"], width=10, color="green")
+        title = _plain(row["title"])
+        title.pad_left(2 * row["level"])
+        table.add_row(
+            str(row["id"]), done, bar, _number(row["leaves_working"]), _number(row["leaves_idle"]), title
+        )
+    yield table
+    yield from _left_out(len(data.tree))
+
+
+def _tasks(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
+    more = ("queue", ("blocked by", "right"), ("in progress", "right")) if wide else ()
+    table = _table(("task", "right"), ("prio", "right"), "status", "agent", ("age", "right"), *more, "title")
+    table.columns[3].max_width = 24 if wide else 14
+    table.columns[-1].ratio = 1
+    table.expand = True
+    # Open tasks first, in the server's order.
+    shown = data.tasks.sort_values("is_open", ascending=False, kind="stable").head(MOST_ROWS)
+    in_progress = data.flow.set_index("id")
+    for row in _records(shown):
+        status = Text(
+            _NOTHING if pd.isna(row["status"]) else visible(row["status"]),
+            _STATUS_STYLES.get(row["status"], ""),
+        )
+        cells: list[RenderableType] = [str(row["id"]), _number(row["priority"]), status]
+        cells += [_plain(row["assigned_to"]), _plain(readable_hours(row["age_hours"]))]
+        if wide:
+            work = in_progress.loc[row["id"]]
+            age = readable_range(work["work_item_age_min_hours"], work["work_item_age_max_hours"])
+            waits = row["blocked_by_task_id"] if row["is_currently_blocked"] is True else None
+            cells += [_plain(row["queue_name"]), _number(waits), _plain(age)]
+        table.add_row(*cells, _plain(row["title"]))
+    yield table
+    yield from _left_out(len(data.tasks))
+
+
+def _table(*columns: str | tuple[str, str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bright_black")
+    for column in columns:
+        name, justify = (column, "left") if isinstance(column, str) else column
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    return table
+
+
+def _left_out(rows: int) -> Iterator[RenderableType]:
+    if rows > MOST_ROWS:
+        yield Text(f"… and {rows - MOST_ROWS:,} more", "bright_black")
+
+
+def _heading(title: str) -> Text:
+    return Text(title, "bold")
+
+
+def _plain(value: Any) -> Text:
+    return Text(_NOTHING if value is None or pd.isna(value) else visible(str(value)))
+
+
+def _number(value: Any) -> str:
+    return _NOTHING if pd.isna(value) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _records(frame: pd.DataFrame) -> Iterable[dict[str, Any]]:
+    return frame.to_dict("records")  # type: ignore[return-value]
+
+
+def _rendered(report: RenderableType, width: int, color: bool) -> str:
+    target = io.StringIO()
+    console = Console(
+        file=target,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        no_color=not color,
+        legacy_windows=False,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+    console.print(report)
+    # What pads a column is of no use at a line's end.
+    return "\n".join(line.rstrip() for line in target.getvalue().split("\n"))

@@ -1,0 +1,92 @@
+"""A report as JSON, and a report of JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from calypso_nb.workload.difference import Difference
+from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.saved import from_document, plain_records, to_document
+
+__all__ = ["difference_to_json", "from_json", "report_schema", "to_json"]
+
+
+def to_json(data: WorkloadData) -> str:
+    """The whole report as JSON in ASCII, so that no terminal and no decoder can be led astray by a title.
+
+    `from_json` reads it back, and `report_schema` says what is in it.
+    Example: `Path("today.json").write_text(to_json(data))`
+    """
+    held = to_document(data)
+    measured = plain_records(data.tasks[["id", "is_open", "age_hours", "hours_since_update"]])
+    known = {row["id"]: row for row in plain_records(data.flow)}
+    open_ages = data.tasks.loc[data.tasks["is_open"], "age_hours"].dropna()
+    return _dumped(
+        {
+            "version": 1,
+            "generated_at": held["generated_at"],
+            "endpoint": held["endpoint"],
+            "details": held["details"],
+            "filters": held["filters"],
+            "summary": asdict(data.summary),
+            "attention": plain_records(data.attention),
+            "agent_breakdown": plain_records(data.agents),
+            "priority_distribution": plain_records(data.priorities),
+            "age_metrics": {
+                "oldest_open_hours": data.summary.oldest_open_hours,
+                "oldest_open_task": data.summary.oldest_open_task,
+                "mean_open_hours": None if open_ages.empty else float(open_ages.mean()),
+                "median_open_hours": None if open_ages.empty else float(open_ages.median()),
+                "buckets": plain_records(data.ages),
+            },
+            "blocking": plain_records(data.blocking),
+            "queues": plain_records(data.queues),
+            "tags": plain_records(data.tags),
+            "tree": plain_records(data.tree),
+            "tasks": [
+                task | row | known.get(task["id"], {})
+                for task, row in zip(held["tasks"], measured, strict=True)
+            ],
+            "context": held["context"],
+        }
+    )
+
+
+def from_json(text: str) -> WorkloadData:
+    """The report that `to_json` wrote, the same in every field.
+
+    Raises ValueError where the text is not JSON or not a report.
+    Example: `from_json(Path("yesterday.json").read_text()).summary`
+    """
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError("not a saved report: a JSON object was expected")
+    return from_document(document)
+
+
+def difference_to_json(change: Difference) -> str:
+    """The difference as JSON: `changes` for people and programs, and beside it what `apply` needs.
+
+    Example: `json.loads(difference_to_json(change))["changes"]`
+    """
+    return _dumped({"version": 1, "changes": plain_records(change.changes), **change.document})
+
+
+@cache
+def report_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what `to_json` writes.
+
+    Example: `jsonschema.validate(json.loads(to_json(data)), report_schema())`
+    """
+    schema: dict[str, Any] = json.loads(
+        files("calypso_nb.text").joinpath("report_schema.json").read_text("utf-8")
+    )
+    return schema
+
+
+def _dumped(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"

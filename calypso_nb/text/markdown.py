@@ -1,0 +1,128 @@
+"""A report as Markdown that pastes into an issue or a chat, where a title is never more than text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, cast
+
+import pandas as pd
+
+from calypso_nb.text.phrases import held_since, moment, numbers
+from calypso_nb.text.visible import visible
+from calypso_nb.workload.difference import Difference
+from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.reporter import WorkloadData
+
+__all__ = ["code", "difference_to_markdown", "to_markdown"]
+
+_NOTHING = "—"
+
+Row = dict[str, Any]
+
+
+def to_markdown(data: WorkloadData, most: int = 20) -> str:
+    """The report as Markdown: its numbers, then attention, agents, queues and tasks, at most `most` of each.
+
+    Whatever agents wrote stands in code spans: there no syntax, HTML, link or @mention counts.
+    Example: `to_markdown(data, most=10)`
+    """
+    lines = [
+        "## Workload",
+        f"{moment(data.generated_at)}, from {code(data.endpoint)}, {code(data.filters_text())}",
+        ", ".join(f"**{value}** {name}" for name, value in numbers(data)),
+        *_section("Needs attention", data.attention, most, _attention_cells(data)),
+        *_section("Agents", data.agents[data.agents["open"] > 0], most, _agent_cells),
+        *_section("Queues", data.queues, most, _queue_cells),
+        *_section("Open tasks", data.tasks[data.tasks["is_open"]], most, _task_cells),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def difference_to_markdown(change: Difference) -> str:
+    """What changed as a Markdown table, a row a change.
+
+    Example: `difference_to_markdown(difference(first, second))`
+    """
+    before, after = change.document["before"], change.document["after"]
+    lines = [
+        "## What changed",
+        f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {code(after['endpoint'])}",
+        *(_table(change.changes, _change_cells) if len(change.changes) else ["Nothing."]),
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def code(text: Any) -> str:
+    """Any text as one code span that can stand in a table; NA and blank text as a dash.
+
+    Example: `code("a | b")` is `"`a \\\\| b`"`
+    """
+    if pd.isna(text) or not str(text).strip():
+        return _NOTHING
+    # Blanks at the ends, and at the ends only, would not survive a table.
+    shown = visible(str(text)).strip()
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
+    # In a table a backslash before a pipe belongs to the pipe, so one that is text needs company.
+    escaped = re.sub(r"(\\*)\|", r"\1\1\\|", shown)
+    return f"{fence}{pad}{escaped}{pad}{fence}"
+
+
+def _attention_cells(data: WorkloadData) -> Callable[[Row], Row]:
+    return lambda task: {
+        "Task": task["task_id"],
+        "Title": code(task["title"]),
+        "Agent": code(task["agent"]),
+        "Why": task["reason"].replace("_", " "),
+        "For": held_since(task, data.generated_at),
+        "Evidence": code(task["evidence"]),
+        "To do": task["to_do"],
+    }
+
+
+def _agent_cells(agent: Row) -> Row:
+    oldest = readable_hours(agent["oldest_age_hours"])
+    return {"Agent": code(agent["agent"]), **_counts(agent), "Oldest": oldest}
+
+
+def _queue_cells(queue: Row) -> Row:
+    more = {"Blocked": queue["blocked"], "Unassigned": queue["unassigned"]}
+    return {"Queue": code(queue["queue"]), **_counts(queue), **more}
+
+
+def _task_cells(task: Row) -> Row:
+    return {
+        "Task": task["id"],
+        "Title": code(task["title"]),
+        "Status": task["status"],
+        "Agent": code(task["assigned_to"]),
+        "Priority": task["priority"],
+        "Age": readable_hours(task["age_hours"]),
+    }
+
+
+def _change_cells(change: Row) -> Row:
+    told = {name.title(): code(change[name]) for name in ("title", "field", "before", "after")}
+    return {"Change": change["change"], "Task": change["task_id"], **told}
+
+
+def _counts(row: Row) -> Row:
+    return {name.title(): row[name] for name in ("open", "idle", "working")}
+
+
+def _section(title: str, frame: pd.DataFrame, most: int, cells: Callable[[Row], Row]) -> list[str]:
+    if frame.empty:
+        return []
+    more = [f"… and {len(frame) - most:,} more."] if len(frame) > most else []
+    return [f"### {title}", *_table(frame.head(most), cells), *more]
+
+
+def _table(frame: pd.DataFrame, cells: Callable[[Row], Row]) -> list[str]:
+    rows = [cells(row) for row in cast(list[Row], frame.to_dict("records"))]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(cell) for cell in row.values()] for row in rows)]
+    return ["\n".join(f"| {' | '.join(line)} |" for line in lines)]
+
+
+def _cell(value: Any) -> str:
+    return _NOTHING if pd.isna(value) else str(value)

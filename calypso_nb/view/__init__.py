@@ -1,0 +1,1 @@
+"""What a browser shows: charts, the page, the dashboard."""

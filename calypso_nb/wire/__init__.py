@@ -1,0 +1,1 @@
+"""How a call reaches a TinyTask server and comes back."""

@@ -1,0 +1,298 @@
+"""One kept MCP session per client: opened on first use, forgotten when it breaks, owned by one task."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Set
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import anyio
+from mcp import Client, MCPError
+from mcp_types import TextContent
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_exponential,
+    wait_random,
+)
+
+from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
+from calypso_nb.settings import Settings
+from calypso_nb.wire import bridge
+from calypso_nb.wire.faults import Fault, fault_of, words
+from calypso_nb.wire.transport import Target, Tools, mcp_url, open_session, tools_of
+
+__all__ = ["Connection"]
+
+T = TypeVar("T")
+
+ATTEMPTS = 4
+CLOSING_SECONDS = 2.0
+ENDING_SECONDS = 1.5  # at the end of the process, for all sessions together
+
+
+class Connection:
+    """Calls tools on one TinyTask; every method runs on the background loop, none in the caller's thread."""
+
+    def __init__(self, target: Target, name: str, settings: Settings) -> None:
+        self.name = name  # It is shown, so it holds no credentials.
+        self.settings = settings
+        self._target = mcp_url(target) if isinstance(target, str) else target
+        self._link: _Link | None = None
+        self._inherited: _Link | None = None
+        self._opening = anyio.Lock()
+        self._pid = os.getpid()
+
+    async def call(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> str:
+        """Call one tool and return the text of its answer, within the settings' timeout, retries included.
+
+        Raises TinytaskAPIError where the server says no and TinytaskConnectionError where no answer comes.
+        A read is repeated with exponential backoff; a write only if it certainly was not carried out.
+        """
+
+        return await self._asked(tool, lambda link: link.call(tool, arguments), write)
+
+    async def tools(self) -> Set[str]:
+        """The names of the tools that the server says it has now, as `call` reads."""
+        return await self._asked("list_tools", _Link.list_tools, write=False)
+
+    async def accepts(self, tool: str, argument: str) -> bool:
+        """Whether a tool of the present session takes an argument, as far as the server has said."""
+        return await self._asked(tool, lambda link: link.accepts(tool, argument), write=False)
+
+    async def close(self) -> None:
+        """Leave the session, if there is one; the next call would open another."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.retire(at_once=True)
+            with anyio.move_on_after(CLOSING_SECONDS):
+                await link.gone.wait()
+
+    def abandon(self) -> Callable[[], None]:
+        """What to do on the loop once nobody holds this connection any more; it may have a session then."""
+
+        def leave() -> None:
+            if self._link is not None:
+                self._link.retire(at_once=True)
+
+        return leave
+
+    async def _asked(self, tool: str, question: Callable[[_Link], Awaitable[T]], write: bool) -> T:
+        def may_repeat(error: BaseException) -> bool:
+            return isinstance(error, Fault) and error.transient and not (write and error.sent)
+
+        deadline = anyio.current_time() + self.settings.timeout
+        try:
+            return await AsyncRetrying(
+                retry=retry_if_exception(may_repeat),
+                # The last fault says more than a timeout during the wait for another attempt would.
+                stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(self.settings.timeout),
+                wait=wait_exponential(multiplier=0.1, max=2.0) + wait_random(0, 0.1),
+                reraise=True,
+            )(self._asked_once, question, deadline)
+        except Fault as fault:
+            raise self._public(fault, tool, write) from fault.__cause__
+
+    async def _asked_once(self, question: Callable[[_Link], Awaitable[T]], deadline: float) -> T:
+        with self._until(deadline, sent=False):
+            link = await self._opened()
+        try:
+            with self._until(deadline, sent=True):
+                return await question(link)
+        except TinytaskClientError:
+            raise
+        except BaseException as error:
+            # Whatever ended the call, the session behind it is not to be trusted with the next one.
+            self._forget(link)
+            if isinstance(error, Fault) or not isinstance(error, Exception):
+                raise
+            raise fault_of(error) from error
+
+    @contextmanager
+    def _until(self, deadline: float, *, sent: bool) -> Iterator[None]:
+        try:
+            with anyio.fail_after(deadline - anyio.current_time()):
+                yield
+        except TimeoutError as error:
+            raise Fault(f"no answer within {self.settings.timeout:g} s", sent=sent) from error
+
+    async def _opened(self) -> _Link:
+        if self._pid != os.getpid():  # A forked child shares no session with its parent.
+            # It is kept all the same: its end would take the parent's sockets out of the parent's loop.
+            self._inherited, self._link = self._link, None
+            self._opening, self._pid = anyio.Lock(), os.getpid()
+        async with self._opening:
+            if self._link is None or self._link.ended:
+                self._link = None
+                link = _Link(self._target, self.name, self.settings)
+                await link.open()
+                self._link = link
+            return self._link
+
+    def _forget(self, link: _Link) -> None:
+        if self._link is link:
+            self._link = None
+        link.retire()
+
+    def _public(self, fault: Fault, tool: str, write: bool) -> TinytaskClientError:
+        if fault.no:
+            return TinytaskAPIError(tool, str(fault))
+        where = f"TinyTask at {self.name}"
+        if write and fault.sent:
+            return TinytaskConnectionError(
+                f"{tool} got no answer from {where}: {fault}. Whether it was carried out is unknown: "
+                "read the task before you repeat it.",
+                outcome_unknown=True,
+            )
+        return TinytaskConnectionError(
+            f"no {where}: {fault}. Start a server there, set TINYTASK_ENDPOINT to another one, "
+            "or use sample data: TinytaskClient('demo'), in a terminal --mcp-endpoint demo."
+        )
+
+
+class _Link:
+    """An MCP session that one task enters and leaves, as the SDK demands."""
+
+    def __init__(self, target: Target, name: str, settings: Settings) -> None:
+        self.tools: Tools = {}
+        self.gone = anyio.Event()
+        self._target = target
+        self._name = name
+        self._settings = settings
+        self._session: Client | None = None
+        self._ready = anyio.Event()
+        self._leave = anyio.Event()
+        self._failure: BaseException | None = None
+        self._retired = False
+        self._calls = 0
+        self._sent = 0  # messages, where the transport tells: then one at least, the handshake
+
+    @property
+    def ended(self) -> bool:
+        return self._leave.is_set() or self.gone.is_set()
+
+    async def open(self) -> None:
+        """Enter the session; raises Fault where that fails or takes longer than the connect timeout."""
+        owner = asyncio.get_running_loop().create_task(self._own())
+        try:
+            with anyio.fail_after(self._settings.connect_timeout):
+                await self._ready.wait()
+        except TimeoutError:
+            owner.cancel()
+            raise Fault(f"no answer within {self._settings.connect_timeout:g} s", sent=False) from None
+        except BaseException:
+            owner.cancel()
+            raise
+        if self._session is None:
+            failure = self._failure or RuntimeError("the session ended while it was opened")
+            fault = fault_of(failure)
+            fault.sent = False  # Whatever failed was the handshake and not the call.
+            raise fault from failure
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> str:
+        """Call a tool and return the text of its answer; raises TinytaskAPIError where that is a no."""
+        if tool not in self.tools:
+            raise TinytaskAPIError(tool, f"the TinyTask at {self._name} has no such tool")
+        # The first generation ignores what it does not know: a wrong answer that looks like a right one.
+        accepted = self.tools[tool]
+        if accepted is not None and (unknown := arguments.keys() - accepted):
+            names = ", ".join(sorted(unknown))
+            raise TinytaskAPIError(tool, f"the TinyTask at {self._name} takes no {names}")
+        before = self._sent
+        try:
+            result = await self._during(self._entered.call_tool(tool, arguments))
+        except MCPError as error:
+            if before and self._sent == before:
+                raise Fault(words(error), sent=False) from error
+            raise
+        text = "".join(part.text for part in result.content if isinstance(part, TextContent))
+        if result.is_error:
+            raise TinytaskAPIError(tool, text)
+        return text
+
+    async def accepts(self, tool: str, argument: str) -> bool:
+        """Whether a tool takes an argument; one whose arguments are not published takes any."""
+        accepted = self.tools.get(tool)
+        return accepted is None or argument in accepted
+
+    async def list_tools(self) -> Set[str]:
+        """Ask for the names of the tools."""
+        return tools_of(await self._during(self._entered.list_tools())).keys()
+
+    @property
+    def _entered(self) -> Client:
+        assert self._session is not None
+        return self._session
+
+    async def _during(self, request: Coroutine[Any, Any, T]) -> T:
+        """Wait for an answer; a wait that is cancelled ends at once, though the SDK takes its time."""
+        self._calls += 1
+        task = asyncio.get_running_loop().create_task(request)
+        task.add_done_callback(self._ended_call)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return task.result()
+
+    def _ended_call(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled():
+            task.exception()  # Seen, whether somebody still waits for it or not.
+        self._calls -= 1
+        if self._retired and not self._calls:
+            self._leave.set()
+
+    def retire(self, *, at_once: bool = False) -> None:
+        """Take no more calls; leave the session when the last call in flight has ended."""
+        self._retired = True
+        if at_once or not self._calls:
+            self._leave.set()
+
+    async def _own(self) -> None:
+        _owned[os.getpid()].add(self)
+        try:
+            async with open_session(self._target, self._settings, self._lost, self._sending) as session:
+                self.tools = tools_of(await session.list_tools())
+                if "list_tasks" not in self.tools:
+                    reason = "what answers there is no TinyTask: it lacks list_tasks"
+                    raise Fault(reason, sent=False, transient=False)
+                self._session = session
+                self._ready.set()
+                await self._leave.wait()
+        except Exception as error:
+            self._failure = self._failure or error
+        finally:
+            self._ready.set()
+            self.gone.set()
+            _owned[os.getpid()].discard(self)
+
+    def _sending(self) -> None:
+        self._sent += 1
+
+    def _lost(self, why: Fault | None) -> None:
+        self._leave.set()
+        if why is not None:  # Who waits for the session need not wait for the end of what it was not.
+            self._failure = why
+            self._ready.set()
+
+
+# By process: after a fork, the parent's links are not the child's to leave.
+_owned: defaultdict[int, set[_Link]] = defaultdict(set)
+
+
+async def _leave_all() -> None:
+    links = list(_owned[os.getpid()])
+    for link in links:
+        link.retire(at_once=True)
+    with anyio.move_on_after(ENDING_SECONDS):
+        for link in links:
+            await link.gone.wait()
+
+
+bridge.before_end(_leave_all)

@@ -1,0 +1,181 @@
+"""What changed between two reports, for people as a frame, and exactly enough to make one of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from calypso_nb.frames import Column, records_to_frame
+from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.saved import HELD_FIELDS, about, assemble, board_records
+
+__all__ = ["CHANGES", "DIFFERENCE_COLUMNS", "Difference", "apply", "difference"]
+
+# Every word that the column `change` can hold, in the order of its rows.
+CHANGES = (
+    "new",
+    "started",
+    "finished",
+    "put back",
+    "reopened",
+    "newly blocked",
+    "unblocked",
+    "reassigned",
+    "reprioritised",
+    "edited",
+    "touched",
+    "archived",
+    "restored",
+    "gone",
+)
+
+DIFFERENCE_COLUMNS: dict[str, Column] = {
+    "change": Column("str", "", "one of `CHANGES`, a row for each; touched: only its last edit moved"),
+    "task_id": Column("int64", "", "the task"),
+    "title": Column("str", "", "its title now, or its last one where it is gone"),
+    "agent": Column("str", "", "whose it is now, NA where nobody's"),
+    "field": Column("str", "", "the field that changed, NA for a task that is new or gone"),
+    "before": Column("str", "", "what the field held, NA where nothing"),
+    "after": Column("str", "", "what it holds now, NA where nothing"),
+}
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, repr=False)
+class Difference:
+    """The difference of two reports: `changes` for people, with the columns of `DIFFERENCE_COLUMNS`.
+
+    `document` holds it exactly, as values that JSON can carry, for `apply`: of every task that was read,
+    the fields before and after, shown or not.
+    Example: `difference(yesterday, today).changes.query("change == 'finished'")`
+    """
+
+    changes: pd.DataFrame
+    document: Record
+
+    def __repr__(self) -> str:
+        before, after = self.document["before"]["generated_at"], self.document["after"]["generated_at"]
+        return f"<Difference {len(self.changes)} changes from {before} to {after}>"
+
+
+def difference(first: WorkloadData, second: WorkloadData) -> Difference:
+    """Say what changed from the first report to the second, among the tasks that either of them shows.
+
+    A task that a filter no longer lets through is not gone: it is looked up in all that was read.
+    Example: `difference(from_json(path.read_text()), data).changes`
+    """
+    before = {record["id"]: record for record in board_records(first)}
+    after = {record["id"]: record for record in board_records(second)}
+    edited = [
+        {"id": task, "fields": fields}
+        for task in after.keys() & before.keys()
+        if (fields := _edits(before[task], after[task]))
+    ]
+    shown = {*first.tasks["id"].tolist(), *second.tasks["id"].tolist()}
+    document = {
+        "before": about(first),
+        "after": about(second),
+        "added": [record for task, record in after.items() if task not in before],
+        "removed": [task for task in before if task not in after],
+        "edited": sorted(edited, key=lambda edit: edit["id"]),
+        "order": list(after),
+        "shown": second.tasks["id"].tolist(),
+    }
+    rows = [row for task in sorted(shown) for row in _rows(before.get(task), after.get(task))]
+    rows.sort(key=lambda row: CHANGES.index(row["change"]))
+    return Difference(records_to_frame(rows, DIFFERENCE_COLUMNS), document)
+
+
+def apply(change: Difference, first: WorkloadData) -> WorkloadData:
+    """Make the second report from the first one and their difference, every field of it.
+
+    Raises ValueError where the difference was not taken from this report.
+    Example: `apply(difference(first, second), first).summary == second.summary`
+    """
+    document = change.document
+    if about(first) != document["before"]:
+        raise ValueError("the difference was taken from another report")
+    records = {record["id"]: record for record in board_records(first)} | {
+        record["id"]: record for record in document["added"]
+    }
+    for edit in document["edited"]:
+        now = {name: after for name, (_, after) in edit["fields"].items()}
+        records[edit["id"]] = records[edit["id"]] | now
+    return assemble(document["after"], [records[task] for task in document["order"]], document["shown"])
+
+
+def _edits(before: Record, after: Record) -> dict[str, list[Any]]:
+    return {name: [before[name], after[name]] for name in HELD_FIELDS if before[name] != after[name]}
+
+
+def _rows(before: Record | None, after: Record | None) -> Iterator[Record]:
+    task = after or before
+    if task is None:
+        return
+    about_task = {"task_id": task["id"], "title": task["title"], "agent": task["assigned_to"]}
+    if before is None or after is None:
+        yield {**about_task, "change": "new" if before is None else "gone"}
+        return
+    for change, name in _changes(_edits(before, after)):
+        # Of a block, the task that is waited for says more than yes or no.
+        was, now = before[name], after[name]
+        if name == "is_currently_blocked":
+            was = before["blocked_by_task_id"] if was else None
+            now = after["blocked_by_task_id"] if now else None
+        yield {
+            **about_task,
+            "change": change,
+            "field": name,
+            "before": _text(was),
+            "after": _text(now),
+        }
+
+
+def _changes(edits: dict[str, list[Any]]) -> Iterator[tuple[str, str]]:
+    # Comments and links are counted for shown tasks alone: a count that was not read is no edit.
+    unread = {name for name in ("comment_count", "link_count") if None in edits.get(name, ())}
+    told_by_another = unread | ({"updated_at"} if len(edits.keys() - unread) > 1 else set())
+    if "is_currently_blocked" in edits:
+        told_by_another.add("blocked_by_task_id")
+    if "assigned_to" in edits:
+        told_by_another.add("previous_assigned_to")
+    for name, (before, after) in edits.items():
+        if name in told_by_another:
+            continue
+        match name:
+            case "status":
+                yield _move(before, after), name
+            case "assigned_to":
+                yield "reassigned", name
+            case "priority":
+                yield "reprioritised", name
+            case "is_currently_blocked":
+                # From unknown to "not blocked" nothing has happened.
+                if after:
+                    yield "newly blocked", name
+                elif before:
+                    yield "unblocked", name
+            case "archived_at":
+                yield "restored" if after is None else "archived", name
+            case "updated_at":
+                yield "touched", name
+            case _:
+                yield "edited", name
+
+
+def _move(before: str | None, after: str | None) -> str:
+    if after == "complete":
+        return "finished"
+    if before == "complete":
+        return "reopened"
+    return "started" if after == "working" else "put back"
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, list):
+        return ", ".join(value) or None
+    return None if value is None else str(value)

@@ -22,7 +22,7 @@ settings.load_profile("boards")
 
 FRAMES = (
     "tasks",
-    "board",
+    "all_tasks",
     "agents",
     "priorities",
     "ages",
@@ -79,7 +79,9 @@ def report_of(rows: Iterable[Mapping[str, Any]], now: datetime = NOW, **filters:
         store.insert_many(rows)
         board = tasks_frame(store.list_tasks(include_archived=True), now)
     current = board[board["archived_at"].isna()].reset_index(drop=True)
-    return workload_of(current, now, "http://localhost:3000", details=False, board=board).select(**filters)
+    return workload_of(current, now, "http://localhost:3000", details=False, all_tasks=board).select(
+        **filters
+    )
 
 
 def without_v2(board: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +132,7 @@ def same_report(one: WorkloadData, two: WorkloadData) -> bool:
     """Whether two reports are the same in every field."""
     for name in (
         "tasks",
-        "board",
+        "all_tasks",
         "agents",
         "priorities",
         "ages",

@@ -21,10 +21,10 @@ import pytest
 from mcp.server import MCPServer
 
 from calypso_nb import TinytaskAPIError, TinytaskClient, TinytaskClientError, TinytaskConnectionError
-from calypso_nb.wire import bridge
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.frames import TASK_COLUMNS
 from calypso_nb.settings import load_settings
+from calypso_nb.wire import bridge
 from tests.conftest import NOW, eventually, forked
 
 pytestmark = pytest.mark.usefixtures("clean_environment")

@@ -132,6 +132,6 @@ def test_a_v1_server_that_became_v2_makes_a_difference_that_applies() -> None:
     """Unknown and false are not the same, and both survive."""
     second = report_of([task(1), task(2)], LATER)
     first = workload_of(
-        without_v2(second.tasks), NOW, second.endpoint, details=False, board=without_v2(second.board)
+        without_v2(second.tasks), NOW, second.endpoint, details=False, all_tasks=without_v2(second.all_tasks)
     )
     assert same_report(apply(difference(first, second), first), second)

@@ -63,7 +63,7 @@ def sample() -> WorkloadData:
             )
         board = tasks_frame(store.list_tasks(include_archived=True), NOW)
     current = board[board["archived_at"].isna()].reset_index(drop=True)
-    return workload_of(current, NOW, "http://localhost:3000", details=False, board=board)
+    return workload_of(current, NOW, "http://localhost:3000", details=False, all_tasks=board)
 
 
 # --- All formats
@@ -151,7 +151,9 @@ def test_the_json_has_the_keys_that_scripts_read() -> None:
 def test_json_is_ascii_and_says_unknown_as_null() -> None:
     """A `cat` of it obeys nothing, and what a v1 server does not tell is null, not 0."""
     data = sample()
-    v1 = workload_of(without_v2(data.tasks), NOW, data.endpoint, details=False, board=without_v2(data.board))
+    v1 = workload_of(
+        without_v2(data.tasks), NOW, data.endpoint, details=False, all_tasks=without_v2(data.all_tasks)
+    )
     text = to_json(v1)
     assert text.isascii()
     document = json.loads(text)
@@ -336,7 +338,9 @@ def test_every_metric_is_a_number_of_the_report() -> None:
     """Each name gives a number on a v2 board, and what v1 does not tell decides nothing."""
     data = sample()
     assert all(isinstance(metric(data), int | float) for metric in METRICS.values())
-    v1 = workload_of(without_v2(data.tasks), NOW, data.endpoint, details=False, board=without_v2(data.board))
+    v1 = workload_of(
+        without_v2(data.tasks), NOW, data.endpoint, details=False, all_tasks=without_v2(data.all_tasks)
+    )
     assert {name for name, metric in METRICS.items() if metric(v1) is None} == {
         "blocked",
         "archived_blocker",

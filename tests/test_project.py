@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "calypso_nb"
 
+
 def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 

@@ -376,7 +376,7 @@ def test_records_of_v1_leave_unknown_what_v1_does_not_say() -> None:
     for text in listings:
         server = answering({"list_tasks": lambda _, text=text: text})  # type: ignore[misc]
         data = collect(WorkloadReporter(TinytaskClient(server)))
-        assert len(data.board) == json.loads(text)["count"]
+        assert len(data.all_tasks) == json.loads(text)["count"]
         for name in ("parent_task_id", "queue_name", "blocked_by_task_id", "is_currently_blocked"):
             assert data.tasks[name].isna().all()
         assert dtypes(data.tasks) == {name: column.dtype for name, column in TASK_COLUMNS.items()}

@@ -99,6 +99,6 @@ def _comparison(text: str) -> Comparison:
 
 
 def _count(data: WorkloadData, reason: str) -> int | None:
-    if reason in _NEED_V2 and bool(data.board["is_currently_blocked"].isna().any()):
+    if reason in _NEED_V2 and bool(data.all_tasks["is_currently_blocked"].isna().any()):
         return None
     return int((data.attention["reason"] == reason).sum())

@@ -118,7 +118,7 @@ def _round(
     data = reporter.collect_workload_data(wanted.statuses, wanted.agents, details=details)
     if wanted.verbose:
         took = time.monotonic() - started
-        say(f"{len(data.board):,} tasks read, {len(data.tasks):,} reported, {took:.1f} s")
+        say(f"{len(data.all_tasks):,} tasks read, {len(data.tasks):,} reported, {took:.1f} s")
     read_on = True
     try:
         show(data, wanted)

@@ -114,7 +114,7 @@ class Dashboard(widgets.VBox):
         Example: `dashboard.filtered.summary.total_open_tasks`
         """
         data, shown = self.data, self.filter
-        counted = workload_of(self.selected, data.generated_at, data.endpoint, data.details, data.board)
+        counted = workload_of(self.selected, data.generated_at, data.endpoint, data.details, data.all_tasks)
         return replace(
             counted,
             status_filter=tuple(shown["statuses"]) or None,

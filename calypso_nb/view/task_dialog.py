@@ -27,7 +27,7 @@ def task_details(client: TinytaskClient, task_id: int, data: WorkloadData) -> di
     Example: `task_details(client, 7, data)["comments"]`
     """
     task = client.get_task(task_id)
-    board = data.board[data.board["archived_at"].isna()]
+    all_tasks = data.all_tasks[data.all_tasks["archived_at"].isna()]
     return {
         "id": task.id,
         "title": task.title,
@@ -42,8 +42,8 @@ def task_details(client: TinytaskClient, task_id: int, data: WorkloadData) -> di
         "blocked": bool(task.is_currently_blocked),
         "blocked_by": _named(task.blocked_by_task_id, data),
         "parent": _named(task.parent_task_id, data),
-        "blocks": _mentions(board[board["blocked_by_task_id"] == task.id]),
-        "subtasks": _mentions(board[board["parent_task_id"] == task.id]),
+        "blocks": _mentions(all_tasks[all_tasks["blocked_by_task_id"] == task.id]),
+        "subtasks": _mentions(all_tasks[all_tasks["parent_task_id"] == task.id]),
         "created_at": _iso(task.created_at),
         "updated_at": _iso(task.updated_at),
         "archived_at": _iso(task.archived_at),
@@ -127,7 +127,7 @@ def with_counts_of(
             link_count=pd.array([pair[1] for pair in pairs], dtype="Int64"),
         )
 
-    return replace(data, tasks=counted(data.tasks), board=counted(data.board), details=True)
+    return replace(data, tasks=counted(data.tasks), all_tasks=counted(data.all_tasks), details=True)
 
 
 def _reassign(client: TinytaskClient, task_id: int, agent: str, comment: str, author: str) -> None:
@@ -143,7 +143,7 @@ def _reassign(client: TinytaskClient, task_id: int, agent: str, comment: str, au
 def _named(task_id: int | None, data: WorkloadData) -> dict[str, Any] | None:
     if task_id is None:
         return None
-    known = _mentions(data.board[data.board["id"] == task_id])
+    known = _mentions(data.all_tasks[data.all_tasks["id"] == task_id])
     return known[0] if known else {"id": task_id, "title": None, "status": None}
 
 

@@ -66,17 +66,17 @@ class Reason(NamedTuple):
 
 
 def attention(
-    tasks: pd.DataFrame, board: pd.DataFrame, now: datetime, thresholds: Thresholds | None = None
+    tasks: pd.DataFrame, all_tasks: pd.DataFrame, now: datetime, thresholds: Thresholds | None = None
 ) -> pd.DataFrame:
     """List what needs attention among `tasks`, most urgent first, with the columns of `ATTENTION_COLUMNS`.
 
-    Both have the columns of `TASK_COLUMNS`. `board` is all that was read, archived tasks included: what is
-    seen there counts, what is not among `tasks` is not listed. `now` is the moment of the listing. What the
-    server does not tell is no reason for anything.
+    Both have the columns of `TASK_COLUMNS`. `all_tasks` is all that was read, archived tasks included: what
+    is seen there counts, what is not among `tasks` is not listed. `now` is the moment of the listing. What
+    the server does not tell is no reason for anything.
     Example: `attention(board, board, now, Thresholds(working_unedited_hours=4))`
     """
     limits = thresholds or Thresholds()
-    seen = _Board(board, set(tasks["id"].tolist()), pd.Timestamp(now))
+    seen = _Board(all_tasks, set(tasks["id"].tolist()), pd.Timestamp(now))
     rows = [
         {"urgency": reason.urgency, "reason": name, **row}
         for name, reason in REASONS.items()
@@ -152,77 +152,81 @@ def _since_edit(*tasks: dict[str, Any]) -> tuple[Any, str]:
     return (pd.NaT, UNKNOWN) if any(pd.isna(time) for time in times) else (max(times), BOUND)
 
 
-def _archived_blocker(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for task, blocker in board.beside("blocked_by_task_id"):
+def _archived_blocker(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for task, blocker in all_tasks.beside("blocked_by_task_id"):
         if blocker["status"] == "complete" or pd.isna(blocker["archived_at"]):
             continue
         since, known = _after(blocker["archived_at"], task["updated_at"], blocker["updated_at"])
-        if board.lasted(since, limits.archived_blocker_hours):
+        if all_tasks.lasted(since, limits.archived_blocker_hours):
             evidence = f"waits for task {blocker['id']}, which is archived and still {blocker['status']}"
             yield _row(task, evidence, "unblock it, or let it wait for another task", since, known)
 
 
-def _blocking_cycle(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for cycle in cycles(board.every):
-        since, known = _since_edit(*(board.tasks[task] for task in cycle))
-        listed = [task for task in cycle if task in board.shown]
-        if listed and board.lasted(since, limits.blocking_cycle_hours):
+def _blocking_cycle(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for cycle in cycles(all_tasks.every):
+        since, known = _since_edit(*(all_tasks.tasks[task] for task in cycle))
+        listed = [task for task in cycle if task in all_tasks.shown]
+        if listed and all_tasks.lasted(since, limits.blocking_cycle_hours):
             evidence = "waits for itself: task " + " waits for ".join(map(str, (*cycle, cycle[0])))
-            yield _row(board.tasks[listed[0]], evidence, "unblock one task of the circle", since, known)
+            yield _row(all_tasks.tasks[listed[0]], evidence, "unblock one task of the circle", since, known)
 
 
-def _urgent_unassigned(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    free = board.startable[board.startable["assigned_to"].isna()]
+def _urgent_unassigned(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    free = all_tasks.startable[all_tasks.startable["assigned_to"].isna()]
     for number in free.loc[(free["priority"] >= limits.urgent_priority).fillna(False), "id"].tolist():
-        task = board.tasks[number]
+        task = all_tasks.tasks[number]
         since, known = _after(task["created_at"], task["updated_at"])
-        if board.lasted(since, limits.urgent_unassigned_hours):
+        if all_tasks.lasted(since, limits.urgent_unassigned_hours):
             yield _row(task, f"priority {task['priority']} and nobody's", "assign it", since, known)
 
 
-def _working_unedited(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for number in board.work.loc[board.work["status"] == "working", "id"].tolist():
-        task = board.tasks[number]
-        if board.lasted(task["updated_at"], limits.working_unedited_hours) and pd.notna(task["updated_at"]):
+def _working_unedited(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for number in all_tasks.work.loc[all_tasks.work["status"] == "working", "id"].tolist():
+        task = all_tasks.tasks[number]
+        if all_tasks.lasted(task["updated_at"], limits.working_unedited_hours) and pd.notna(
+            task["updated_at"]
+        ):
             silent = readable_hours(task["hours_since_update"])
             evidence = f"working, last edit {silent} ago (comments are no edits)"
             yield _row(task, evidence, "ask its agent, or set it idle again", task["updated_at"], EXACT)
 
 
-def _too_many_working(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    working = board.work[board.work["status"] == "working"].sort_values(["updated_at", "id"])
+def _too_many_working(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    working = all_tasks.work[all_tasks.work["status"] == "working"].sort_values(["updated_at", "id"])
     for agent, own in working.groupby("assigned_to"):
         if len(own) > limits.most_working:
             # Each has been working since its last edit or longer, so this many since the edit of the next.
             since = own["updated_at"].iloc[limits.most_working]
             ids = own["id"].tolist()
-            longest = next((task for task in ids if task in board.shown), ids[0])
+            longest = next((task for task in ids if task in all_tasks.shown), ids[0])
             evidence = f"{agent} has {len(own)} working tasks: {', '.join(map(str, sorted(ids)))}"
             to_do = f"set all but {limits.most_working} idle"
-            yield _row(board.tasks[longest], evidence, to_do, since, BOUND)
+            yield _row(all_tasks.tasks[longest], evidence, to_do, since, BOUND)
 
 
-def _nothing_working(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    busy = set(board.work.loc[board.work["status"] == "working", "assigned_to"].dropna())
-    last_edits = board.every.groupby("assigned_to")["updated_at"].max()
-    for agent, waiting in board.startable.groupby("assigned_to"):
-        if agent in busy or not board.lasted(last_edits[agent], limits.nothing_working_hours):
+def _nothing_working(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    busy = set(all_tasks.work.loc[all_tasks.work["status"] == "working", "assigned_to"].dropna())
+    last_edits = all_tasks.every.groupby("assigned_to")["updated_at"].max()
+    for agent, waiting in all_tasks.startable.groupby("assigned_to"):
+        if agent in busy or not all_tasks.lasted(last_edits[agent], limits.nothing_working_hours):
             continue
         first = waiting.sort_values(["priority", "created_at", "id"], ascending=[False, True, True])[
             "id"
         ].iloc[0]
-        ago = readable_hours((board.now - last_edits[agent]).total_seconds() / 3600) or "an unknown time"
+        ago = readable_hours((all_tasks.now - last_edits[agent]).total_seconds() / 3600) or "an unknown time"
         count = f"{len(waiting)} idle task{'s' * (len(waiting) != 1)}"
         evidence = f"{agent} has {count} to start and none working; last edit of any of its tasks {ago} ago"
         # Work that was taken from the agent meanwhile is no longer seen as its own: since when is unknown.
-        yield _row(board.tasks[int(first)], evidence, "see that the agent runs, or reassign", pd.NaT, UNKNOWN)
+        yield _row(
+            all_tasks.tasks[int(first)], evidence, "see that the agent runs, or reassign", pd.NaT, UNKNOWN
+        )
 
 
-def _parked(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+def _parked(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
     # Whole words, for which an underscore is no letter: "on_hold", but neither "threshold" nor "unblocked".
     any_of = "|".join(map(re.escape, limits.parked_queues)) or "(?!)"
     words = re.compile(rf"(?<![^\W_])(?:{any_of})(?![^\W_])", re.IGNORECASE)
-    for task, blocker in board.beside("blocked_by_task_id"):
+    for task, blocker in all_tasks.beside("blocked_by_task_id"):
         if (
             blocker["status"] != "complete"
             or pd.isna(task["queue_name"])
@@ -230,36 +234,36 @@ def _parked(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
         ):
             continue
         since, known = _since_edit(task, blocker)
-        if board.lasted(since, limits.parked_hours):
+        if all_tasks.lasted(since, limits.parked_hours):
             evidence = (
                 f"task {blocker['id']}, which it waited for, is complete; still in queue {task['queue_name']}"
             )
             yield _row(task, evidence, "move it to the queue where it is worked on", since, known)
 
 
-def _complete_parent(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for task, parent in board.beside("parent_task_id"):
+def _complete_parent(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for task, parent in all_tasks.beside("parent_task_id"):
         since, known = _since_edit(task, parent)
         if parent["status"] != "complete" or pd.notna(parent["archived_at"]):
             continue
-        if board.lasted(since, limits.complete_parent_hours):
+        if all_tasks.lasted(since, limits.complete_parent_hours):
             evidence = f"{task['status']}, though its parent, task {parent['id']}, is complete"
             yield _row(task, evidence, "finish it, or archive it", since, known)
 
 
-def _archived_parent(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for task, parent in board.beside("parent_task_id"):
+def _archived_parent(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for task, parent in all_tasks.beside("parent_task_id"):
         if pd.isna(parent["archived_at"]):
             continue
         since, known = _after(parent["archived_at"], task["updated_at"])
-        if board.lasted(since, limits.archived_parent_hours):
+        if all_tasks.lasted(since, limits.archived_parent_hours):
             evidence = f"{task['status']}, though its parent, task {parent['id']}, is archived"
             yield _row(task, evidence, "archive it too, or give it another parent", since, known)
 
 
-def _old_untouched(board: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for number in board.startable["id"].tolist():
-        task = board.tasks[number]
+def _old_untouched(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for number in all_tasks.startable["id"].tolist():
+        task = all_tasks.tasks[number]
         old = task["age_hours"] >= limits.old_hours and task["hours_since_update"] >= limits.untouched_hours
         if old:
             age, silent = readable_hours(task["age_hours"]), readable_hours(task["hours_since_update"])

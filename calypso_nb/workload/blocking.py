@@ -30,18 +30,20 @@ BLOCKING_COLUMNS: dict[str, Column] = {
 }
 
 
-def blocking(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+def blocking(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
     """Say who blocks whom: a frame with the columns of `BLOCKING_COLUMNS`, one row a task of any chain.
 
-    Both have the columns of `TASK_COLUMNS`. `board` is all that was read, archived tasks included, and
+    Both have the columns of `TASK_COLUMNS`. `all_tasks` is all that was read, archived tasks included, and
     everything is counted on it; shown are those of `tasks`, and what they wait for. Only open tasks
     wait. Where the server does not say what is blocked, there is no row.
     Example: `blocking(board, board).query("depth == 0").head(1)` is the task that frees the most
     """
-    blocker_of = waits(board)
+    blocker_of = waits(all_tasks)
     chains = _measured(blocker_of)
     shown = set(_with_blockers(set(tasks["id"].tolist()) & chains.directly.keys(), blocker_of))
-    known: dict[Any, Any] = board[board["id"].isin(shown)].set_index("id", drop=False).to_dict("index")
+    known: dict[Any, Any] = (
+        all_tasks[all_tasks["id"].isin(shown)].set_index("id", drop=False).to_dict("index")
+    )
     records: list[dict[str, Any]] = [
         {
             **known.get(task, {"id": task}),
@@ -58,22 +60,24 @@ def blocking(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
     return records_to_frame(records, BLOCKING_COLUMNS)
 
 
-def cycles(board: pd.DataFrame) -> list[tuple[int, ...]]:
+def cycles(all_tasks: pd.DataFrame) -> list[tuple[int, ...]]:
     """The circles of tasks that wait for each other, of any length, each from its smallest id on.
 
     In each tuple a task is blocked by the next and the last by the first.
-    Example: `cycles(data.board)` is `[(3, 9, 5)]`
+    Example: `cycles(data.all_tasks)` is `[(3, 9, 5)]`
     """
-    return sorted(set(_measured(waits(board)).cycle.values()))
+    return sorted(set(_measured(waits(all_tasks)).cycle.values()))
 
 
-def waits(board: pd.DataFrame) -> dict[int, int]:
+def waits(all_tasks: pd.DataFrame) -> dict[int, int]:
     """The task that each blocked open task waits for.
 
-    Example: `waits(data.board)` is `{8: 3}` where task 8 waits for task 3
+    Example: `waits(data.all_tasks)` is `{8: 3}` where task 8 waits for task 3
     """
-    held = board[
-        board["is_open"] & board["is_currently_blocked"].fillna(False) & board["blocked_by_task_id"].notna()
+    held = all_tasks[
+        all_tasks["is_open"]
+        & all_tasks["is_currently_blocked"].fillna(False)
+        & all_tasks["blocked_by_task_id"].notna()
     ]
     return dict(zip(held["id"].tolist(), held["blocked_by_task_id"].astype("int64").tolist(), strict=True))
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from calypso_nb.frames import Column, records_to_frame
 from calypso_nb.workload.reporter import WorkloadData
-from calypso_nb.workload.saved import HELD_FIELDS, about, assemble, board_records
+from calypso_nb.workload.saved import HELD_FIELDS, about, all_records, assemble
 
 __all__ = ["CHANGES", "DIFFERENCE_COLUMNS", "Difference", "apply", "difference"]
 
@@ -68,8 +68,8 @@ def difference(first: WorkloadData, second: WorkloadData) -> Difference:
     A task that a filter no longer lets through is not gone: it is looked up in all that was read.
     Example: `difference(from_json(path.read_text()), data).changes`
     """
-    before = {record["id"]: record for record in board_records(first)}
-    after = {record["id"]: record for record in board_records(second)}
+    before = {record["id"]: record for record in all_records(first)}
+    after = {record["id"]: record for record in all_records(second)}
     edited = [
         {"id": task, "fields": fields}
         for task in after.keys() & before.keys()
@@ -99,7 +99,7 @@ def apply(change: Difference, first: WorkloadData) -> WorkloadData:
     document = change.document
     if about(first) != document["before"]:
         raise ValueError("the difference was taken from another report")
-    records = {record["id"]: record for record in board_records(first)} | {
+    records = {record["id"]: record for record in all_records(first)} | {
         record["id"]: record for record in document["added"]
     }
     for edit in document["edited"]:

@@ -55,48 +55,48 @@ TREE_COLUMNS: dict[str, Column] = {
 }
 
 
-def queues(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+def queues(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
     """Say what waits in each queue: a frame with the columns of `QUEUE_COLUMNS`, counted over `tasks`.
 
-    Both have the columns of `TASK_COLUMNS`; `board`, all that was read, tells which tasks are leaves.
+    Both have the columns of `TASK_COLUMNS`; `all_tasks`, all that was read, tells which tasks are leaves.
     A server without queues (v1) gives no row.
-    Example: `queues(data.tasks, data.board).head()`
+    Example: `queues(data.tasks, data.all_tasks).head()`
     """
-    rows = _counted(tasks[_from_v2(tasks)], board)
+    rows = _counted(tasks[_from_v2(tasks)], all_tasks)
     return _grouped(rows.assign(queue=rows["queue_name"]), "queue", QUEUE_COLUMNS)
 
 
-def tags(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+def tags(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
     """Say what there is of each tag: a frame with the columns of `TAG_COLUMNS`, counted over `tasks`.
 
     Both have the columns of `TASK_COLUMNS`. A task with two tags counts in two rows, so rows don't add up.
-    Example: `tags(data.tasks, data.board).query("tag == 'security'")`
+    Example: `tags(data.tasks, data.all_tasks).query("tag == 'security'")`
     """
-    rows = _counted(tasks, board)
+    rows = _counted(tasks, all_tasks)
     once = rows["tags"].map(lambda of_task: list(dict.fromkeys(of_task)))
     return _grouped(rows.assign(tag=once).explode("tag"), "tag", TAG_COLUMNS)
 
 
-def leaves(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.Series:
+def leaves(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.Series:
     """Say which of `tasks` have no subtask on the board that is not archived; NA where the server has none.
 
-    Example: `data.tasks[leaves(data.tasks, data.board).fillna(True)]`
+    Example: `data.tasks[leaves(data.tasks, data.all_tasks).fillna(True)]`
     """
-    parents = board.loc[board["archived_at"].isna(), "parent_task_id"].dropna()
+    parents = all_tasks.loc[all_tasks["archived_at"].isna(), "parent_task_id"].dropna()
     return (~tasks["id"].isin(parents)).astype("boolean").where(_from_v2(tasks))
 
 
-def tree(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+def tree(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
     """Say how far each parent task is, by its leaves: a frame with the columns of `TREE_COLUMNS`.
 
-    Both have the columns of `TASK_COLUMNS`. Leaves are counted on the `board`, archived ones left out;
+    Both have the columns of `TASK_COLUMNS`. Leaves are counted on the `all_tasks`, archived ones left out;
     shown are the parents that are among `tasks` or have one of them below.
-    Example: `tree(data.tasks, data.board)[["title", "progress"]]`
+    Example: `tree(data.tasks, data.all_tasks)[["title", "progress"]]`
     """
-    parent_of = _parents(board)
-    current = board[board["archived_at"].isna()]
+    parent_of = _parents(all_tasks)
+    current = all_tasks[all_tasks["archived_at"].isna()]
     counts: dict[int, dict[str, int]] = {}
-    lowest = current[leaves(current, board).fillna(False)]
+    lowest = current[leaves(current, all_tasks).fillna(False)]
     for task, status in zip(lowest["id"].tolist(), lowest["status"].tolist(), strict=True):
         for ancestor in _above(task, parent_of):
             below = counts.setdefault(ancestor, {"leaves": 0})
@@ -104,7 +104,7 @@ def tree(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
             below[f"leaves_{status}"] = below.get(f"leaves_{status}", 0) + 1
     ids = tasks["id"].tolist()
     shown = {above for task in ids for above in (task, *_above(task, parent_of))} & counts.keys()
-    known = board[board["id"].isin(shown)].set_index("id", drop=False).to_dict("index")
+    known = all_tasks[all_tasks["id"].isin(shown)].set_index("id", drop=False).to_dict("index")
     # A path of ids from the top down sorts each parent before what is below it.
     paths = {task: [*reversed(list(_above(task, parent_of))), task] for task in shown}
     records = [
@@ -127,8 +127,8 @@ def _from_v2(tasks: pd.DataFrame) -> pd.Series:
     return tasks["is_currently_blocked"].notna()
 
 
-def _parents(board: pd.DataFrame) -> dict[int, int]:
-    children = board[board["parent_task_id"].notna()]
+def _parents(all_tasks: pd.DataFrame) -> dict[int, int]:
+    children = all_tasks[all_tasks["parent_task_id"].notna()]
     return dict(
         zip(children["id"].tolist(), children["parent_task_id"].astype("int64").tolist(), strict=True)
     )
@@ -143,7 +143,7 @@ def _above(task: int, parent_of: dict[int, int]) -> Iterator[int]:
         task = parent
 
 
-def _counted(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
+def _counted(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
     current = tasks[tasks["archived_at"].isna()]
     is_open = current["is_open"]
     return current.assign(
@@ -153,7 +153,7 @@ def _counted(tasks: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
         complete=current["status"] == "complete",
         blocked=current["is_currently_blocked"].astype("Int64").where(is_open, 0),
         unassigned=is_open & current["assigned_to"].isna(),
-        open_leaves=leaves(current, board).astype("Int64").where(is_open, 0),
+        open_leaves=leaves(current, all_tasks).astype("Int64").where(is_open, 0),
         open_age=current["age_hours"].where(is_open),
     )
 

@@ -41,7 +41,7 @@ class WorkloadData:
 
     `tasks`, `agents`, `priorities` and `ages` are DataFrames with the columns of `TASK_COLUMNS`,
     `AGENT_COLUMNS`, `PRIORITY_COLUMNS` and `AGE_COLUMNS` (dtypes and units stand there), also when empty.
-    `board` is all that was read, archived tasks and those that the filters leave out included: what
+    `all_tasks` is all that was read, archived tasks and those that the filters leave out included: what
     `attention`, `blocking`, `tree` and the leaves are seen on. Those are counted when first asked for.
     `generated_at` is the UTC time of the listing and of every age, `endpoint` says which server without
     its credentials, `details` whether comments and links were counted.
@@ -50,7 +50,7 @@ class WorkloadData:
 
     summary: WorkloadSummary
     tasks: pd.DataFrame
-    board: pd.DataFrame
+    all_tasks: pd.DataFrame
     agents: pd.DataFrame
     priorities: pd.DataFrame
     ages: pd.DataFrame
@@ -73,7 +73,7 @@ class WorkloadData:
 
         Example: `data.needing_attention(Thresholds(working_unedited_hours=4))`
         """
-        return attention(self.tasks, self.board, self.generated_at, thresholds)
+        return attention(self.tasks, self.all_tasks, self.generated_at, thresholds)
 
     @cached_property
     def blocking(self) -> pd.DataFrame:
@@ -81,7 +81,7 @@ class WorkloadData:
 
         Example: `data.blocking.query("depth == 0").head(1)`
         """
-        return blocking(self.tasks, self.board)
+        return blocking(self.tasks, self.all_tasks)
 
     @cached_property
     def queues(self) -> pd.DataFrame:
@@ -89,7 +89,7 @@ class WorkloadData:
 
         Example: `data.queues.sort_values("oldest_age_hours")`
         """
-        return queues(self.tasks, self.board)
+        return queues(self.tasks, self.all_tasks)
 
     @cached_property
     def tags(self) -> pd.DataFrame:
@@ -97,7 +97,7 @@ class WorkloadData:
 
         Example: `data.tags.query("tag == 'security'")`
         """
-        return tags(self.tasks, self.board)
+        return tags(self.tasks, self.all_tasks)
 
     @cached_property
     def tree(self) -> pd.DataFrame:
@@ -105,7 +105,7 @@ class WorkloadData:
 
         Example: `data.tree[["title", "progress"]]`
         """
-        return tree(self.tasks, self.board)
+        return tree(self.tasks, self.all_tasks)
 
     @cached_property
     def flow(self) -> pd.DataFrame:
@@ -128,7 +128,7 @@ class WorkloadData:
         statuses, agents = _statuses(status_filter), _agents(agent_filter)
         tasks = _narrowed(self.tasks, statuses, agents)
         return replace(
-            workload_of(tasks, self.generated_at, self.endpoint, self.details, self.board),
+            workload_of(tasks, self.generated_at, self.endpoint, self.details, self.all_tasks),
             status_filter=_both(self.status_filter, statuses),
             agent_filter=_both(self.agent_filter, agents),
         )
@@ -203,12 +203,12 @@ class WorkloadReporter:
             raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
         records = self.client.list_task_records(include_archived=True)
         moment = (now if now is not None else datetime.now(UTC)).astimezone(UTC)
-        board = self.client.frame_of(records, moment)
-        tasks = _narrowed(board[board["archived_at"].isna()], statuses, agents)
+        all_tasks = self.client.frame_of(records, moment)
+        tasks = _narrowed(all_tasks[all_tasks["archived_at"].isna()], statuses, agents)
         if details:
             counts = self.client.count_details(tasks["id"].tolist(), progress=progress)
-            tasks, board = _with_counts(tasks, counts), _with_counts(board, counts)
-        data = workload_of(tasks, moment, self.client.endpoint, details, board)
+            tasks, all_tasks = _with_counts(tasks, counts), _with_counts(all_tasks, counts)
+        data = workload_of(tasks, moment, self.client.endpoint, details, all_tasks)
         return replace(data, status_filter=statuses, agent_filter=agents)
 
 
@@ -217,17 +217,17 @@ def workload_of(
     generated_at: datetime,
     endpoint: str,
     details: bool,
-    board: pd.DataFrame | None = None,
+    all_tasks: pd.DataFrame | None = None,
 ) -> WorkloadData:
     """Count a frame of tasks: the one place where the numbers of a report are made.
 
-    `board` is all that was read, of which `tasks` are a part; without it they are all.
+    `all_tasks` is all that was read, of which `tasks` are a part; without it they are all.
     Example: `workload_of(tasks_frame(records, now), now, "http://localhost:3000", details=False)`
     """
     return WorkloadData(
         summary=summary_of(tasks),
         tasks=tasks,
-        board=tasks if board is None else board,
+        all_tasks=tasks if all_tasks is None else all_tasks,
         agents=by_agent(tasks),
         priorities=by_priority(tasks),
         ages=by_age(tasks),

@@ -16,8 +16,8 @@ from calypso_nb.workload.reporter import WorkloadData, workload_of
 __all__ = [
     "HELD_FIELDS",
     "about",
+    "all_records",
     "assemble",
-    "board_records",
     "from_document",
     "plain_records",
     "to_document",
@@ -38,7 +38,7 @@ def to_document(data: WorkloadData) -> Record:
     Example: `to_document(data)["tasks"][0]["title"]`
     """
     shown = set(data.tasks["id"].tolist())
-    records = board_records(data)
+    records = all_records(data)
     context = [
         {"position": position, **record}
         for position, record in enumerate(records)
@@ -83,27 +83,27 @@ def about(data: WorkloadData) -> Record:
     }
 
 
-def board_records(data: WorkloadData) -> list[Record]:
+def all_records(data: WorkloadData) -> list[Record]:
     """All that was read for a report, one dict a task with its `HELD_FIELDS`, in the listing's order.
 
-    Example: `board_records(data)[0]["title"]`
+    Example: `all_records(data)[0]["title"]`
     """
-    return plain_records(data.board[list(HELD_FIELDS)])
+    return plain_records(data.all_tasks[list(HELD_FIELDS)])
 
 
 def assemble(
     meta: Mapping[str, Any], records: Iterable[Mapping[str, Any]], shown: Iterable[int]
 ) -> WorkloadData:
-    """Make a report of what `about` and `board_records` say, and the ids of the tasks that it shows.
+    """Make a report of what `about` and `all_records` say, and the ids of the tasks that it shows.
 
-    Example: `assemble(about(data), board_records(data), data.tasks["id"])`
+    Example: `assemble(about(data), all_records(data), data.tasks["id"])`
     """
     moment = datetime.fromisoformat(meta["generated_at"])
-    board = tasks_frame([{name: record[name] for name in HELD_FIELDS} for record in records], moment)
-    tasks = board[board["id"].isin(set(shown))].reset_index(drop=True)
+    all_tasks = tasks_frame([{name: record[name] for name in HELD_FIELDS} for record in records], moment)
+    tasks = all_tasks[all_tasks["id"].isin(set(shown))].reset_index(drop=True)
     status, agent = meta["filters"]["status"], meta["filters"]["agent"]
     return replace(
-        workload_of(tasks, moment, meta["endpoint"], meta["details"], board),
+        workload_of(tasks, moment, meta["endpoint"], meta["details"], all_tasks),
         status_filter=None if status is None else tuple(status),
         agent_filter=None if agent is None else tuple(agent),
     )

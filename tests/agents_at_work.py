@@ -40,7 +40,7 @@ try:
 except OSError:
     log("overlap")
 log("start")
-# The guard is the parent, the process that holds the lease is the guard's.
+# The watchdog is the parent, the process that holds the lease is the watchdog's.
 print(open(f"/proc/{os.getppid()}/stat").read().split()[3], flush=True)
 time.sleep(float(task["title"].split()[1]))
 log("stop")

@@ -21,8 +21,8 @@ import pytest
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.scheduler import Scheduler
-from calypso_nb.scheduler.jobs import Run
 from calypso_nb.scheduler.leases import AUTHOR, LeaseLost, LeaseRefused, leases_of, take
+from calypso_nb.scheduler.run import Run
 from tests.agents_at_work import Event, Log, add, is_done, records, run_agent_process, soon, status
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.v1_server import running_v1_server
@@ -241,7 +241,7 @@ def test_a_task_whose_runs_take_their_schedulers_along_is_stopped_by_the_retry_l
         board.update_task(task, status="working", tags=["run-agent", "failed:2"])
         board.add_comment(task, f"Lease {RUNS[2]} of 1 s, sign 1: host-c runs default for alice", AUTHOR)
         assert soon(lambda: runs_now(scheduler))
-        assert scheduler.run()["why"].tolist() == ["the run before it has given no more signs"]
+        assert scheduler.run()["why"].tolist() == ["the run before it gave no more signs"]
     now = board.get_task(task)
     assert (now["status"], now["tags"], len(log.of("start"))) == ("idle", ["failed:3"], 1)
     assert "not tried again until its tag failed:3 is removed" in records(board, task)[-1]
@@ -254,7 +254,7 @@ def runs_now(scheduler: Scheduler) -> bool:
 def test_a_paused_scheduler_has_no_run_left_when_its_lease_is_over(
     board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
-    """The guard ends the run while the scheduler sleeps; awake again, it leaves the task to its new owner."""
+    """The watchdog ends the run while the scheduler sleeps; awake, it leaves the task to its new owner."""
     task = add(board, 30)
     with at_work(server, recipes, "first") as first:
         assert soon(lambda: bool(log.of("start")))
@@ -347,10 +347,10 @@ def test_a_lease_that_somebody_deletes_ends_the_run_and_the_task_is_found_again(
     no_overlap(log)
 
 
-def test_a_guard_that_is_killed_leaves_nothing_running(
+def test_a_watchdog_that_is_killed_leaves_nothing_running(
     board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
-    """The run is found by its mark and ended, the task has failed, and its record says why."""
+    """The run's processes are found and ended, the task has failed, and its record says why."""
     task = add(board, 30)
     with TinytaskClient(server) as client:
         scheduler = Scheduler(client, ["alice"], recipes, retry_limit=1, lease_seconds=20)
@@ -359,9 +359,9 @@ def test_a_guard_that_is_killed_leaves_nothing_running(
         working.start()
         assert soon(lambda: bool(log.of("start")))
         child = psutil.Process(log.of("start")[0].pid)
-        guard = child.parent()
-        assert guard is not None
-        guard.kill()
+        watchdog = child.parent()
+        assert watchdog is not None
+        watchdog.kill()
         working.join(10)
     assert results[0]["why"].tolist() == ["the process that watched over it was killed"]
     assert status(board, task) == "idle"

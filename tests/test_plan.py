@@ -85,7 +85,7 @@ def test_an_agent_gets_no_more_than_it_can_do_at_a_time() -> None:
     plan = plan_of(task(1, status="working"), task(2), task(3))
     assert runs(plan) == [2]
     assert why(plan) == {
-        1: "alice works on it, not through run-agent",
+        1: "alice works on it, but not through run-agent",
         2: "ready",
         3: "alice is at 2 of 2",
     }
@@ -132,7 +132,7 @@ def test_a_task_that_is_run_elsewhere_waits_and_one_that_was_left_is_taken_over(
     assert why(plan) == {
         1: "claimed by host-3 40 s ago",
         2: "taken over from host-3, which has given no sign for 61 s",
-        3: "taken over: it is marked as being run, and nobody holds it",
+        3: "taken over: its tag says that it is being run, but nobody holds it",
     }
 
 
@@ -154,7 +154,7 @@ def test_what_failed_too_often_waits_until_somebody_removes_the_tag() -> None:
     """The number of failed runs is a tag, so that the plan needs no request a task."""
     plan = plan_of(task(1, tags=["failed:2"]), task(2, tags=["failed:3"]))
     assert why(plan) == {
-        1: "failed 2 of 3 times, again",
+        1: "failed 2 of 3 times, tried again",
         2: "failed 3 of 3 times: remove its tag failed:3 to try again",
     }
     assert plan["failed"].tolist() == [2, 3]
@@ -163,7 +163,7 @@ def test_what_failed_too_often_waits_until_somebody_removes_the_tag() -> None:
 def test_a_parent_waits_for_its_subtasks() -> None:
     """Its status is theirs: it would be idle again after its run."""
     plan = plan_of(task(1), task(2, parent_task_id=1), task(3, status="working", parent_task_id=1))
-    assert why(plan)[1] == "2 of its subtasks are open"
+    assert why(plan)[1] == "open subtasks: 2"
 
 
 def test_a_parent_takes_no_place_of_its_agent_while_its_subtasks_are_worked_on() -> None:
@@ -171,7 +171,7 @@ def test_a_parent_takes_no_place_of_its_agent_while_its_subtasks_are_worked_on()
     parent = task(1, status="working")
     subtasks = [task(2, status="working", assigned_to="bob", parent_task_id=1), task(3, parent_task_id=1)]
     plan = plan_of(parent, *subtasks, agents=(Agent(name="alice"),))
-    assert why(plan) == {3: "ready", 1: "2 of its subtasks are open"}
+    assert why(plan) == {3: "ready", 1: "open subtasks: 2"}
 
 
 def test_a_task_without_a_date_comes_last() -> None:
@@ -271,7 +271,7 @@ def test_planning_changes_nothing(tmp_path: Path) -> None:
         first, second = (scheduler.plan().drop(columns="age_hours") for _ in range(2))
         pd.testing.assert_frame_equal(first, second)
         assert store.get_task(1) == before
-        with pytest.raises(ValueError, match="task 9 is no open task of alice"):
+        with pytest.raises(ValueError, match="task 9 is not an open task of alice"):
             scheduler.plan(task_id=9)
 
 
@@ -290,7 +290,7 @@ def test_runs_cannot_reach_a_server_inside_this_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"lease_seconds": 1}, "a lease of 1 s: it must be 2 to 3600 s"),
+        ({"lease_seconds": 1}, "1 s is not a valid lease: it must be 2 to 3600 s"),
         ({"executor": object()}, "an executor needs a stop event"),
     ],
 )
@@ -314,12 +314,12 @@ def test_agents_are_read_as_the_file_tells_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[{", "agents.json is not JSON: "),
-        ('{"agentName": "alice"}', "agents.json holds no list of agents"),
-        ("[]", "agents.json: no agent in it"),
+        ("[{", "agents.json is not valid JSON: "),
+        ('{"agentName": "alice"}', "agents.json is not a list of agents"),
+        ("[]", "agents.json: contains no agent"),
         ('[{"agentType": "dev"}]', "agents.json: entry 1: agentName: Field required"),
         ('[{"agentName": ""}]', "entry 1: agentName: String should have at least 1 character"),
-        (json.dumps([{"agentName": "a"}, {"agentName": "a"}]), "agents.json: twice in it: a"),
+        (json.dumps([{"agentName": "a"}, {"agentName": "a"}]), "agents.json: more than once: a"),
         (
             '[{"agentName": "a"}, {"agentName": "b", "maxConcurrency": 0}]',
             "entry 2: maxConcurrency: Input should",

@@ -104,7 +104,7 @@ def test_what_cannot_be_decided_is_said(folder: Path) -> None:
     recipes = read_recipes(folder)
     with pytest.raises(RecipeError, match="its tags ask for 2 recipes: 'a', 'b'"):
         choose_recipe(recipes, ("recipe:b", "recipe:a"), "alice", "dev")
-    with pytest.raises(RecipeError, match="no recipe 'gone', which agent alice is to use"):
+    with pytest.raises(RecipeError, match="no recipe 'gone', which agent alice should use"):
         choose_recipe(recipes, (), "alice", "dev", "gone")
     with pytest.raises(RecipeError, match=r"^no recipe for agent bob$"):
         choose_recipe({}, (), "bob", None)
@@ -138,11 +138,11 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> No
     [
         ("x.ipynb", "{", "recipe x.ipynb does not parse: Expecting property name"),
         ("x.ipynb", "[" * 100_000, "recipe x.ipynb does not parse: maximum recursion depth"),
-        ("x.ipynb", "[]", "recipe x.ipynb does not parse: it holds no mapping"),
-        ("x.ipynb", '{"cells": 1, "nbformat": 4}', "it is no notebook of format 4"),
-        ("x.ipynb", '{"worksheets": [], "nbformat": 3}', "it is no notebook of format 4"),
+        ("x.ipynb", "[]", "recipe x.ipynb does not parse: it is not a mapping"),
+        ("x.ipynb", '{"cells": 1, "nbformat": 4}', "it is not a notebook of format 4"),
+        ("x.ipynb", '{"worksheets": [], "nbformat": 3}', "it is not a notebook of format 4"),
         ("x.yaml", "a: [", "recipe x.yaml does not parse: while parsing"),
-        ("x.yaml", "just words", "recipe x.yaml does not parse: it holds no mapping"),
+        ("x.yaml", "just words", "recipe x.yaml does not parse: it is not a mapping"),
         ("x.yaml", b"\xff\xfe\x00", "recipe x.yaml does not parse"),
     ],
 )

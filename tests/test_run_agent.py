@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore
 from calypso_nb.scheduler import RUN_COLUMNS, Agent, Scheduler
-from calypso_nb.scheduler.jobs import Run
+from calypso_nb.scheduler.run import Run
 from tests.agents_at_work import Log, add, is_done, records, run_agent_process, run_all, soon, status
 from tests.faulty_proxy import faulty_proxy
 
@@ -200,7 +200,7 @@ def test_a_task_that_changed_since_the_plan_is_not_run(
     assert runs["why"].loc[tasks[:3]].tolist() == [
         "it is working by now",
         f"it is blocked by #{blocker} by now",
-        "it is carol's by now",
+        "it is assigned to carol by now",
     ]
     assert all(records(board, task) == [] for task in tasks[:3])
     assert log.events == []
@@ -500,7 +500,8 @@ def test_one_task_can_be_run_by_its_number(
     assert command(*options, "--task-id", other)[0] == 0
     assert [event.task for event in log.of("start")] == [other]
     assert (
-        command(*options, "--task-id", 99)[1] == f"ValueError: task 99 is no open task of alice on {server}"
+        command(*options, "--task-id", 99)[1]
+        == f"ValueError: task 99 is not an open task of alice on {server}"
     )
 
 
@@ -535,11 +536,11 @@ def test_once_exits_with_6_where_a_run_failed(board: TinytaskStore, server: str,
     ("options", "message"),
     [
         ([], "say whose tasks to run: --agent NAME or --agents FILE"),
-        (["--agents", "broken.json"], "ValueError: broken.json is not JSON"),
+        (["--agents", "broken.json"], "ValueError: broken.json is not valid JSON"),
         (["--agents", "agents.json", "--agent", "eve"], "agents.json has no agent eve; it has alice, bob"),
         (["--agents", "nowhere.json"], "does not exist"),
         (["--agent", "alice", "--recipes", "nowhere"], "RecipeError: the recipes folder"),
-        (["--agent", "alice", "--lease", "1"], "a lease of 1 s: it must be 2 to 3600 s"),
+        (["--agent", "alice", "--lease", "1"], "1 s is not a valid lease: it must be 2 to 3600 s"),
         (
             ["--agent", "alice", "--mcp-endpoint", "http://127.0.0.1:1"],
             "TinytaskConnectionError: no TinyTask at",
@@ -620,7 +621,7 @@ def test_a_run_that_its_executor_cancels_is_lost_and_ends_nothing_else(
         begin.set()
         [run] = news
     assert isinstance(run, Run)
-    assert (run.outcome, run.why) == ("lost", "its executor has given it up")
+    assert (run.outcome, run.why) == ("lost", "its executor gave it up")
     assert (status(board, task), log.events) == ("idle", [])
 
 
@@ -647,8 +648,8 @@ def test_a_dask_cluster_runs_the_tasks_on_its_workers(
             assert process.returncode == 0, output
     assert log.of("overlap") == []
     assert status(board, last) == "idle"
-    assert len({parent_of_guard(path) for path in (tmp_path / "runs").glob("*/output.txt")}) == 2
+    assert len({parent_of_watchdog(path) for path in (tmp_path / "runs").glob("*/output.txt")}) == 2
 
 
-def parent_of_guard(output: Path) -> str:
+def parent_of_watchdog(output: Path) -> str:
     return output.read_text().split()[-1]

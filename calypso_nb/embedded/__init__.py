@@ -1,7 +1,7 @@
 """A TinyTask v2 in the same process: for demos, tests and small teams that have no server.
 
 `TinytaskStore` holds the tasks and TinyTask's rules, `create_server` and `serve` put it behind MCP, and
-`demo_store` fills one with a sample project. What needs the web server's packages loads on first use.
+`demo_store` fills one with a sample project. Each name loads its module on first use.
 """
 
 from importlib import import_module

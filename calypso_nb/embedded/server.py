@@ -1,4 +1,4 @@
-"""TinyTask v2 as an MCP server: its 30 tools over a store, answering word for word as TinyTask does."""
+"""TinyTask v2 as an MCP server: its 30 tools over a store, word for word as TinyTask words them."""
 
 import json
 import sqlite3
@@ -35,8 +35,8 @@ def _deleted(
     what: str, delete: Callable[[TinytaskStore, float], None], store: TinytaskStore, id: float
 ) -> str:
     delete(store, id)
-    answer = {"success": True, "message": f"{what} {id} deleted successfully", "id": id}
-    return orjson.dumps(answer).decode()
+    response = {"success": True, "message": f"{what} {id} deleted successfully", "id": id}
+    return orjson.dumps(response).decode()
 
 
 def _counted(name: str, records: list[Any], **about: Any) -> Record:
@@ -73,7 +73,7 @@ def _get_queue_tasks(store: TinytaskStore, queue_name: str, **filters: Any) -> R
     return {"queue_name": queue_name, "count": len(tasks), "filters": shown, "tasks": tasks}
 
 
-# Each tool: what the text of its errors begins with, and what it does. It gives a text or a value to print.
+# Each tool: what the text of its errors begins with, and a function that returns a text or a value.
 _TOOLS: dict[str, tuple[str, Callable[..., Any]]] = {
     "create_task": ("Error creating task: ", TinytaskStore.create_task),
     "update_task": ("Error updating task: ", TinytaskStore.update_task),
@@ -137,14 +137,14 @@ def _checked_schema(tool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pretty(value: Any) -> str:
-    """The text that JavaScript's JSON.stringify(value, null, 2) gives."""
+    """Return the text of JavaScript's JSON.stringify(value, null, 2)."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
-def _answer(
+def _response(
     store: TinytaskStore, schema: Mapping[str, Any], name: str, arguments: Arguments
 ) -> tuple[str, bool]:
-    """The text that a call is answered with, and whether it is an error."""
+    """Return the text of the response to a call, and whether it is an error."""
     lenient = name.endswith(("_comment", "_comments", "_link", "_links"))
     accepted, issues = check_arguments(schema, arguments, strict=not lenient)
     if issues:
@@ -160,7 +160,14 @@ def _answer(
 
 
 def create_server(store: TinytaskStore) -> Server[Any]:
-    """An MCP server that answers as TinyTask v2 does, for `mcp.Client` in process or for `web.create_app`."""
+    """Return an MCP server that responds as TinyTask v2 does.
+
+    It serves an `mcp.Client` in this process, or the network through `create_app`.
+
+    - `store`: the tasks to serve.
+
+    Example: `create_server(TinytaskStore()).name == "tinytask"`
+    """
     published = _published()
     schemas = {tool["name"]: _checked_schema(tool) for tool in published}
     tools = types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in published])
@@ -171,7 +178,7 @@ def create_server(store: TinytaskStore) -> Server[Any]:
     async def call_tool(_: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         text, is_error = f"Unknown tool: {params.name}", True
         if params.name in schemas:
-            text, is_error = _answer(store, schemas[params.name], params.name, params.arguments or {})
+            text, is_error = _response(store, schemas[params.name], params.name, params.arguments or {})
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=is_error)
 
     return Server("tinytask", version="1.0.0", on_list_tools=list_tools, on_call_tool=call_tool)

@@ -1,10 +1,8 @@
-"""TinyTask v2's rules: what its tools do to tasks, subtasks and queues."""
+"""TinyTask v2's rules: what its tools do to tasks, subtasks, queues, comments and links."""
 
-from collections.abc import Sequence
 from typing import Any, TypedDict, Unpack
 
-from calypso_nb.embedded.database import Record, StoreError
-from calypso_nb.embedded.notes import Notes, required
+from calypso_nb.embedded.database import Database, Record, StoreError
 
 __all__ = ["Record", "StoreError", "TinytaskStore"]
 
@@ -41,11 +39,15 @@ class TaskFilters(TypedDict, total=False):
     offset: float
 
 
-class TinytaskStore(Notes):
-    """A TinyTask v2 over SQLite: one method for each tool, answering in the wire's JSON fields.
+class TinytaskStore(Database):
+    """A TinyTask v2 over SQLite: one method per tool, which returns the wire's JSON fields.
 
-    `path` None keeps it in memory. `now` tells the time as an aware datetime. Any thread may call any
-    method. Whatever TinyTask refuses raises `StoreError` with TinyTask's words.
+    Any thread may call any method. Anything that TinyTask refuses raises `StoreError` with TinyTask's words.
+
+    - `path`: the database file; None keeps everything in memory.
+    - `now`: a function that returns the present as an aware datetime; by default the system's clock.
+
+    Example: `TinytaskStore().create_task("Write the changelog", "alice")["id"] == 1`
     """
 
     def create_task(
@@ -63,7 +65,7 @@ class TinytaskStore(Notes):
     ) -> Record:
         """Create an idle task; a subtask takes over its parent's queue unless it names one."""
         fields = {
-            "title": required(title, "Task title is required").strip(),
+            "title": _required(title, "Task title is required").strip(),
             "description": description,
             "assigned_to": assigned_to,
             "created_by": created_by,
@@ -91,7 +93,7 @@ class TinytaskStore(Notes):
         with self.transaction():
             before = self._task(id)
             if "title" in changes:
-                changes["title"] = required(changes["title"], "Task title cannot be empty").strip()
+                changes["title"] = _required(changes["title"], "Task title cannot be empty").strip()
             if (blocker_id := changes.get("blocked_by_task_id")) is not None:
                 if blocker_id == id:
                     raise StoreError("Task cannot be blocked by itself")
@@ -107,7 +109,7 @@ class TinytaskStore(Notes):
             return after
 
     def get_task(self, id: float) -> Record:
-        """A task with its comments and links, archived or not."""
+        """Return a task, archived or not, with its comments and links."""
         with self._lock:
             return self._task(id) | {"comments": self.list_comments(id), "links": self.list_links(id)}
 
@@ -127,13 +129,13 @@ class TinytaskStore(Notes):
             return self._task(id)
 
     def list_tasks(self, **filters: Unpack[TaskFilters]) -> list[Record]:
-        """Tasks by falling priority, the oldest first; no limit, 0 or a negative one gives them all."""
+        """Return tasks by falling priority, the oldest first; no limit, 0 or a negative one returns all."""
         conditions, values = _conditions(filters)
         page = [filters.get("limit") or -1, filters.get("offset") or 0]
         return self._select("tasks", f"WHERE {conditions} {_ORDER} LIMIT ? OFFSET ?", [*values, *page])
 
     def get_my_queue(self, agent_name: str) -> list[Record]:
-        """The agent's tasks that are neither complete nor archived."""
+        """Return the agent's tasks that are neither complete nor archived."""
         return self.list_tasks(assigned_to=agent_name, exclude_status=["complete"])
 
     def signup_for_task(self, agent_name: str) -> Record | None:
@@ -146,7 +148,7 @@ class TinytaskStore(Notes):
             return self.get_task(first[0]["id"])
 
     def move_task(self, task_id: float, current_agent: str, new_agent: str, comment: str) -> Record:
-        """Hand an unfinished task to another agent, idle again, with a comment by the one who had it."""
+        """Hand an unfinished task to another agent, idle again, with a comment by its previous agent."""
         with self.transaction():
             task = self._task(task_id)
             if task["assigned_to"] != current_agent:
@@ -168,7 +170,7 @@ class TinytaskStore(Notes):
     def get_subtasks(
         self, parent_task_id: float, recursive: bool = False, include_archived: bool = False
     ) -> list[Record]:
-        """A task's children, each followed by its own ones if `recursive`."""
+        """Return a task's children, each followed by its own children if `recursive`."""
         found: list[Record] = []
         for child in self.list_tasks(parent_task_id=parent_task_id, include_archived=include_archived):
             found.append(child)
@@ -177,7 +179,7 @@ class TinytaskStore(Notes):
         return found
 
     def get_task_with_subtasks(self, task_id: float, recursive: bool = False) -> Record:
-        """A task with `subtasks` and `subtask_count`; if `recursive`, so have the subtasks."""
+        """Return a task with `subtasks` and `subtask_count`; if `recursive`, its subtasks have both too."""
         task, subtasks = self._task(task_id), self.get_subtasks(task_id)
         if recursive:
             subtasks = [self.get_task_with_subtasks(child["id"], True) for child in subtasks]
@@ -190,7 +192,7 @@ class TinytaskStore(Notes):
     # Queues
 
     def list_queues(self) -> list[str]:
-        """The names of the queues that have tasks, in alphabetical order."""
+        """Return the names of the queues that have tasks, in alphabetical order."""
         with self._lock:
             rows = self.connection.execute(
                 "SELECT DISTINCT queue_name FROM tasks"
@@ -199,7 +201,7 @@ class TinytaskStore(Notes):
         return [name for (name,) in rows]
 
     def get_queue_stats(self, queue_name: str) -> Record:
-        """How many tasks a queue holds by status and by whether an agent has them, and the agents' names."""
+        """Count a queue's tasks by status and by whether they are assigned, and name its agents."""
         tasks = self.list_tasks(queue_name=queue_name)
         statuses = [task["status"] for task in tasks]
         agents = [task["assigned_to"] for task in tasks if task["assigned_to"] is not None]
@@ -213,14 +215,99 @@ class TinytaskStore(Notes):
         }
 
     def clear_queue(self, queue_name: str) -> int:
-        """Take every task out of a queue, and say how many there were."""
+        """Take every task out of a queue, and return how many there were."""
         with self.transaction():
             tasks = self.list_tasks(queue_name=queue_name, include_archived=True)
             for task in tasks:
                 self.update_task(task["id"], queue_name=None)
             return len(tasks)
 
+    # Comments and links; none of them moves the updated_at of its task
+
+    def add_comment(self, task_id: float, content: str, created_by: str | None = None) -> Record:
+        """Add a comment to a task."""
+        with self.transaction():
+            self._task(task_id)
+            now = self.now()
+            fields = {
+                "task_id": task_id,
+                "content": _required(content, "Comment content is required"),
+                "created_by": created_by,
+            }
+            return self.get_comment(self._insert("comments", fields | {"created_at": now, "updated_at": now}))
+
+    def update_comment(self, id: float, content: str) -> Record:
+        """Replace a comment's text."""
+        with self.transaction():
+            self.get_comment(id)
+            text = _required(content, "Comment content cannot be empty")
+            self._update("comments", id, {"content": text, "updated_at": self.now()})
+            return self.get_comment(id)
+
+    def get_comment(self, id: float) -> Record:
+        """Return one comment."""
+        return self._one("comments", id, "Comment")
+
+    def list_comments(self, task_id: float) -> list[Record]:
+        """Return a task's comments, the oldest first; none if there is no such task."""
+        return self._select("comments", "WHERE task_id = ? ORDER BY created_at, id", [task_id])
+
+    def delete_comment(self, id: float) -> None:
+        """Delete a comment."""
+        with self.transaction():
+            self.get_comment(id)
+            self.connection.execute("DELETE FROM comments WHERE id = ?", (id,))
+
+    def move_comment(self, comment_id: float, to_task_id: float) -> Record:
+        """Copy a comment to another task; the original's text becomes a record of where it went."""
+        with self.transaction():
+            comment = self.get_comment(comment_id)
+            moved = self.add_comment(to_task_id, comment["content"], comment["created_by"])
+            self.update_comment(comment_id, f"Comment moved to task {to_task_id} comment {moved['id']}")
+            return moved
+
+    def add_link(
+        self, task_id: float, url: str, description: str | None = None, created_by: str | None = None
+    ) -> Record:
+        """Add a link to a task; any text is accepted as its url."""
+        with self.transaction():
+            self._task(task_id)
+            fields = {
+                "task_id": task_id,
+                "url": _required(url, "Link URL is required"),
+                "description": description,
+                "created_by": created_by,
+                "created_at": self.now(),
+            }
+            return self._link(self._insert("links", fields))
+
+    def update_link(self, id: float, url: str | None = None, description: str | None = None) -> Record:
+        """Replace a link's url, its description, or both; None leaves it as it is."""
+        with self.transaction():
+            self._link(id)
+            if url is not None:
+                self._update("links", id, {"url": _required(url, "Link URL cannot be empty")})
+            if description is not None:
+                self._update("links", id, {"description": description})
+            return self._link(id)
+
+    def list_links(self, task_id: float) -> list[Record]:
+        """Return a task's links, the oldest first; none if there is no such task."""
+        return self._select("links", "WHERE task_id = ? ORDER BY created_at, id", [task_id])
+
+    def delete_link(self, id: float) -> None:
+        """Delete a link."""
+        with self.transaction():
+            self._link(id)
+            self.connection.execute("DELETE FROM links WHERE id = ?", (id,))
+
     # What the tools have in common
+
+    def _task(self, id: float) -> Record:
+        return self._one("tasks", id, "Task")
+
+    def _link(self, id: float) -> Record:
+        return self._one("links", id, "Link")
 
     def _parent(self, id: float) -> Record:
         return self._one("tasks", id, "Parent task")
@@ -229,7 +316,7 @@ class TinytaskStore(Notes):
         return self._one("tasks", id, "Blocking task")
 
     def _lineage(self, id: float) -> list[float]:
-        """The task, its parent, its parent's parent and so on."""
+        """Return the task, its parent, its parent's parent and so on."""
         line: list[float] = []
         next_id: float | None = id
         while next_id is not None and next_id not in line:  # a hand-written loop must not hang us
@@ -258,29 +345,42 @@ class TinytaskStore(Notes):
             statuses = {child["status"] for child in self.list_tasks(parent_task_id=ancestor)}
             if not statuses:
                 continue
-            status = (
-                "complete" if statuses == {"complete"} else "working" if "working" in statuses else "idle"
-            )
+            status = _rolled_up(statuses)
             if self._scalar("SELECT status FROM tasks WHERE id = ?", ancestor) != status:
                 self._update("tasks", ancestor, {"status": status, "updated_at": self.now()})
 
 
+def _rolled_up(statuses: set[str]) -> str:
+    """Return the status that a parent gets from the statuses of its children."""
+    if statuses == {"complete"}:
+        return "complete"
+    return "working" if "working" in statuses else "idle"
+
+
+def _required(text: str, refusal: str) -> str:
+    """Return the text; raise StoreError if it is blank."""
+    if not text.strip():
+        raise StoreError(refusal)
+    return text
+
+
 def _conditions(filters: TaskFilters) -> tuple[str, list[Any]]:
-    conditions: list[str] = ["TRUE" if filters.get("include_archived") else "archived_at IS NULL"]
+    """Return the SQL condition of some filters, and the values for its placeholders."""
+    conditions = ["TRUE"]
     values: list[Any] = []
-
-    def add(condition: str, new_values: Sequence[Any]) -> None:
-        conditions.append(condition)
-        values.extend(new_values)
-
-    for name in ("assigned_to", "queue_name", "parent_task_id"):
-        if (value := filters.get(name)) is not None:
-            add(f"{name} = ?", [value])
-    if (status := filters.get("status")) is not None:
-        wanted = [status] if isinstance(status, str) else status
-        add(f"status IN ({', '.join('?' * len(wanted))})", wanted)
-    if excluded := filters.get("exclude_status"):
-        add(f"status NOT IN ({', '.join('?' * len(excluded))})", excluded)
+    if not filters.get("include_archived"):
+        conditions.append("archived_at IS NULL")
     if filters.get("exclude_subtasks"):
         conditions.append("parent_task_id IS NULL")
+    for name in ("assigned_to", "queue_name", "parent_task_id"):
+        if (value := filters.get(name)) is not None:
+            conditions.append(f"{name} = ?")
+            values.append(value)
+    if (status := filters.get("status")) is not None:
+        statuses = [status] if isinstance(status, str) else status
+        conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
+        values += statuses
+    if excluded := filters.get("exclude_status"):
+        conditions.append(f"status NOT IN ({', '.join('?' * len(excluded))})")
+        values += excluded
     return " AND ".join(conditions), values

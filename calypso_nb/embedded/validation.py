@@ -15,10 +15,11 @@ _JS_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 def check_arguments(
     schema: Mapping[str, Any], arguments: Mapping[str, Any], *, strict: bool
 ) -> tuple[dict[str, Any], list[Issue]]:
-    """The arguments with their numbers coerced, and what is wrong with them.
+    """Return the arguments with their numbers coerced, and what is wrong with them.
 
-    `schema` is the tool's input schema; beyond JSON schema's own words, `{"anyOf": [...]}` tries each
-    alternative. `strict` refuses arguments that the schema doesn't have; otherwise they are dropped.
+    - `schema`: the tool's input schema; `{"anyOf": [...]}` tries each alternative.
+    - `arguments`: the arguments of the call.
+    - `strict`: refuse arguments that the schema doesn't have; otherwise they are dropped.
     """
     issues: list[Issue] = []
     accepted: dict[str, Any] = {}
@@ -62,18 +63,13 @@ def _first_match(alternatives: list[Mapping[str, Any]], value: Any, path: Path, 
         if not found:
             return result
         refusals.append({"issues": found, "name": "ZodError"})
-    union: Issue = {
-        "code": "invalid_union",
-        "unionErrors": refusals,
-        "path": path,
-        "message": "Invalid input",
-    }
-    issues.append(union)
+    problem = {"code": "invalid_union", "unionErrors": refusals, "path": path}
+    issues.append(problem | {"message": "Invalid input"})
     return value
 
 
 def type_issue(wanted: Mapping[str, Any], value: Any, path: Path) -> Issue:
-    """Zod's refusal of a value of the wrong type."""
+    """Return Zod's refusal of a value of the wrong type."""
     received = js_type(value)
     if "enum" in wanted:
         expected = _options(wanted["enum"])
@@ -81,20 +77,21 @@ def type_issue(wanted: Mapping[str, Any], value: Any, path: Path) -> Issue:
     else:
         expected = wanted["type"]
         issue = {"code": "invalid_type", "expected": expected, "received": received}
-    missing = received == "undefined"
-    message = "Required" if missing else f"Expected {expected}, received {received}"
+    message = f"Expected {expected}, received {received}"
+    if received == "undefined":
+        message = "Required"
     return issue | {"path": path, "message": message}
 
 
 def enum_issue(options: list[str], value: str, path: Path) -> Issue:
-    """Zod's refusal of a word that is not one of the options."""
+    """Return Zod's refusal of a word that is not one of the options."""
     message = f"Invalid enum value. Expected {_options(options)}, received '{value}'"
     issue = {"received": value, "code": "invalid_enum_value", "options": options}
     return issue | {"path": path, "message": message}
 
 
 def js_type(value: Any) -> str:
-    """What JavaScript, and so Zod, calls the type of a JSON value."""
+    """Return what JavaScript, and so Zod, calls the type of a JSON value."""
     if value is _MISSING:
         return "undefined"
     if value is None:
@@ -113,7 +110,7 @@ def _options(options: list[str]) -> str:
 
 
 def _coerced(value: Any) -> int | float:
-    """JavaScript's Number(value), a whole one as an int."""
+    """Return JavaScript's Number(value), as an int if it is whole."""
     if isinstance(value, str):
         text = value.strip()
         value = (text or 0) if not text or _JS_NUMBER.fullmatch(text) else math.nan

@@ -38,10 +38,14 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 def create_app(store: TinytaskStore, transport: Transport = "http", host: str = "127.0.0.1") -> Starlette:
-    """A web application that answers as a TinyTask v2 does.
+    """Return a web application that responds as a TinyTask v2 does.
 
-    `host` is the address that it will be bound to: on a loopback one, requests that name another host or
-    come from a page of another origin are refused (421, 403) on every route.
+    - `store`: the tasks to serve.
+    - `transport`: "http" for streamable HTTP, "sse" for MCP's older transport.
+    - `host`: the address that it will be bound to. On a loopback address, requests that name another host
+      or come from a page of another origin are refused (421, 403) on every route.
+
+    Example: `create_app(TinytaskStore(), "sse").routes[0].path == "/mcp"`
     """
     server = create_server(store)
     if transport == "http":
@@ -76,8 +80,10 @@ def create_app(store: TinytaskStore, transport: Transport = "http", host: str = 
         Route("/api/v1/tasks", list_tasks),
         Route("/api/v1/tasks/{id:int}", get_task),
     ]
-    guard = [Middleware(_LoopbackGuard)] if host in ("::1", *_LOOPBACK) else []
-    return Starlette(routes=routes, lifespan=lifespan, middleware=guard)
+    middleware = []
+    if host in ("::1", *_LOOPBACK):
+        middleware.append(Middleware(_LoopbackOnly))
+    return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
 
 
 def serve(
@@ -87,20 +93,28 @@ def serve(
     transport: Transport = "http",
     on_ready: Callable[[str], object] = lambda url: None,
 ) -> None:
-    """Serve the store until the process is interrupted; OSError says if the port cannot be had.
+    """Serve a store until the process is interrupted; raise OSError if the port is not available.
 
-    `on_ready` gets the base URL once connections are taken; port 0 takes a free one.
+    - `host`, `port`: the address to bind to; port 0 takes a free one.
+    - `transport`: "http" for streamable HTTP, "sse" for MCP's older transport.
+    - `on_ready`: called with the base URL once connections are accepted.
     """
     listener = _listen(host, port)
-    on_ready(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}")
+    shown = f"[{host}]" if ":" in host else host
+    on_ready(f"http://{shown}:{listener.getsockname()[1]}")
     _run(_uvicorn(create_app(store, transport, host)), listener)
 
 
 @contextmanager
 def running_server(store: TinytaskStore, transport: Transport = "http", port: int = 0) -> Iterator[str]:
-    """Serve the store from a background thread; gives the base URL once it answers.
+    """Serve a store from a background thread, and yield the base URL once it responds.
 
-    Port 0 takes a free one. Leaving the block stops the server, and cuts streams that are still open.
+    Leaving the block stops the server and cuts streams that are still open.
+
+    - `transport`: "http" for streamable HTTP, "sse" for MCP's older transport.
+    - `port`: the port on this machine; 0 takes a free one.
+
+    Example: `with running_server(TinytaskStore()) as url: TinytaskClient(url).list_tasks()`
     """
     with running_app(create_app(store, transport), port) as url:
         yield url
@@ -108,7 +122,7 @@ def running_server(store: TinytaskStore, transport: Transport = "http", port: in
 
 @contextmanager
 def running_app(app: Starlette, port: int = 0) -> Iterator[str]:
-    """What `running_server` does, for any application that answers `GET /health`."""
+    """Do what `running_server` does, for any application that responds to `GET /health`."""
     listener = _listen("127.0.0.1", port)
     port = listener.getsockname()[1]
     server = _uvicorn(app)
@@ -123,14 +137,14 @@ def running_app(app: Starlette, port: int = 0) -> Iterator[str]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as cause:
         if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
             raise OSError(cause.errno, f"port {port} on {host} is already in use") from cause
         raise OSError(f"cannot listen on port {port} of {host}: {cause}") from cause
-    # asyncio sets this only on sockets made with an explicit protocol; without it each answer takes 40 ms.
+    # asyncio sets this only on sockets made with an explicit protocol; without it each response takes 40 ms.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -190,8 +204,8 @@ class SseEndpoint:
             await _json({"error": "Missing session ID"}, 400)(scope, receive, send)
 
 
-class _LoopbackGuard:
-    """Keeps pages of the web out of a server on this machine, by the SDK's own rules, on every route."""
+class _LoopbackOnly:
+    """Keep the web's pages out of a server on this machine, by the SDK's own rules, on every route."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

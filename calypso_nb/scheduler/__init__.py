@@ -1,8 +1,18 @@
-"""Run agents' tasks by their recipes: one run at a time for a task, with a plan that explains itself."""
+"""Run agents' tasks by their recipes: one run at a time per task, with a plan that explains itself."""
+
+try:
+    import psutil as _psutil
+    import yaml as _yaml
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "calypso_nb.scheduler needs psutil and PyYAML: pip install 'calypso_nb[run]'", name=error.name
+    ) from error
 
 from calypso_nb.scheduler.agents import Agent, read_agents
-from calypso_nb.scheduler.jobs import RUN_COLUMNS
 from calypso_nb.scheduler.plan import PLAN_COLUMNS
-from calypso_nb.scheduler.schedule import Scheduler
+from calypso_nb.scheduler.run import RUN_COLUMNS
+from calypso_nb.scheduler.scheduler import Scheduler
 
 __all__ = ["PLAN_COLUMNS", "RUN_COLUMNS", "Agent", "Scheduler", "read_agents"]
+
+del _psutil, _yaml

@@ -1,7 +1,8 @@
-"""The agents that a scheduler serves, as `agents.json` tells them."""
+"""The agents that a scheduler serves, as `agents.json` lists them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +16,14 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Agent(BaseModel):
-    """One agent: its name, the queue whose unassigned work it takes, and how many tasks at a time.
+    """One agent that a scheduler serves.
 
-    `recipe` names its recipe where that is not called as the agent is; a run that succeeds moves its task to
-    `success_queue` instead of completing it, where that is given.
+    - `name`: the name that tasks are assigned to.
+    - `queue`: the queue whose unassigned work it takes, if any.
+    - `max_concurrency`: how many tasks it works on at a time.
+    - `recipe`: its recipe, if that is not called as the agent is.
+    - `success_queue`: where a run that succeeds moves its task, instead of completing it.
+
     Example: `Agent(name="alice", queue="dev", max_concurrency=2)`
     """
 
@@ -31,35 +36,41 @@ class Agent(BaseModel):
     success_queue: Name | None = Field(None, validation_alias=AliasChoices("successQueue", "success_queue"))
 
 
-def read_agents(given: Path | str | Iterable[Agent | str | Mapping[str, Any]]) -> tuple[Agent, ...]:
-    """The agents of a JSON file, or of a list of names, mappings and agents.
+def read_agents(source: Path | str | Iterable[Agent | str | Mapping[str, Any]]) -> tuple[Agent, ...]:
+    """Return the agents of a JSON file, or of a list of names, mappings and agents.
 
-    Raises ValueError that says where what is wrong, OSError where the file cannot be read.
-    Example: `read_agents("agents.json")`, `read_agents(["alice", {"agentName": "bob", "maxConcurrency": 2}])`
+    Raise ValueError if an agent is not valid, OSError if the file cannot be read.
+
+    - `source`: the path of a file like `[{"agentName": "alice", "maxConcurrency": 2}]`, or the list itself.
+
+    Example: `read_agents(["alice", {"agentName": "bob", "maxConcurrency": 2}])`
     """
-    if isinstance(given, Path | str):
-        where = str(given)
-        try:
-            entries = orjson.loads(Path(given).read_bytes())
-        except orjson.JSONDecodeError as error:
-            raise ValueError(f"{where} is not JSON: {error}") from error
-        if not isinstance(entries, list):
-            raise ValueError(f'{where} holds no list of agents: it should be [{{"agentName": …}}, …]')
+    if isinstance(source, Path | str):
+        name, entries = str(source), _entries(Path(source))
     else:
-        where = "the agents"
-        entries = [{"name": entry} if isinstance(entry, str) else entry for entry in given]
+        name = "the agents"
+        entries = [{"name": entry} if isinstance(entry, str) else entry for entry in source]
     try:
         agents = TypeAdapter(list[Agent]).validate_python(entries)
     except ValidationError as error:
-        problems = [
-            ": ".join([f"entry {int(at[0]) + 1}", *map(str, at[1:]), problem["msg"]])
-            for problem in error.errors()
-            if (at := problem["loc"])
-        ]
-        raise ValueError(f"{where}: {'; '.join(problems)}") from None
-    names = [agent.name for agent in agents]
-    if not names:
-        raise ValueError(f"{where}: no agent in it")
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{where}: twice in it: {', '.join(twice)}")
+        problems = []
+        for problem in error.errors():
+            number, *path = problem["loc"]
+            problems.append(": ".join([f"entry {int(number) + 1}", *map(str, path), problem["msg"]]))
+        raise ValueError(f"{name}: {'; '.join(problems)}") from None
+    if not agents:
+        raise ValueError(f"{name}: contains no agent")
+    counts = Counter(agent.name for agent in agents)
+    if duplicates := sorted(agent for agent, count in counts.items() if count > 1):
+        raise ValueError(f"{name}: more than once: {', '.join(duplicates)}")
     return tuple(agents)
+
+
+def _entries(path: Path) -> list[Any]:
+    try:
+        entries = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(entries, list):
+        raise ValueError(f'{path} is not a list of agents: it should be [{{"agentName": …}}, …]')
+    return entries

@@ -1,10 +1,11 @@
 """A lease: one comment on a task that says who runs it now. TinyTask numbers comments in one order.
 
 The rule: **the lowest-numbered live lease owns the task**. A lease is alive while the server's clock is less
-than its own length past the comment's last edit, so its holder edits it again and again. Nobody's own clock
-is compared with another's: `now` is the time in the server's answer to one's own comment. A holder counts
-from the moment *before* it sent the edit, on its own clock, and gives up at three quarters of the length.
-Who takes over a dead lease deletes it first: an edit that comes too late then fails, and tells its holder.
+than the lease's length past the comment's last edit, so its holder edits it again and again. No process's
+clock is compared with another's: `now` is the time in the server's response to one's own comment. A holder
+counts from the moment *before* it sent the edit, on its own clock, and gives up at three quarters of the
+length. Taking over a dead lease begins with deleting it: an edit that comes too late then fails, and its
+holder knows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 from calypso_nb.records import Task
-from calypso_nb.scheduler.guard import clock
+from calypso_nb.scheduler.watchdog import clock
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -49,10 +50,7 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease as its comment tells it; `seconds` is its length, `signed_at` its last sign of life.
-
-    Example: `leases_of(client.get_task(7))[0].host`
-    """
+    """A lease as read from its comment; `seconds` is its length, `signed_at` its last sign of life."""
 
     comment_id: int
     run: str
@@ -62,41 +60,36 @@ class Lease:
     signed_at: datetime
 
     def silent(self, now: datetime) -> float:
-        """Seconds without a sign at `now`, a time of the server's clock.
-
-        Example: `lease.silent(comment.updated_at)`
-        """
+        """Return the seconds since its last sign at `now`, a time of the server's clock."""
         return max((now - self.signed_at).total_seconds(), 0.0)
 
     def is_dead(self, now: datetime) -> bool:
-        """Whether its holder must have given up by `now`; times are whole seconds, so one more is waited.
-
-        Example: `lease.is_dead(comment.updated_at)`
-        """
+        """Return whether its holder must have given up by `now`, a time of the server's clock."""
+        # Times are whole seconds, so one more is waited for.
         return self.silent(now) >= self.seconds + 1
 
 
 def leases_of(task: Task) -> list[Lease]:
-    """The leases among a task's comments, alive or dead, the lowest number first.
-
-    Example: `leases_of(client.get_task(7))`
-    """
+    """Return the leases among a task's comments, alive or dead, the lowest number first."""
     leases = []
     for comment in task.comments or ():
         signed_at = comment.updated_at or comment.created_at
-        match = _LEASE.fullmatch(comment.content) if comment.created_by == AUTHOR else None
-        if match and signed_at and 0 < (seconds := int(match["seconds"])) <= MAX_SECONDS:
+        match = _LEASE.fullmatch(comment.content)
+        if match is None or signed_at is None or comment.created_by != AUTHOR:
+            continue
+        if 0 < (seconds := int(match["seconds"])) <= MAX_SECONDS:
             leases.append(Lease(comment.id, match["run"], seconds, match["host"], match["what"], signed_at))
     return sorted(leases, key=lambda lease: lease.comment_id)
 
 
 @dataclass
 class Hold:
-    """A lease that this process has; `until` is when it must have ended all it does, by `clock()`.
+    """A lease that this process holds.
 
-    `lost` are leases that were dead and are taken over. `what` is text on one line and begins with a host.
-    Once `stopped` says so, it is given up soon where the server does not answer.
-    Example: `take(client, 7, "3f2a9c01b2d4", 120, "host-3 runs it for alice")`
+    - `what`: one line of text that begins with a host.
+    - `until`: when this process must have ended everything it does for the task, by `clock()`.
+    - `lost`: the dead leases that it has taken over.
+    - `stopped`: returns whether to give up soon if the server doesn't respond.
     """
 
     client: TinytaskClient
@@ -112,7 +105,7 @@ class Hold:
 
     @property
     def text(self) -> str:
-        """The comment as it is now."""
+        """Its comment as it is now."""
         return f"Lease {self.run} of {self.seconds} s, sign {self.signs}: {self.what}"
 
     @property
@@ -121,18 +114,14 @@ class Hold:
         return self.until - (GIVE_UP - _BEAT) * self.seconds
 
     def check(self) -> None:
-        """Raise LeaseLost where this process may do no more, as far as its own clock tells.
-
-        Example: `hold.check()`
-        """
+        """Raise LeaseLost if the lease is over by this process's own clock."""
         if clock() >= self.until:
             raise LeaseLost("its lease was over before the server could be told that it goes on")
 
     def beat(self) -> None:
-        """Give a sign of life. A server that does not answer is no error yet: `until` stays as it was.
+        """Give a sign of life, or raise LeaseLost if the lease is over or gone.
 
-        Raises LeaseLost where the lease is over or gone.
-        Example: `hold.beat()`
+        A server that doesn't respond is not an error yet: `until` stays as it was.
         """
         self.check()
         sent = clock()
@@ -143,15 +132,12 @@ class Hold:
             return
         except TinytaskAPIError as error:
             raise LeaseLost(f"its lease is gone: {error.reason}") from error
-        # A late answer may be about a lease that had died before, and is somebody else's to take.
+        # A late response may be about a lease that had died before, and may be taken over by now.
         self.check()
         self.until = sent + GIVE_UP * self.seconds
 
     def task(self) -> Task:
-        """The task as it is now, with proof that it is still this lease's; LeaseLost where it is not.
-
-        Example: `hold.task().status`
-        """
+        """Return the task as it is now; raise LeaseLost if the lease is not among its comments."""
         task = self.insist(lambda: self.client.get_task(self.task_id))
         if all(lease.comment_id != self.comment_id for lease in leases_of(task)):
             raise LeaseLost("its lease is gone: it was taken over, or somebody deleted the comment")
@@ -159,10 +145,7 @@ class Hold:
         return task
 
     def insist(self, call: Callable[[], T]) -> T:
-        """Repeat a call that may be repeated until the server answers, or the lease is over: LeaseLost.
-
-        Example: `hold.insist(lambda: client.get_task(7))`
-        """
+        """Repeat an idempotent call until the server responds; raise LeaseLost once the lease is over."""
         began = clock()
         while True:
             self.check()
@@ -174,10 +157,7 @@ class Hold:
                 time.sleep(_PAUSE_SECONDS)
 
     def write(self, call: Callable[[], object], landed: Callable[[Task], bool]) -> None:
-        """Write to the task as `insist` does; where the outcome is unknown, look whether it has `landed`.
-
-        Example: `hold.write(lambda: client.complete_task(7), lambda task: task.status == "complete")`
-        """
+        """Write to the task as `insist` does; if the outcome is unknown, check whether it has `landed`."""
         unknown = False
 
         def once() -> None:
@@ -193,17 +173,11 @@ class Hold:
         self.insist(once)
 
     def end(self, record: str) -> None:
-        """Turn the lease into the record of its run: the last thing to do to a task.
-
-        Example: `hold.end("Run 3f2a9c01b2d4 succeeded.")`
-        """
+        """Turn the lease into the record of its run: the last thing to do to a task."""
         self.insist(lambda: self.client.update_comment(self.comment_id, record))
 
     def withdraw(self) -> None:
-        """Take the lease back without a trace.
-
-        Example: `hold.withdraw()`
-        """
+        """Take the lease back without a trace."""
         self.insist(lambda: _delete(self.client, self.comment_id))
 
 
@@ -217,11 +191,10 @@ def take(
     now: datetime | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[Hold, Task]:
-    """Take the lease of a task, from a dead one too: gives it with the task as read under it.
+    """Take the lease of a task, also over dead ones, and return it with the task as read under it.
 
-    `now` is a recent time of the server's clock, if one is known: a lease alive by it is respected without
-    writing anything. Raises LeaseRefused where somebody else holds it, LeaseLost where this took too long.
-    Example: `hold, task = take(client, 7, "3f2a9c01b2d4", 120, "host-3 runs it for alice")`
+    `now` is a recent time of the server's clock, if known: if a lease is alive by it, nothing is written.
+    Raise LeaseRefused if somebody else holds the task, LeaseLost if taking it took too long.
     """
     if now is not None:
         _refuse_if_alive(leases_of(client.get_task(task_id)), now)
@@ -241,13 +214,13 @@ def take(
 
 
 def _written(hold: Hold) -> datetime:
-    """Add the comment, once, and give the server's time of it."""
+    """Add the lease's comment, once, and return the server's time of it."""
     try:
         comment = hold.client.add_comment(hold.task_id, hold.text, AUTHOR)
     except TinytaskConnectionError as error:
         if not error.outcome_unknown:
             raise
-        # It may be there. If it comes later, nobody gives signs for it, and it dies.
+        # It may be there. If it arrives later, it gets no more signs and dies.
         task = hold.insist(lambda: hold.client.get_task(hold.task_id))
         mine = [lease for lease in leases_of(task) if lease.run == hold.run]
         if not mine:

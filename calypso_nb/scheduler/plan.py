@@ -13,20 +13,20 @@ import pandas as pd
 from calypso_nb.frames import Column, records_to_frame
 from calypso_nb.scheduler.agents import Agent
 from calypso_nb.scheduler.leases import Lease
-from calypso_nb.scheduler.marks import HANDED_OVER, RUNNING, failures
 from calypso_nb.scheduler.recipes import Recipe, RecipeError, choose_recipe
+from calypso_nb.scheduler.tags import HANDED_OVER, RUNNING, failures
 from calypso_nb.workload.blocking import blocking, waits
 
 __all__ = ["PLAN_COLUMNS", "Situation", "make_plan"]
 
 PLAN_COLUMNS: dict[str, Column] = {
-    "order": Column("Int64", "", "place in the order of running, from 1; NA where it waits"),
-    "id": Column("int64", "", "the task's number; one row a candidate, those that run come first"),
+    "order": Column("Int64", "", "place in the order of running, from 1; NA if it waits"),
+    "id": Column("int64", "", "the task's number; one row per candidate, those that run come first"),
     "title": Column("str", "", "free text, written by an agent"),
     "decision": Column("str", "", "run or wait"),
-    "agent": Column("str", "", "who runs it, or whose it is; NA where nobody's yet"),
-    "recipe": Column("str", "", "the recipe's name, NA where it waits before one is chosen"),
-    "why": Column("str", "", "the reason of the decision, in words"),
+    "agent": Column("str", "", "who runs it, or its only candidate; NA if there are several"),
+    "recipe": Column("str", "", "the recipe's name; NA if it waits"),
+    "why": Column("str", "", "the reason for the decision, in words"),
     "frees": Column("int64", "tasks", "open tasks that wait for it, directly or behind each other"),
     "priority": Column("Int64", "", "any integer, higher is more urgent"),
     "age_hours": Column("float64", "hours", "since the task was created"),
@@ -41,12 +41,13 @@ _NEEDED = [
 
 @dataclass(frozen=True)
 class Situation:
-    """What a plan is made from besides the board.
+    """What a plan is made from besides the tasks.
 
-    `leases` has an entry for each task whose comments were read: its lowest lease, or None where it has none.
-    `now` is the server's clock. `here` names the agent of each task that this process runs already, and
-    `aside` says of each that could not be started a moment ago what was in the way.
-    Example: `Situation(agents, recipes, leases={}, now=datetime.now(UTC))`
+    - `leases`: the lowest lease of each task whose comments were read, None if it has none.
+    - `now`: the time by the server's clock.
+    - `here`: the agent of each task that this process runs already.
+    - `aside`: what was in the way of each task that could not be started a moment ago.
+    - `task_id`: make rows for this task only.
     """
 
     agents: Sequence[Agent]
@@ -64,17 +65,17 @@ class _Wait(Exception):
     """The task waits; the message says why."""
 
 
-def make_plan(board: pd.DataFrame, situation: Situation) -> pd.DataFrame:
-    """Decide about every candidate: a frame with the columns of `PLAN_COLUMNS`, from the board alone.
+def make_plan(all_tasks: pd.DataFrame, situation: Situation) -> pd.DataFrame:
+    """Decide about every candidate among all open tasks: return a frame with the columns of `PLAN_COLUMNS`.
 
-    `board` has all open tasks, with the columns of `TASK_COLUMNS`. Candidates are the tasks of the agents,
-    and those without an agent in the agents' queues. First comes what frees most others, then by priority,
-    then by age; who waits keeps nobody else waiting.
-    Example: `make_plan(client.list_tasks(status=["idle", "working"]), situation).query("decision == 'run'")`
+    Candidates are the tasks of the agents, and unassigned tasks in the agents' queues. Tasks that free most
+    others come first, then by priority, then by age. Tasks that wait never delay those that don't.
     """
-    chains = blocking(board, board) if waits(board) else None
-    frees = {} if chains is None else dict(zip(chains["id"], chains["holds_up_in_all"], strict=True))
-    open_tasks = board[board["is_open"]]
+    frees: dict[int, int] = {}
+    if waits(all_tasks):
+        chains = blocking(all_tasks, all_tasks)
+        frees = dict(zip(chains["id"], chains["holds_up_in_all"], strict=True))
+    open_tasks = all_tasks[all_tasks["is_open"]]
     columns = [_plain(open_tasks[name]) for name in _NEEDED]
     tasks = [dict(zip(_NEEDED, values, strict=True)) for values in zip(*columns, strict=True)]
     for task in tasks:
@@ -101,7 +102,7 @@ class _Planner:
     """One pass over the tasks in their order, handing out the agents' free places."""
 
     def __init__(self, tasks: list[dict[str, Any]], situation: Situation) -> None:
-        self._now = situation
+        self._situation = situation
         self._agents = {agent.name: agent for agent in situation.agents}
         self._queues: dict[str, list[Agent]] = {}
         for agent in situation.agents:
@@ -118,14 +119,12 @@ class _Planner:
     def rows(self, tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for task in tasks:
             candidates = self._candidates(task)
-            if not candidates or self._now.task_id not in (None, task["id"]):
+            if not candidates or self._situation.task_id not in (None, task["id"]):
                 continue
-            owner = candidates[0].name if len(candidates) == 1 else None
-            row = {
-                "order": None, "id": task["id"], "title": task["title"], "agent": owner, "recipe": None,
-                "frees": task["frees"], "priority": task["priority"], "age_hours": task["age_hours"],
-                "failed": failures(task["tags"]),
-            }  # fmt: skip
+            row = {name: task[name] for name in ("id", "title", "frees", "priority", "age_hours")}
+            row |= {"order": None, "agent": None, "recipe": None, "failed": failures(task["tags"])}
+            if len(candidates) == 1:
+                row["agent"] = candidates[0].name
             try:
                 why = self._ready(task)
                 agent, recipe = self._place(task, candidates)
@@ -134,62 +133,65 @@ class _Planner:
                 continue
             self._started += 1
             self._busy[agent.name] += 1
-            yield row | {
-                "decision": "run", "why": why, "order": self._started, "agent": agent.name,
-                "recipe": recipe.name,
-            }  # fmt: skip
+            row |= {"order": self._started, "agent": agent.name, "recipe": recipe.name}
+            yield row | {"decision": "run", "why": why}
 
     def _candidates(self, task: dict[str, Any]) -> list[Agent]:
-        """The agents that the task is for, the one with most free places first."""
+        """Return the agents that the task is for, the one with most free places first."""
         if task["assigned_to"] is None or HANDED_OVER in task["tags"]:
             return sorted(self._queues.get(task["queue_name"], []), key=lambda agent: -self._free(agent))
-        agent = self._agents.get(task["assigned_to"])
-        return [agent] if agent is not None else []
+        if task["assigned_to"] not in self._agents:
+            return []
+        return [self._agents[task["assigned_to"]]]
 
     def _free(self, agent: Agent) -> int:
         return agent.max_concurrency - self._busy[agent.name]
 
     def _live_lease(self, task: dict[str, Any]) -> Lease | None:
-        lease = self._now.leases.get(task["id"])
-        return None if lease is None or lease.is_dead(self._now.now) else lease
+        lease = self._situation.leases.get(task["id"])
+        if lease is None or lease.is_dead(self._situation.now):
+            return None
+        return lease
 
     def _is_worked_on(self, task: dict[str, Any]) -> bool:
-        """Whether somebody works on it without a lease; a parent only shows its open subtasks' status."""
-        left = RUNNING in task["tags"] and task["id"] in self._now.leases
+        """Return whether somebody works on it without a lease; a parent only shows its subtasks' status."""
+        left = RUNNING in task["tags"] and task["id"] in self._situation.leases
         return task["status"] == "working" and not left and not self._subtasks[task["id"]]
 
     def _ready(self, task: dict[str, Any]) -> str:
-        """Why the task can be run, as far as it alone is concerned; raises _Wait with why it cannot."""
-        failed, limit = failures(task["tags"]), self._now.retry_limit
-        if task["id"] in self._now.here:
-            raise _Wait(f"{self._now.here[task['id']]} runs it here")
+        """Return why the task can be run, as far as it alone is concerned; raise _Wait if it can't."""
+        failed, limit = failures(task["tags"]), self._situation.retry_limit
+        if task["id"] in self._situation.here:
+            raise _Wait(f"{self._situation.here[task['id']]} runs it here")
         if (lease := self._live_lease(task)) is not None:
-            raise _Wait(f"claimed by {lease.host} {lease.silent(self._now.now):.0f} s ago")
+            raise _Wait(f"claimed by {lease.host} {lease.silent(self._situation.now):.0f} s ago")
         if self._is_worked_on(task):
-            raise _Wait(f"{task['assigned_to'] or 'somebody'} works on it, not through run-agent")
-        if task["id"] in self._now.aside:
-            raise _Wait(f"not started just now: {self._now.aside[task['id']]}")
+            raise _Wait(f"{task['assigned_to'] or 'somebody'} works on it, but not through run-agent")
+        if task["id"] in self._situation.aside:
+            raise _Wait(f"not started just now: {self._situation.aside[task['id']]}")
         if task["is_currently_blocked"]:
             raise _Wait(f"blocked by #{task['blocked_by_task_id']}")
         if subtasks := self._subtasks[task["id"]]:
-            raise _Wait(f"{subtasks} of its subtasks {'is' if subtasks == 1 else 'are'} open")
+            raise _Wait(f"open subtasks: {subtasks}")
         if failed >= limit:
             raise _Wait(f"failed {failed} of {limit} times: remove its tag failed:{failed} to try again")
-        if (lease := self._now.leases.get(task["id"])) is not None:
-            silent = lease.silent(self._now.now)
+        if (lease := self._situation.leases.get(task["id"])) is not None:
+            silent = lease.silent(self._situation.now)
             return f"taken over from {lease.host}, which has given no sign for {silent:.0f} s"
         if task["status"] == "working":
-            return "taken over: it is marked as being run, and nobody holds it"
-        return f"failed {failed} of {limit} times, again" if failed else "ready"
+            return "taken over: its tag says that it is being run, but nobody holds it"
+        if failed:
+            return f"failed {failed} of {limit} times, tried again"
+        return "ready"
 
     def _place(self, task: dict[str, Any], candidates: list[Agent]) -> tuple[Agent, Recipe]:
-        """Who runs it with which recipe; raises _Wait where no place is free or no recipe is there."""
+        """Return who runs it with which recipe; raise _Wait if there is no free place or no recipe."""
         chosen: list[tuple[Agent, Recipe]] = []
         reasons: list[str] = []
         for agent in candidates:
             try:
                 recipe = choose_recipe(
-                    self._now.recipes,
+                    self._situation.recipes,
                     task["tags"],
                     agent.name,
                     task["queue_name"] or agent.queue,
@@ -207,7 +209,7 @@ class _Planner:
                 for agent, _ in chosen
             ]
             raise _Wait(", ".join(at))
-        limit = self._now.max_parallel
-        if limit is not None and self._started + len(self._now.here) >= limit:
+        limit = self._situation.max_parallel
+        if limit is not None and self._started + len(self._situation.here) >= limit:
             raise _Wait(f"{limit} of {limit} runs are under way here")
         return chosen[0]

@@ -1,4 +1,4 @@
-"""Recipes: files that say how a task is run, found in one folder and turned into commands, with no shell."""
+"""Recipes: files in one folder that say how a task is run, turned into commands without a shell."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 Kind = Literal["notebook", "goose", "program", "executable"]
 
 _KINDS: dict[str, Kind] = {".ipynb": "notebook", ".yaml": "goose", ".yml": "goose", ".py": "program"}
-# That a notebook does not take all of a task's fields as parameters is no news in its log.
+# A notebook need not take all of a task's fields as parameters: no warning about that in its log.
 _RUN_NOTEBOOK = (
     "import json, logging, sys, papermill; logging.getLogger('papermill').setLevel('ERROR'); "
     "papermill.execute_notebook(**json.load(sys.stdin))"
@@ -41,18 +41,12 @@ _NOT_PARAMETERS = ("id", "comments", "links", "subtasks")
 
 
 class RecipeError(ValueError):
-    """There is no recipe for a task, or the one there is cannot be used; the message says why.
-
-    Example: `except RecipeError as error: print(error)`
-    """
+    """No recipe for a task, or one that cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One file of the recipes folder; `fault` says why it cannot be run, None where it can.
-
-    Example: `read_recipes(Path("recipes"))["default"].kind`
-    """
+    """One file of the recipes folder; `fault` says why it cannot be run, None if it can."""
 
     name: str
     path: Path
@@ -62,10 +56,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Command:
-    """What to execute: the arguments, what comes on standard input, and what the environment gets more.
+    """What to execute: arguments, standard input, and additions to the environment.
 
-    `notebook` is where the executed notebook will lie, None for other kinds.
-    Example: `command_for(recipe, task, "http://localhost:3000", "alice", Path("runs/7"))`
+    `notebook` is where the executed notebook will be, None for other kinds.
     """
 
     arguments: tuple[str, ...]
@@ -75,10 +68,9 @@ class Command:
 
 
 def read_recipes(folder: Path) -> dict[str, Recipe]:
-    """The recipes of a folder by name: a file's name without its ending; folders below are not looked into.
+    """Return the recipes of a folder by name, which is the file's name without its suffix.
 
-    Each is checked as far as that goes without running it. Raises RecipeError where there is no such folder.
-    Example: `read_recipes(Path("recipes")).keys()`
+    Each is checked as far as possible without running it. Raise RecipeError if the folder cannot be read.
     """
     folder = folder.resolve()
     try:
@@ -87,13 +79,11 @@ def read_recipes(folder: Path) -> dict[str, Recipe]:
         raise RecipeError(f"the recipes folder {folder} cannot be read: {error.strerror}") from error
     recipes: dict[str, Recipe] = {}
     for path in files:
-        kind = _kind(path)
-        if kind is None:
+        if (kind := _kind(path)) is None:
             continue
-        if (other := recipes.get(path.stem)) is None:
-            fault = _link_fault(path, folder) or _fault(kind, path)
-        else:
-            fault = f"two recipes are called {path.stem!r}: {other.path.name} and {path.name}"
+        fault = _link_fault(path, folder) or _fault(kind, path)
+        if path.stem in recipes:
+            fault = f"two recipes are called {path.stem!r}: {recipes[path.stem].path.name} and {path.name}"
         recipes[path.stem] = Recipe(path.stem, path, kind, fault)
     return recipes
 
@@ -101,20 +91,19 @@ def read_recipes(folder: Path) -> dict[str, Recipe]:
 def choose_recipe(
     recipes: Mapping[str, Recipe], tags: Sequence[str], agent: str, queue: str | None, own: str | None = None
 ) -> Recipe:
-    """The recipe of a task: by its tag `recipe:NAME`, else the agent's, else the queue's, else `default`.
+    """Return the recipe of a task: by its tag `recipe:NAME`, else the agent's, the queue's, or `default`.
 
-    The agent's is called `own`, or as the agent is. Names are only ever compared with those of the files, so
-    none leads anywhere else. Raises RecipeError where there is none, or where the one chosen has a fault.
-    Example: `choose_recipe(read_recipes(folder), ("recipe:build",), "alice", "dev")`
+    The agent's recipe is called `own`, or as the agent is. Names are only ever compared with those of the
+    files, so none leads anywhere else. Raise RecipeError if there is none, or if the one chosen has a fault.
     """
-    wanted = sorted({tag.removeprefix(_TAG).strip() for tag in tags if tag.startswith(_TAG)})
-    if len(wanted) > 1:
-        raise RecipeError(f"its tags ask for {len(wanted)} recipes: {', '.join(map(repr, wanted))}")
-    if wanted and wanted[0] not in recipes:
-        raise RecipeError(f"no recipe {wanted[0]!r}, which its tag asks for")
+    tagged = sorted({tag.removeprefix(_TAG).strip() for tag in tags if tag.startswith(_TAG)})
+    if len(tagged) > 1:
+        raise RecipeError(f"its tags ask for {len(tagged)} recipes: {', '.join(map(repr, tagged))}")
+    if tagged and tagged[0] not in recipes:
+        raise RecipeError(f"no recipe {tagged[0]!r}, which its tag asks for")
     if own is not None and own not in recipes:
-        raise RecipeError(f"no recipe {own!r}, which agent {agent} is to use")
-    for name in (*wanted, own, agent, queue, "default"):
+        raise RecipeError(f"no recipe {own!r}, which agent {agent} should use")
+    for name in (*tagged, own, agent, queue, "default"):
         if name is not None and (recipe := recipes.get(name)) is not None:
             if recipe.fault is not None:
                 raise RecipeError(recipe.fault)
@@ -123,10 +112,9 @@ def choose_recipe(
 
 
 def command_for(recipe: Recipe, task: Task, endpoint: str, agent: str, folder: Path) -> Command:
-    """What to execute to run a task by its recipe, in `folder`, an absolute path where the run's files go.
+    """Return what to execute to run a task by its recipe; raise RecipeError if that is impossible here.
 
-    Raises RecipeError where the recipe cannot be run here.
-    Example: `command_for(recipe, client.get_task(7), client.endpoint, "alice", Path.cwd())`
+    `endpoint` holds no credentials, and `folder` is the absolute path where the run's files go.
     """
     if recipe.fault is not None:
         raise RecipeError(recipe.fault)
@@ -138,36 +126,51 @@ def command_for(recipe: Recipe, task: Task, endpoint: str, agent: str, folder: P
     }
     fields = {name: value for name, value in document.items() if name not in _NOT_PARAMETERS}
     parameters = {"task_id": task.id, **fields, "endpoint": endpoint, "agent": agent}
-    if recipe.kind == "notebook":
-        notebook = folder / recipe.path.name
-        call = {
-            "input_path": str(recipe.path),
-            "output_path": str(notebook),
-            "parameters": parameters,
-            "cwd": str(folder),
-            "progress_bar": False,
-            **_kernel(recipe.path),
-            # A warning about TCP on this machine is no news to who reads the log.
-            "extra_arguments": ["--IPKernelApp.log_level=ERROR"],
-        }
-        arguments = (sys.executable, "-c", _RUN_NOTEBOOK)
-        return Command(arguments, json.dumps(call).encode(), environment, notebook)
-    if recipe.kind == "goose":
-        pairs = [f"{name}={_text(parameters[name])}" for name in _declared(recipe.path) if name in parameters]
-        options = [option for pair in pairs for option in ("--params", pair)]
-        goose = shutil.which("goose") or "goose"
-        return Command((goose, "run", "--recipe", str(recipe.path), *options), b"", environment)
-    program = (sys.executable, str(recipe.path)) if recipe.kind == "program" else (str(recipe.path),)
-    return Command(program, orjson.dumps(document), environment)
+    match recipe.kind:
+        case "notebook":
+            notebook = folder / recipe.path.name
+            stdin = json.dumps(_papermill_call(recipe.path, notebook, parameters)).encode()
+            return Command((sys.executable, "-c", _RUN_NOTEBOOK), stdin, environment, notebook)
+        case "goose":
+            return Command(_goose_call(recipe.path, parameters), b"", environment)
+        case "program":
+            return Command((sys.executable, str(recipe.path)), orjson.dumps(document), environment)
+        case "executable":
+            return Command((str(recipe.path),), orjson.dumps(document), environment)
 
 
 def endpoint_here(endpoint: str) -> str:
-    """A public endpoint with the password that this process's settings may have for it.
-
-    Example: `TinytaskClient(endpoint_here(job.endpoint))`
-    """
+    """Return a public endpoint with the password that this process's settings may have for it."""
     own = load_settings().endpoint
     return own if public_endpoint(own) == endpoint else endpoint
+
+
+def _papermill_call(path: Path, output: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of papermill's `execute_notebook`."""
+    metadata = _mapping(_document(path).get("metadata"))
+    kernel, language = _mapping(metadata.get("kernelspec")), _mapping(metadata.get("language_info"))
+    return {
+        "input_path": str(path),
+        "output_path": str(output),
+        "parameters": parameters,
+        "cwd": str(output.parent),
+        "progress_bar": False,
+        # A notebook made by a program often names no kernel.
+        "kernel_name": kernel.get("name") or "python3",
+        "language": language.get("name") or kernel.get("language") or "python",
+        # Who reads the log needs no warning about TCP on this machine.
+        "extra_arguments": ["--IPKernelApp.log_level=ERROR"],
+    }
+
+
+def _goose_call(path: Path, parameters: dict[str, Any]) -> tuple[str, ...]:
+    """Return goose's command line, with those parameters that the recipe declares."""
+    declared = _document(path).get("parameters")
+    arguments = [shutil.which("goose") or "goose", "run", "--recipe", str(path)]
+    for entry in map(_mapping, declared if isinstance(declared, list) else []):
+        if (name := str(entry.get("key"))) in parameters:
+            arguments += ["--params", f"{name}={_text(parameters[name])}"]
+    return tuple(arguments)
 
 
 def _kind(path: Path) -> Kind | None:
@@ -184,24 +187,31 @@ def _link_fault(path: Path, folder: Path) -> str | None:
 
 def _fault(kind: Kind, path: Path) -> str | None:
     if kind == "notebook" and find_spec("papermill") is None:
-        return f"recipe {path.name} needs papermill: pip install 'calypso_nb[lab]'"
+        return f"recipe {path.name} needs papermill: pip install 'calypso_nb[page]'"
     if kind == "goose" and shutil.which("goose") is None:
         return f"recipe {path.name} needs goose, which is not installed here (no `goose` on the PATH)"
-    if kind not in ("notebook", "goose"):
-        return None
-    try:
-        found = path.stat()
-        parsed = _parsed(path, found.st_mtime_ns, found.st_size)
-    except OSError as error:
-        return f"recipe {path.name} cannot be read: {error.strerror}"
-    if isinstance(parsed, str):
-        return f"recipe {path.name} does not parse: {parsed}"
+    if kind in ("notebook", "goose"):
+        try:
+            _document(path)
+        except RecipeError as error:
+            return str(error)
+        except OSError as error:
+            return f"recipe {path.name} cannot be read: {error.strerror}"
     return None
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Return the document in a notebook or a goose recipe."""
+    found = path.stat()
+    parsed = _parsed(path, found.st_mtime_ns, found.st_size)
+    if isinstance(parsed, str):
+        raise RecipeError(f"recipe {path.name} does not parse: {parsed}")
+    return parsed
 
 
 @lru_cache(maxsize=1000)
 def _parsed(path: Path, _changed: int, _size: int) -> dict[str, Any] | str:
-    """The document in a notebook or a goose recipe, or what is wrong with it."""
+    """Return the document in a file, or what is wrong with it."""
     import yaml
 
     notebook = path.suffix == ".ipynb"
@@ -211,33 +221,10 @@ def _parsed(path: Path, _changed: int, _size: int) -> dict[str, Any] | str:
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         return " ".join(str(error).split())
     if not isinstance(document, dict):
-        return "it holds no mapping"
+        return "it is not a mapping"
     if notebook and not (isinstance(document.get("cells"), list) and document.get("nbformat") == 4):
-        return "it is no notebook of format 4"
+        return "it is not a notebook of format 4"
     return document
-
-
-def _document(path: Path) -> dict[str, Any]:
-    found = path.stat()
-    parsed = _parsed(path, found.st_mtime_ns, found.st_size)
-    if isinstance(parsed, str):
-        raise RecipeError(f"recipe {path.name} does not parse: {parsed}")
-    return parsed
-
-
-def _kernel(path: Path) -> dict[str, str]:
-    """The kernel that a notebook names, or Python's: a notebook made by a program often names none."""
-    metadata = _mapping(_document(path).get("metadata"))
-    kernel, language_info = _mapping(metadata.get("kernelspec")), _mapping(metadata.get("language_info"))
-    language = language_info.get("name") or kernel.get("language")
-    return {"kernel_name": kernel.get("name") or "python3", "language": language or "python"}
-
-
-def _declared(path: Path) -> list[str]:
-    """The parameters that a goose recipe says it takes: goose is given those and no others."""
-    declared = _document(path).get("parameters")
-    entries = map(_mapping, declared if isinstance(declared, list) else [])
-    return [str(entry["key"]) for entry in entries if "key" in entry]
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -245,5 +232,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else "" if value is None else json.dumps(value)
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value)
     return text.replace("\0", "")  # No argument can hold it.

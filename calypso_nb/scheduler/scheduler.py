@@ -20,13 +20,12 @@ import pandas as pd
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.frames import records_to_frame
 from calypso_nb.scheduler.agents import Agent, read_agents
-from calypso_nb.scheduler.guard import clock
-from calypso_nb.scheduler.jobs import RUN_COLUMNS, Job, Run, StopSignal
 from calypso_nb.scheduler.leases import MAX_SECONDS, Lease, leases_of
-from calypso_nb.scheduler.marks import RUNNING
 from calypso_nb.scheduler.plan import Situation, make_plan
 from calypso_nb.scheduler.recipes import RecipeError, read_recipes
-from calypso_nb.scheduler.running import carry_out, carry_out_elsewhere
+from calypso_nb.scheduler.run import RUN_COLUMNS, Job, Run, StopSignal, carry_out, carry_out_elsewhere
+from calypso_nb.scheduler.tags import RUNNING
+from calypso_nb.scheduler.watchdog import clock
 from calypso_nb.settings import is_url
 from calypso_nb.wire.transport import mcp_url
 
@@ -43,15 +42,23 @@ _CLUSTER_SECONDS = 20.0
 
 
 class Scheduler:
-    """Runs the tasks of agents by the recipes of a folder, each task once at a time wherever it runs.
+    """Run agents' tasks by the recipes of a folder, each task once at a time, wherever it runs.
 
-    `agents` is a JSON file or a list of names, mappings and `Agent`s. A run's files go to `runs`. A scheduler
-    that gives no sign for `lease_seconds` has lost its runs, and others take them over. `max_parallel` bounds
-    the runs of this scheduler, `max_runtime` each in seconds, `retry_limit` how often a task may fail.
-    Each run is a process of this machine, watched by a thread of this one, unless an `executor` hands them to
-    others, with `stop` an event that reaches there; the folders must exist there too. A password in the
-    endpoint reaches the runs by TINYTASK_ENDPOINT alone. Raises ValueError for what cannot be used.
-    Example: `Scheduler(TinytaskClient(), ["alice"], "recipes").plan()`
+    Each run is a process on this machine, unless an `executor` takes it elsewhere. A password in the client's
+    endpoint reaches the runs through TINYTASK_ENDPOINT alone. Raise ValueError if a parameter is not valid.
+
+    - `client`: the client of the server with the tasks.
+    - `agents`: a JSON file, or a list of names, mappings and `Agent`s.
+    - `recipes`: the folder with the recipes.
+    - `runs`: the folder that each run gets a folder in.
+    - `lease_seconds`: seconds without a sign of life after which others take a run's task over.
+    - `max_parallel`: how many runs this scheduler has at a time; by default as many as its agents allow.
+    - `max_runtime`: seconds after which a run is ended, and has failed; by default never.
+    - `retry_limit`: how many failed runs of a task are the last.
+    - `executor`: runs the jobs in other processes, in which the folders must exist too.
+    - `stop`: an event that those processes can see; an `executor` needs one.
+
+    Example: `Scheduler(client, ["alice"], tmp_path).plan()`
     """
 
     def __init__(
@@ -70,7 +77,7 @@ class Scheduler:
     ) -> None:
         if not MIN_LEASE_SECONDS <= lease_seconds <= MAX_SECONDS:
             raise ValueError(
-                f"a lease of {lease_seconds} s: it must be {MIN_LEASE_SECONDS} to {MAX_SECONDS} s"
+                f"{lease_seconds} s is not a valid lease: it must be {MIN_LEASE_SECONDS} to {MAX_SECONDS} s"
             )
         if executor is not None and stop is None:
             raise ValueError("an executor needs a stop event that its processes can see")
@@ -90,42 +97,44 @@ class Scheduler:
         self._now: datetime | None = None
 
     def plan(self, task_id: int | None = None) -> pd.DataFrame:
-        """What would be run now, by whom, with which recipe, in which order, and why the others wait.
+        """Decide what would be run now, by whom, with which recipe, in which order, and why the rest waits.
 
-        A frame with the columns of `PLAN_COLUMNS`; nothing is written anywhere. With `task_id` it is about
-        that task only, and ValueError says where that is no open task of these agents.
+        Return a frame with the columns of `PLAN_COLUMNS`. Nothing is written anywhere.
+
+        - `task_id`: plan this task only; raise ValueError if it is not an open task of these agents.
+
         Example: `scheduler.plan().query("decision == 'wait'")[["id", "why"]]`
         """
-        board = self._client.list_tasks(status=["idle", "working"])
-        leases = self._leases(board)
+        all_tasks = self._client.list_tasks(status=["idle", "working"])
+        leases = self._leases(all_tasks)
         self._now = _server_time(self._client.endpoint)
+        earliest = clock() - _ASIDE_SECONDS
         situation = Situation(
             agents=self.agents,
             recipes=read_recipes(self.recipes),
             leases=leases,
-            # What is planned by a wrong clock is refused when the lease is to be taken.
+            # A plan made by a wrong clock does no harm: the lease is refused.
             now=self._now or datetime.now(UTC),
             here={job.task_id: job.agent.name for job in self._here.values()},
-            aside={
-                refused: why
-                for refused, (why, when) in self._refused.items()
-                if clock() < when + _ASIDE_SECONDS
-            },
+            aside={refused: why for refused, (why, when) in self._refused.items() if when > earliest},
             max_parallel=self._max_parallel,
             retry_limit=self._retry_limit,
             task_id=task_id,
         )
-        plan = make_plan(board, situation)
+        plan = make_plan(all_tasks, situation)
         if task_id is not None and plan.empty:
             names = ", ".join(agent.name for agent in self.agents)
-            raise ValueError(f"task {task_id} is no open task of {names} on {self._client.endpoint}")
+            raise ValueError(f"task {task_id} is not an open task of {names} on {self._client.endpoint}")
         return plan
 
     def run(self, plan: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Do what a plan says, by default a fresh one, and wait: a frame with the columns of `RUN_COLUMNS`.
+        """Carry out a plan, wait for its runs, and return a frame with the columns of `RUN_COLUMNS`.
 
         A KeyboardInterrupt (the kernel's Stop button) ends the runs with all their processes; their tasks are
-        idle again. Raises ValueError where the server is one that runs cannot reach.
+        idle again. Raise ValueError if the server is one that runs cannot reach.
+
+        - `plan`: what `plan` returned; by default a fresh plan.
+
         Example: `scheduler.run(scheduler.plan()).query("outcome != 'succeeded'")`
         """
         with closing(self.follow(self.plan() if plan is None else plan)) as news:
@@ -133,7 +142,7 @@ class Scheduler:
         return records_to_frame([run._asdict() for run in runs], RUN_COLUMNS)
 
     def follow(self, plan: pd.DataFrame) -> Generator[str | Run, None, None]:
-        """Do what `run` does, and give a sentence for each start and each `Run` as it ends.
+        """Do what `run` does, and yield a sentence for each start and each `Run` as it ends.
 
         Example: `for event in scheduler.follow(scheduler.plan()): print(event)`
         """
@@ -143,12 +152,12 @@ class Scheduler:
                 yield from self._ended(None)
 
     def serve(self, interval: float = 30.0) -> Generator[str | Run, None, None]:
-        """Plan and run until it is stopped, and tell of it as `follow` does, and of outages.
+        """Plan and run until stopped, and yield what `follow` does, and a sentence for each outage.
 
-        It looks again when a run has ended, and every `interval` seconds. A server that does not answer, or a
-        recipes folder that cannot be read, is waited for, except at the start. Closing this, or a
-        KeyboardInterrupt, ends the runs as in `run`.
-        Example: `for event in scheduler.serve(interval=30): print(event)`
+        A server that doesn't respond, or a recipes folder that cannot be read, is waited for, except at the
+        start. Closing the generator, or a KeyboardInterrupt, ends the runs as in `run`.
+
+        - `interval`: plan again after so many seconds, and whenever a run has ended.
         """
         with self._working() as executor:
             plan = self.plan()
@@ -161,13 +170,13 @@ class Scheduler:
                     yield str(error)
                     plan = plan.iloc[:0]
 
-    def _leases(self, board: pd.DataFrame) -> dict[int, Lease | None]:
-        """The lowest lease of each task that is marked as being run for one of the agents."""
+    def _leases(self, all_tasks: pd.DataFrame) -> dict[int, Lease | None]:
+        """Return the lowest lease of each task whose tag says that it is being run for one of the agents."""
         served = {agent.name for agent in self.agents}
-        marked = board["tags"].map(lambda tags: RUNNING in tags).astype("bool")
-        ours = board["assigned_to"].isin(served) | board["assigned_to"].isna()
+        running = all_tasks["tags"].map(lambda tags: RUNNING in tags).astype("bool")
+        ours = all_tasks["assigned_to"].isin(served) | all_tasks["assigned_to"].isna()
         leases: dict[int, Lease | None] = {}
-        for task_id in board.loc[board["is_open"] & marked & ours, "id"].tolist():
+        for task_id in all_tasks.loc[all_tasks["is_open"] & running & ours, "id"].tolist():
             try:
                 found = leases_of(self._client.get_task(task_id))
             except TinytaskAPIError:
@@ -180,25 +189,27 @@ class Scheduler:
         if not is_url(self._client.endpoint):
             raise ValueError(
                 f"runs are processes of their own and cannot reach {self._client.endpoint}: "
-                "give the URL of a server; `calypso-nb serve --demo` is one"
+                "give the URL of a server, for example of `calypso-nb serve --demo`"
             )
         self._stop.clear()
         places = self._max_parallel or sum(agent.max_concurrency for agent in self.agents)
-        own = ThreadPoolExecutor(places, "calypso-nb-run") if self._executor is None else None
+        own = None
+        if self._executor is None:
+            own = ThreadPoolExecutor(places, "calypso-nb-run")
         try:
             yield own or self._executor  # type: ignore[misc]
         finally:
             self._stop.set()
             try:
-                # A cluster that has lost its workers keeps what they had for ever.
-                silent = wait(self._here, None if own is not None else _CLUSTER_SECONDS).not_done
+                # A cluster that has lost its workers keeps their jobs for ever.
+                silent = wait(self._here, _CLUSTER_SECONDS if own is None else None).not_done
             finally:
                 self._here.clear()
                 if own is not None:
                     own.shutdown(wait=False)
             if silent:
                 raise TimeoutError(
-                    f"{len(silent)} runs elsewhere do not say that they have ended; each will, with its lease"
+                    f"{len(silent)} runs elsewhere do not report their end; each will end with its lease"
                 )
 
     def _start(self, executor: Executor, plan: pd.DataFrame) -> Iterator[str]:
@@ -224,13 +235,13 @@ class Scheduler:
             yield f"{job.agent.name} takes #{job.task_id} with {job.recipe}: {str(row.title)[:_TITLE]}"
 
     def _ended(self, seconds: float | None) -> list[Run]:
-        """The runs that have ended, once there is one or the time is over."""
+        """Return the runs that have ended, once there is one or the time is over."""
         if not self._here:
             time.sleep(seconds or 0)
             return []
         done, _ = wait(self._here, timeout=seconds, return_when=FIRST_COMPLETED)
         runs = [_result(future, self._here.pop(future)) for future in done]
-        # Others may hold what was refused: tried again at once, it would keep ready tasks waiting.
+        # Others may hold these tasks: tried again at once, they would keep ready ones waiting.
         self._refused |= {run.id: (run.why, clock()) for run in runs if run.outcome == "not started"}
         return runs
 
@@ -238,24 +249,24 @@ class Scheduler:
 def _result(future: Future[Run], job: Job) -> Run:
     known = (job.task_id, job.agent.name, job.recipe)
     if future.cancelled():
-        return Run(*known, "lost", "its executor has given it up")
+        return Run(*known, "lost", "its executor gave it up")
     error = future.exception()
     if error is None:
         return future.result()
-    # The lease is left to die, so that another run finds the task as it is.
+    # The lease is left to die, and then another run takes the task over.
     return Run(*known, "lost", f"{type(error).__name__}: {error}")
 
 
 def _server_time(endpoint: str) -> datetime | None:
-    """The server's clock as its HTTP answers tell it, for the plan only: leases are judged by comments."""
+    """Return the server's clock by its HTTP responses, for the plan only: leases are judged by comments."""
     if not is_url(endpoint):
         return None
     url = mcp_url(endpoint).removesuffix("/mcp") + "/health"
     # Not by HTTPX: it reads all certificates for a client, 40 ms each time, for http too.
     request = urllib.request.Request(url, headers={"Cache-Control": "no-cache"})
     try:
-        with urllib.request.urlopen(request, timeout=_CLOCK_SECONDS) as answer:
-            date = answer.headers.get("date", "")
+        with urllib.request.urlopen(request, timeout=_CLOCK_SECONDS) as response:
+            date = response.headers.get("date", "")
     except urllib.error.HTTPError as refusal:
         date = refusal.headers.get("date", "")
     except (OSError, http.client.HTTPException):

@@ -1,9 +1,9 @@
-"""A process between a scheduler and one run, which ends the run with everything that it has started.
+"""A program between a scheduler and one run, which ends the run with everything that it has started.
 
-It is executed as a program of its own. Standard input is its leash: first a line of JSON with the request,
-then lines with a new time up to which the run may go on. It ends the run when that time has passed, when the
-run's own time is over, when told `stop`, and when the leash breaks because the scheduler is no more: so it
-does its work while the scheduler is dead, paused or cut off. On standard output it says how the run ended.
+Standard input is its leash: first a line of JSON with the request, then lines with a new time until which the
+run may go on. It ends the run when that time has passed, when the run's own time is over, when it reads
+`stop`, and when the leash breaks because the scheduler has died. So it works while the scheduler is dead,
+paused or cut off. On standard output it reports how the run ended.
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ from typing import Any
 
 __all__ = ["clock"]
 
+_GRACE_SECONDS = 5.0
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _SET_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
 
 def clock() -> float:
-    """Seconds on a clock that is never set and, where the system has one, goes on while it sleeps.
-
-    Example: `clock() + 60`
-    """
+    """Return the seconds of a clock that is never set and, if the system has one, goes on while it sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -55,7 +53,7 @@ def _start(request: dict[str, Any]) -> subprocess.Popen[bytes]:
 
 
 class _Leash:
-    """What the scheduler says, and signals, as lines to be waited for."""
+    """The scheduler's orders and the system's signals, as lines to be waited for."""
 
     def __init__(self) -> None:
         self._heard = b""
@@ -67,11 +65,11 @@ class _Leash:
             signal.signal(number, lambda *_: None)
 
     def wait(self, until: float | None) -> list[str]:
-        """The lines that have come once there are some, a child has ended, or the time has come."""
+        """Return new lines, as soon as there are some, a child has ended, or the time has come."""
         if self._lines:
             lines, self._lines = self._lines, []
             return lines
-        timeout = None if until is None else max(until - clock(), 0)
+        timeout = until and max(until - clock(), 0)
         ready, _, _ = select.select([0, self._woken.fileno()], [], [], timeout)
         lines = []
         if self._woken.fileno() in ready and set(self._woken.recv(4096)) & {signal.SIGTERM, signal.SIGINT}:
@@ -93,22 +91,22 @@ class _Leash:
 
 
 def _watch(child: subprocess.Popen[bytes], leash: _Leash, request: dict[str, Any]) -> tuple[str, float]:
-    """Wait until the run has ended or must end; why, and until when its processes may end by themselves."""
-    until, latest = request["until"], request["latest"]
+    """Wait until the run has ended or must end: return why, and when whatever is left must be killed."""
+    until, latest = request["until"], request["latest"] or float("inf")
     while child.poll() is None:
         if clock() >= until:
             return "lease over", clock() + request["lease_grace"]
-        if latest is not None and clock() >= latest:
-            return "time over", min(clock() + request["grace"], until + request["lease_grace"])
-        for line in leash.wait(until if latest is None else min(until, latest)):
+        if clock() >= latest:
+            return "time over", min(clock() + _GRACE_SECONDS, until + request["lease_grace"])
+        for line in leash.wait(min(until, latest)):
             if line == "stop":
-                return "stopped", min(clock() + request["grace"], until + request["lease_grace"])
+                return "stopped", min(clock() + _GRACE_SECONDS, until + request["lease_grace"])
             until = float(line)
     return "ended", clock() + request["lease_grace"]
 
 
 def _end_all(kill_at: float) -> None:
-    """Have every process below this one end: by itself until `kill_at`, then by force; wait for the last."""
+    """End every process below this one: ask until `kill_at`, kill from then on, and wait for the last."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -116,7 +114,7 @@ def _end_all(kill_at: float) -> None:
 
 
 def _end_those_left(kill_at: float) -> None:
-    import psutil  # Most runs leave nothing behind and need none of it.
+    import psutil  # Most runs leave nothing behind and don't need it.
 
     own = psutil.Process()
     asked: set[int] = set()

@@ -1,18 +1,17 @@
-"""What a run's end means, and how it is told on the task."""
+"""What the end of a run means, and what its record says."""
 
 from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from calypso_nb.scheduler.guarded import LOG, Ended
+from calypso_nb.scheduler.process import LOG, Ended
 
-__all__ = ["Outcome", "Verdict", "verdict_on"]
+__all__ = ["Outcome", "Result", "result_of"]
 
 Outcome = Literal["succeeded", "failed", "over time", "stopped", "lost", "not started"]
 
@@ -22,11 +21,8 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What came of a run and why; `last_lines` are the last that it wrote.
-
-    Example: `verdict_on(Ended("ended", 0), None, folder).outcome` is `"succeeded"`
-    """
+class Result:
+    """The outcome of a run, why, and the last lines that it wrote."""
 
     outcome: Outcome
     why: str
@@ -34,14 +30,11 @@ class Verdict:
 
     @property
     def counts(self) -> bool:
-        """Whether the retry limit counts it."""
+        """Whether the run counts towards the retry limit."""
         return self.outcome in ("failed", "over time")
 
     def prospects(self, failed: int, limit: int) -> str:
-        """Whether the task will be tried again, after so many runs that failed.
-
-        Example: `verdict.prospects(1, 3)`
-        """
+        """Say whether the task will be tried again, after so many runs that failed."""
         if not self.counts:
             return "The task will be run again."
         if failed < limit:
@@ -49,58 +42,47 @@ class Verdict:
         return f"Failed {failed} of {limit} times: not tried again until its tag failed:{failed} is removed."
 
     def record(self, subject: str, seconds: float, *sentences: str) -> str:
-        """The comment that tells people about it; what failed with its last lines.
-
-        Example: `verdict.record("Run 3f2a of build for alice on host-3", 12.5, "Its files: runs/7-3f2a.")`
-        """
+        """Return the comment that reports the run to people, with its last lines if it failed."""
         head = f"{subject}: {self.outcome} after {seconds:.1f} s, {self.why}."
-        parts = [head, *(sentence for sentence in sentences if sentence)]
+        parts = [head, *filter(None, sentences)]
         if self.counts and self.last_lines:
             parts.append(f"Its last lines:\n\n```\n{self.last_lines}\n```")
         return "\n".join(parts)
 
 
-def verdict_on(ended: Ended, max_runtime: float | None, folder: Path) -> Verdict:
-    """Judge how a run ended that had its files in `folder`; `max_runtime` is in seconds.
-
-    Example: `verdict_on(Ended("time over"), 60, folder).why` is `"it took longer than 60 s"`
-    """
-    outcome, why = _judged(ended, max_runtime)
-    return Verdict(outcome, why, _tail(folder / LOG))
+def result_of(ended: Ended, max_runtime: float | None, folder: Path) -> Result:
+    """Return the result of a run whose process ended so; its files are in `folder`."""
+    outcome, why = _outcome(ended, max_runtime)
+    return Result(outcome, why, _last_lines(folder / LOG))
 
 
-def _judged(ended: Ended, max_runtime: float | None) -> tuple[Outcome, str]:
+def _outcome(ended: Ended, max_runtime: float | None) -> tuple[Outcome, str]:
     if ended.reason == "stopped":
         return "stopped", "because its scheduler was told to stop"
     if ended.reason == "time over":
         return "over time", f"it took longer than {max_runtime:g} s"
     if ended.reason == "not started":
         return "failed", f"it could not be started: {ended.error}"
-    if ended.reason == "guard lost" or ended.code is None:
+    if ended.reason == "watchdog lost" or ended.code is None:
         return "failed", "the process that watched over it was killed"
-    if ended.code < 0:
-        return "failed", f"ended by {_signal(-ended.code)}"
-    return ("failed" if ended.code else "succeeded"), f"exit code {ended.code}"
-
-
-def _signal(number: int) -> str:
+    if ended.code == 0:
+        return "succeeded", "exit code 0"
+    if ended.code > 0:
+        return "failed", f"exit code {ended.code}"
     with suppress(ValueError):
-        return signal.Signals(number).name
-    return f"signal {number}"
+        return "failed", f"ended by {signal.Signals(-ended.code).name}"
+    return "failed", f"ended by signal {-ended.code}"
 
 
-def _tail(log: Path) -> str:
-    """The last lines of a log, without what a terminal would obey."""
+def _last_lines(log: Path) -> str:
+    """Return the last lines of a log, without anything that a terminal would obey."""
     try:
         with log.open("rb") as file:
             file.seek(max(log.stat().st_size - 4 * _LAST_CHARACTERS, 0))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
-    # A fence in the text would end the one around it.
-    return "\n".join(_lines(text))[-_LAST_CHARACTERS:].replace("```", "'''")
-
-
-def _lines(text: str) -> Iterator[str]:
     lines = [_ESCAPES.sub("", line).rstrip() for line in text.replace("\r\n", "\n").split("\n")]
-    yield from [line for line in lines if line][-_LAST_LINES:]
+    last = "\n".join([line for line in lines if line][-_LAST_LINES:])
+    # A fence in the text would end the one around it.
+    return last[-_LAST_CHARACTERS:].replace("```", "'''")

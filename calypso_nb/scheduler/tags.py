@@ -1,0 +1,30 @@
+"""What a scheduler writes into a task's tags, so that a listing shows it and people can take it back.
+
+`run-agent`: it is being run, see its comments. `failed:2`: two runs have failed. `handed-over`: a run has
+moved it to another queue, whose agents may take it although it is still assigned to its previous agent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["HANDED_OVER", "RUNNING", "failures", "with_tags"]
+
+RUNNING = "run-agent"
+HANDED_OVER = "handed-over"
+_FAILED = re.compile(r"failed:([0-9]{1,6})")
+
+
+def failures(tags: Sequence[str]) -> int:
+    """Return how many runs of a task have failed, by its tags."""
+    return max((int(match[1]) for tag in tags if (match := _FAILED.fullmatch(tag))), default=0)
+
+
+def with_tags(
+    tags: Sequence[str], *, failed: int, running: bool = False, handed_over: bool = False
+) -> list[str]:
+    """Return a task's tags with these of the scheduler's own, and without any earlier ones."""
+    others = [tag for tag in tags if tag not in (RUNNING, HANDED_OVER) and not _FAILED.fullmatch(tag)]
+    own = {RUNNING: running, HANDED_OVER: handed_over, f"failed:{failed}": failed > 0}
+    return others + [tag for tag, holds in own.items() if holds]

@@ -25,6 +25,7 @@ __all__ = [
     "STATUS_COUNTS",
     "TASK_COLUMNS",
     "Column",
+    "InvalidRecord",
     "age_buckets",
     "conformed",
     "records_to_frame",
@@ -36,6 +37,10 @@ STATUSES = ("idle", "working", "complete")
 OPEN_STATUSES = ("idle", "working")
 
 TIME = "datetime64[us, UTC]"
+
+
+class InvalidRecord(ValueError):
+    """A record has a value that can't be what its column holds."""
 
 
 class Column(NamedTuple):
@@ -161,12 +166,12 @@ def schema(columns: Mapping[str, Column]) -> pd.DataFrame:
 def records_to_frame(records: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> pd.DataFrame:
     """Make the frame that `columns` describes; what a record lacks is NA, what `columns` lacks is dropped.
 
-    Raises ValueError where a value cannot be what its column says.
+    Raises InvalidRecord if a value can't be what its column holds.
 
     Example: `records_to_frame([{"id": 1, "task_id": 7, "content": "done"}], COMMENT_COLUMNS)`
     """
     raw = pd.DataFrame(records, columns=list(columns))
-    return pd.DataFrame({name: _typed(raw[name], column.dtype) for name, column in columns.items()})
+    return pd.DataFrame({name: _converted(raw[name], column.dtype) for name, column in columns.items()})
 
 
 def conformed(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -194,6 +199,13 @@ def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataF
 
 
 _LISTS = (list, tuple)
+
+
+def _converted(values: pd.Series, dtype: str) -> pd.Series:
+    try:
+        return _typed(values, dtype)
+    except (TypeError, ValueError, OverflowError) as error:  # pandas raises any of them for foreign values.
+        raise InvalidRecord(f"{values.name}: {error}") from error
 
 
 def _typed(values: pd.Series, dtype: str) -> pd.Series:

@@ -1,90 +1,52 @@
-"""What goes over the wire: a task, a comment, a link … as an object, and the words that calls take."""
+"""One object per record of the wire: a task, a comment, a link …, validated where it comes in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass as plain_dataclass
+from dataclasses import fields
 from datetime import UTC, datetime
 from html import escape
 from textwrap import shorten
-from typing import Any, ClassVar, Literal, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-__all__ = [
-    "Claim",
-    "Comment",
-    "Handoff",
-    "Link",
-    "Outcome",
-    "QueueFilters",
-    "QueueStats",
-    "Status",
-    "Task",
-    "TaskChanges",
-    "TaskFilters",
-]
+from pydantic import BeforeValidator, ConfigDict, PlainValidator
+from pydantic.dataclasses import dataclass
+
+__all__ = ["Claim", "Comment", "Handoff", "Link", "Outcome", "QueueStats", "Status", "Task"]
 
 Status = Literal["idle", "working", "complete"]
-
-
 Outcome = Literal["claimed", "taken", "other_agent", "blocked", "complete", "archived", "unknown"]
 
 
-class QueueFilters(TypedDict, total=False):
-    """What `get_queue_tasks` can narrow by; all that is given must hold."""
-
-    status: Status | Sequence[Status]
-    exclude_status: Sequence[Status]
-    assigned_to: str
-    parent_task_id: int
-    exclude_subtasks: bool
-    include_archived: bool
-    limit: int
-    offset: int
-
-
-class TaskFilters(QueueFilters, total=False):
-    """What `list_tasks` can narrow by; all that is given must hold."""
-
-    queue_name: str
-
-
-class TaskChanges(TypedDict, total=False):
-    """The fields of a task that `update_task` can change."""
-
-    title: str
-    description: str
-    status: Status
-    assigned_to: str
-    priority: int
-    tags: Sequence[str]
-    parent_task_id: int
-    queue_name: str
-    blocked_by_task_id: int | None
-
-
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    # A time without a zone marker is UTC too: the first generation of TinyTask leaves the marker out.
+def _moment(text: Any) -> datetime | None:
+    if text is None or isinstance(text, datetime):
+        return text
+    if not isinstance(text, str):
+        raise ValueError("a time must be text")
+    # A time without a zone is UTC too: TinyTask v1 leaves the zone out.
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-class _Record:
-    needs: ClassVar[tuple[str, ...]] = ()
+def _whole(number: Any) -> Any:
+    # TinyTask takes any number for a priority; frames cut a fraction off too.
+    return int(number) if isinstance(number, float) else number
 
+
+Moment: TypeAlias = Annotated[datetime | None, PlainValidator(_moment)]
+Priority: TypeAlias = Annotated[int | None, BeforeValidator(_whole)]
+Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(lambda tags: () if tags is None else tags)]
+
+
+class _Record:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Make it from a JSON object of the wire; what that lacks is None, what is unknown is left out.
+        """Make the object from a server's JSON object; what that lacks is None, other fields are ignored.
 
-        Raises ValueError or TypeError where it is no such object.
+        Raises pydantic's ValidationError if the JSON object is not such a record.
         """
-        if missing := [name for name in cls.needs if record.get(name) is None]:
-            raise ValueError(f"a {cls.__name__.lower()} without {', '.join(missing)}")
-        values = {field.name: record.get(field.name) for field in fields(cls)}  # type: ignore[arg-type]
-        for name in values.keys() & {"created_at", "updated_at", "archived_at"}:
-            values[name] = _moment(values[name])
-        return cls(**values)
+        return cls(**record)
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -113,73 +75,64 @@ def _quoted(text: str) -> str:
     return repr(shorten(text, 60, placeholder="…"))
 
 
-@dataclass(frozen=True, repr=False)
+# TinyTask keeps text as it came, so that a name of digits alone may arrive as a number.
+_LENIENT = ConfigDict(coerce_numbers_to_str=True)
+
+
+@dataclass(frozen=True, repr=False, kw_only=True, config=_LENIENT)
 class Comment(_Record):
-    """A comment on a task; times are aware datetimes in UTC, None is unknown.
-
-    Example: `client.get_task(7).comments[0].content`
-    """
-
-    needs: ClassVar[tuple[str, ...]] = ("id", "task_id", "content")
+    """A comment on a task; times are aware datetimes in UTC, None is unknown."""
 
     id: int
     task_id: int
     content: str
-    created_by: str | None
-    created_at: datetime | None
-    updated_at: datetime | None
+    created_by: str | None = None
+    created_at: Moment = None
+    updated_at: Moment = None
 
     def __repr__(self) -> str:
         by = f" by {_quoted(self.created_by)}" if self.created_by else ""
         return f"<Comment {self.id} on task {self.task_id}{by}: {_quoted(self.content)}>"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True, config=_LENIENT)
 class Link(_Record):
-    """A link of a task to an artifact; `url` is free text, not always a URL.
-
-    Example: `client.get_task(7).links[0].url`
-    """
-
-    needs: ClassVar[tuple[str, ...]] = ("id", "task_id", "url")
+    """A link from a task to an artifact; `url` is free text, not always a URL."""
 
     id: int
     task_id: int
     url: str
-    description: str | None
-    created_by: str | None
-    created_at: datetime | None
+    description: str | None = None
+    created_by: str | None = None
+    created_at: Moment = None
 
     def __repr__(self) -> str:
         return f"<Link {self.id} of task {self.task_id}: {_quoted(self.url)}>"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, kw_only=True, config=_LENIENT)
 class Task(_Record):
-    """One task as its server tells it; times are aware datetimes in UTC, None is unknown or absent.
+    """One task as its server reports it; times are aware datetimes in UTC, None is unknown or absent.
 
-    `comments`, `links` and `subtasks` are None where the call that gave the task does not tell them.
-    Example: `client.get_task(7).title`
+    `comments`, `links` and `subtasks` are None if the call that returned the task doesn't report them.
     """
-
-    needs: ClassVar[tuple[str, ...]] = ("id", "title", "status")
 
     id: int
     title: str
-    description: str | None
+    description: str | None = None
     status: str
-    assigned_to: str | None
-    previous_assigned_to: str | None
-    created_by: str | None
-    priority: int
-    tags: tuple[str, ...]
-    parent_task_id: int | None
-    queue_name: str | None
-    blocked_by_task_id: int | None
-    is_currently_blocked: bool | None
-    created_at: datetime | None
-    updated_at: datetime | None
-    archived_at: datetime | None
+    assigned_to: str | None = None
+    previous_assigned_to: str | None = None
+    created_by: str | None = None
+    priority: Priority = None
+    tags: Tags = ()
+    parent_task_id: int | None = None
+    queue_name: str | None = None
+    blocked_by_task_id: int | None = None
+    is_currently_blocked: bool | None = None
+    created_at: Moment = None
+    updated_at: Moment = None
+    archived_at: Moment = None
     comments: tuple[Comment, ...] | None = None
     links: tuple[Link, ...] | None = None
     subtasks: tuple[Task, ...] | None = None
@@ -196,42 +149,29 @@ class Task(_Record):
             parts.append("archived")
         return f"<Task {self.id} {_quoted(self.title)}: {', '.join(parts)}>"
 
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Make the task, with its comments, links and subtasks where the record carries them."""
-        record = dict(record, tags=tuple(record.get("tags") or ()))
-        kinds: tuple[tuple[str, type[_Record]], ...] = (
-            ("comments", Comment),
-            ("links", Link),
-            ("subtasks", Task),
-        )
-        for name, kind in kinds:
-            if record.get(name) is not None:
-                record[name] = tuple(kind.from_record(item) for item in record[name])
-        return super().from_record(record)
-
 
 @dataclass(frozen=True, repr=False)
 class Handoff(_Record):
-    """A task that has been moved to another agent, and the comment that went with it.
+    """A task that was moved to another agent, and the comment that went with it.
 
-    `comment` is None where the server (a TinyTask v1) tells it among `task.comments` only.
-    Example: `client.move_task(7, "alice", "bob", "your turn").task.assigned_to`
+    `comment` is None if the server (a TinyTask v1) reports it among `task.comments` only.
     """
 
     task: Task
     comment: Comment | None
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Make it from the response to `move_task`: a task and a comment, or the task alone."""
+        return cls(**record) if "task" in record else cls(Task(**record), None)
+
     def __repr__(self) -> str:
         return f"<Handoff {self.task!r}, {self.comment!r}>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QueueStats(_Record):
-    """How many tasks a queue holds, archived ones not counted; `agents` are those that have some of them.
-
-    Example: `client.get_queue_stats("dev").idle`
-    """
+    """How many tasks a queue holds, not counting archived ones; `agents` are those with at least one."""
 
     queue_name: str
     total_tasks: int
@@ -244,20 +184,18 @@ class QueueStats(_Record):
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Make it of what `get_queue_stats` answers; raises KeyError where that lacks a number."""
-        numbers = {name: record[name] for name in ("queue_name", "total_tasks", "assigned", "unassigned")}
-        statuses = {name: record["by_status"][name] for name in ("idle", "working", "complete")}
-        return cls(**numbers, **statuses, agents=tuple(record["agents"]))
+        """Make it from the response to `get_queue_stats`, which nests the counts by status."""
+        by_status = record.get("by_status")
+        return cls(**(dict(record) | by_status)) if isinstance(by_status, dict) else cls(**record)
 
 
-@dataclass(frozen=True, repr=False)
+@plain_dataclass(frozen=True, repr=False)
 class Claim(_Record):
-    """What came of an attempt to claim a task; true where the agent has it now.
+    """The outcome of an attempt to claim a task; true if the agent has it now.
 
-    `outcome` is `claimed`, or why not: `taken` (it is being worked on), `other_agent` (it is assigned to
-    another), `blocked`, `complete`, `archived` or `unknown` (there is no such task). `task` is the task as it
-    was last seen, None where it is unknown.
-    Example: `if not (claim := client.claim_task(7, "alice")): print(claim)`
+    - outcome: `claimed`, or why not: `taken` (it is being worked on), `other_agent` (it is assigned to
+      another), `blocked`, `complete`, `archived` or `unknown` (there is no such task)
+    - task: the task as it was last seen, None if it is unknown
     """
 
     outcome: Outcome

@@ -1,75 +1,134 @@
-"""A TinyTask server as a client's source: over HTTP, SSE, a process's stdin, or in this process."""
+"""What an endpoint names, and a TinyTask server as a source: over HTTP, SSE, stdio, or in this process."""
 
 from __future__ import annotations
 
+import os
+import shlex
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
-import orjson
 
-from calypso_nb.client.calls import Counts, check_statuses
-from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
-from calypso_nb.settings import Settings
+from calypso_nb.client.calls import Counts, Source, check_statuses, decoded, unexpected
+from calypso_nb.errors import TinytaskAPIError
+from calypso_nb.settings import Settings, is_url, public_endpoint
 from calypso_nb.wire import bridge
-from calypso_nb.wire.connection import Connection
-from calypso_nb.wire.transport import Target
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer, Server
+
+    from calypso_nb.wire.transport import Target
+
+    AnyEndpoint: TypeAlias = str | os.PathLike[str] | Server[Any] | MCPServer
+
+DATABASE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+STDIO = "stdio:"
 
 # More requests in flight than this gain nothing: the client's one thread is the limit.
 IN_FLIGHT = 8
 CHUNK = 96
-TWIN_CHUNK = 480
+REST_CHUNK = 480
 NO_LIMIT = 2**31 - 1
 
 
-class WireSource:
-    """Runs each question on the background loop, over one kept session."""
+def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
+    """Return the source that an endpoint names, not yet opened, or raise ValueError."""
+    if isinstance(endpoint, os.PathLike) or (isinstance(endpoint, str) and _is_path(endpoint)):
+        from calypso_nb.client.file import FileSource
+
+        return FileSource(Path(endpoint))
+    if not isinstance(endpoint, str):
+        if not hasattr(endpoint, "create_initialization_options") and not hasattr(endpoint, "list_tools"):
+            raise ValueError(f"endpoint is a {type(endpoint).__name__}: give an address, or a server object")
+        return ServerSource(endpoint, f"in-process {type(endpoint).__name__}", settings)
+    if endpoint == "demo":
+        from calypso_nb.embedded import create_server, demo_store
+
+        return ServerSource(create_server(demo_store()), "demo", settings)
+    if endpoint.startswith(STDIO):
+        command = _command(endpoint)
+        return ServerSource(command, _shown(command), settings)
+    if is_url(endpoint):
+        return ServerSource(endpoint, public_endpoint(endpoint), settings)
+    shown = public_endpoint(endpoint)
+    raise ValueError(
+        f"{shown!r} is not a valid endpoint: give http://host:port, https://host:port or 'demo', "
+        "stdio:COMMAND, or the path of a TinyTask database"
+    )
+
+
+def _is_path(endpoint: str) -> bool:
+    if endpoint.startswith(STDIO) or "://" in endpoint or endpoint == "demo":
+        return False
+    return endpoint.lower().endswith(DATABASE_SUFFIXES) or Path(endpoint).expanduser().is_file()
+
+
+def _command(endpoint: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(endpoint.removeprefix(STDIO)))
+    except ValueError as error:
+        raise ValueError(f"endpoint {STDIO} with a command that can't be parsed: {error}") from None
+    if not words or "=" in words[0]:
+        raise ValueError(f"endpoint {STDIO} without a command after it; set variables in the environment")
+    return words
+
+
+def _shown(command: tuple[str, ...]) -> str:
+    """Return a command without its arguments, any of which may be a password."""
+    return STDIO + Path(command[0]).name + (" …" if len(command) > 1 else "")
+
+
+class ServerSource:
+    """Asks over one kept session, on the background loop."""
 
     def __init__(self, target: Target, name: str, settings: Settings) -> None:
+        from calypso_nb.wire.connection import Connection  # MCP takes 0.8 s to load; a file doesn't need it.
+
         self.name = name
         self._settings = settings
         self._connection = Connection(target, name, settings)
-        # Where the REST twin would be, until it turns out that there is none.
+        # The REST twin's address, until it turns out that there is no such twin.
         self._twin = target if isinstance(target, str) else None
         weakref.finalize(self, bridge.run_soon, self._connection.abandon())
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
-        """What the server answers; a list of tasks is the same whatever the server's generation."""
+        """Return what the server responds; a list of tasks is the same from v1 and v2."""
         if tool != "list_tasks":
-            return _decoded(bridge.run(self._connection.call, tool, arguments, write=write))
+            return decoded(bridge.run(self._connection.call, tool, arguments, write=write))
         several = isinstance(arguments.get("status"), list)
-        # What takes statuses to exclude takes several to include: the second generation.
+        # A server that takes statuses to exclude (v2) takes several to include too.
         if several and not bridge.run(self._connection.accepts, tool, "exclude_status"):
-            return self._narrowed_here(arguments)
+            return self._filtered_here(arguments)
         if arguments.get("offset") and not arguments.get("limit"):
-            # Without a limit the first generation's SQL is wrong.
+            # Without a limit v1's SQL is wrong.
             arguments = {**arguments, "limit": NO_LIMIT}
-        return _decoded(bridge.run(self._connection.call, tool, arguments))
+        return decoded(bridge.run(self._connection.call, tool, arguments))
 
-    def _narrowed_here(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
-        """Ask for all statuses, narrow and cut here: the first generation takes one status only."""
+    def _filtered_here(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
+        """Ask for all statuses, then filter and cut here: v1 takes one status only."""
         check_statuses("list_tasks", arguments)
         asked = {name: arguments[name] for name in arguments.keys() - {"status", "limit", "offset"}}
-        answer = _decoded(bridge.run(self._connection.call, "list_tasks", asked))
+        answer = decoded(bridge.run(self._connection.call, "list_tasks", asked))
         if isinstance(answer, str) or not isinstance(answer.get("tasks"), list):
             return answer
-        wanted = arguments["status"]
-        # What is no task stays, to be told as such.
-        tasks = [task for task in answer["tasks"] if type(task) is not dict or task.get("status") in wanted]
+        statuses = arguments["status"]
+        # What is not a task stays, for the check of the records.
+        tasks = [task for task in answer["tasks"] if type(task) is not dict or task.get("status") in statuses]
         start, limit = max(arguments.get("offset", 0), 0), arguments.get("limit", 0)
         return {"tasks": tasks[start : start + limit if limit > 0 else None]}
 
     def counts(self, task_ids: Sequence[int]) -> Iterator[Counts]:
-        """Asks for each task, several at a time; an interrupt is heard between."""
+        """Ask for each task, several at a time; an interrupt takes effect in between."""
         done = 0
         while done < len(task_ids):
-            some = task_ids[done : done + (CHUNK if self._twin is None else TWIN_CHUNK)]
+            some = task_ids[done : done + (CHUNK if self._twin is None else REST_CHUNK)]
             yield bridge.run(self._count_some, some)
             done += len(some)
 
     def check(self) -> bool:
-        """True where a TinyTask answers; TinytaskConnectionError says what does instead."""
+        """Return True if a TinyTask answers; TinytaskConnectionError says what does instead."""
         return bool(bridge.run(self._connection.tools))
 
     def close(self) -> None:
@@ -89,12 +148,12 @@ class WireSource:
                 for _ in range(min(IN_FLIGHT, len(task_ids))):
                     tasks.start_soon(work)
         except ExceptionGroup as group:
-            first = group.exceptions[0]  # They all tell of the same server.
+            first = group.exceptions[0]  # They are all about the same server.
             raise first from first.__cause__
         return counts
 
     async def _count_by_twin(self, task_ids: Sequence[int]) -> Counts:
-        """What the REST twin tells, several times as fast as MCP; the rest, or all, is left to MCP."""
+        """Count by REST, several times as fast as MCP; MCP counts the rest, or all."""
         if self._twin is None:
             return {}
         from calypso_nb.wire.rest import read_tasks
@@ -106,25 +165,11 @@ class WireSource:
 
     async def _count_one(self, task_id: int) -> tuple[int | None, int | None]:
         try:
-            task = _decoded(await self._connection.call("get_task", {"id": task_id}))
+            task = decoded(await self._connection.call("get_task", {"id": task_id}))
         except TinytaskAPIError:
             return None, None  # It was deleted after the listing: its counts are unknown, not zero.
-        notes = [task.get(name) for name in ("comments", "links")] if isinstance(task, dict) else []
-        counts = [len(several) for several in notes if isinstance(several, list)]
-        if len(counts) != 2:
-            what = "got an answer without comments and links"
-            raise TinytaskConnectionError(f"get_task {what} from {self.name}: that is no TinyTask")
-        return counts[0], counts[1]
-
-
-def _decoded(text: str) -> dict[str, Any] | str:
-    """The JSON object that an answer is, or ends with after a sentence and a blank line, or the sentence."""
-    # JSON has no blank line within, but the sentence can hold an agent's name, which can hold anything.
-    for candidate in (text, text.rpartition("\n\n")[2]):
-        try:
-            answer = orjson.loads(candidate)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(answer, dict):
-            return answer
-    return text
+        if isinstance(task, dict):
+            comments, links = task.get("comments"), task.get("links")
+            if isinstance(comments, list) and isinstance(links, list):
+                return len(comments), len(links)
+        raise unexpected("get_task", self.name)

@@ -1,0 +1,618 @@
+"""`TinytaskClient`: one method for each of TinyTask's tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import pandas as pd
+
+from calypso_nb.client import claims
+from calypso_nb.client.calls import Calls, Counts, given, names
+from calypso_nb.client.progress import progress_bar
+from calypso_nb.client.server import source_of
+from calypso_nb.frames import (
+    COMMENT_COLUMNS,
+    LINK_COLUMNS,
+    Column,
+    InvalidRecord,
+    records_to_frame,
+    tasks_frame,
+)
+from calypso_nb.records import Claim, Comment, Handoff, Link, QueueStats, Status, Task
+from calypso_nb.settings import load_settings
+
+if TYPE_CHECKING:
+    from calypso_nb.client.server import AnyEndpoint
+
+# How TinyTask v1 and v2 say that an agent has nothing to sign up for. It is not an error.
+NOTHING_IDLE = "No idle tasks"
+
+
+class _Unchanged:
+    def __repr__(self) -> str:
+        return "unchanged"
+
+
+# None is a value: it unblocks a task.
+_UNCHANGED: Any = _Unchanged()
+
+
+class TinytaskClient:
+    """A client of one TinyTask, used in the same way from anywhere in a process.
+
+    Each tool of TinyTask is a method of the same name. Many records come back as a DataFrame, one as an
+    object. Nothing connects before the first call. Every call may raise TinytaskConnectionError (no response)
+    and TinytaskAPIError (the server refuses; also if a TinyTask v1 lacks a tool or an argument).
+
+    - endpoint: which TinyTask, by default `TINYTASK_ENDPOINT`, then `http://localhost:3000`:
+        - a server: `"http://localhost:3000"`, `"https://me:password@tasks.example/team"`, with `/mcp` or not
+        - a command that speaks MCP on stdin and stdout, run while the client is open, in the environment of
+          this process: `"stdio:npx tinytask --stdio"`
+        - a TinyTask database file, opened read-only, also while a server writes to it: `"tinytask.db"` or any
+          `Path("data/tasks")`
+        - `"demo"`: an embedded TinyTask with sample data
+        - an MCP server object of this process: `create_server(TinytaskStore())`
+    - timeout: how long a call may take, retries and connecting included, in seconds (30)
+    - connect_timeout: how long each connecting may take, in seconds (10)
+    - token: sent to an HTTP server as a bearer token
+    - headers: sent with every HTTP request
+
+    Raises ValueError for an endpoint or a setting that is not valid. A client may be shared by threads but is
+    not fork-safe: create it after the fork.
+    Example: `TinytaskClient("demo").list_tasks().head()`
+    """
+
+    def __init__(
+        self,
+        endpoint: AnyEndpoint | None = None,
+        *,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        settings = load_settings(
+            endpoint=endpoint if isinstance(endpoint, str) else None,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            token=token,
+            headers=headers,
+        )
+        self._calls = Calls(source_of(settings.endpoint if endpoint is None else endpoint, settings))
+        self.endpoint = self._calls.source.name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"TinytaskClient({self.endpoint!r})"
+
+    def close(self) -> None:
+        """Leave the server; twice is fine, and a later call connects again.
+
+        Example: `client.close()`
+        """
+        self._calls.source.close()
+
+    def health_check(self) -> bool:
+        """Return True if a TinyTask answers; if not, TinytaskConnectionError says what does instead.
+
+        Example: `client.health_check()`
+        """
+        return self._calls.source.check()
+
+    # Tasks
+
+    def list_tasks(
+        self,
+        *,
+        status: Status | Sequence[Status] | None = None,
+        exclude_status: Sequence[Status] | None = None,
+        assigned_to: str | None = None,
+        queue_name: str | None = None,
+        parent_task_id: int | None = None,
+        exclude_subtasks: bool = False,
+        include_archived: bool = False,
+        limit: int | None = None,
+        offset: int | None = None,
+        now: datetime | None = None,
+    ) -> pd.DataFrame:
+        """Return the tasks that pass every filter given, most urgent first, with `frames.TASK_COLUMNS`.
+
+        - status, exclude_status: `idle`, `working`, `complete`; several of them in a list
+        - exclude_subtasks: leave out the parts of other tasks
+        - include_archived: list archived tasks too
+        - limit, offset: how many tasks, and how many to skip before them; all by default
+        - now: the aware datetime at which ages are measured, by default the moment of the response
+
+        Example: `client.list_tasks(status=["idle", "working"], assigned_to="architect")`
+        """
+        return self._tasks(
+            "tasks",
+            now,
+            "list_tasks",
+            status=status,
+            exclude_status=exclude_status,
+            assigned_to=assigned_to,
+            queue_name=queue_name,
+            parent_task_id=parent_task_id,
+            exclude_subtasks=exclude_subtasks or None,
+            include_archived=include_archived or None,
+            limit=limit,
+            offset=offset,
+        )
+
+    def list_task_records(
+        self,
+        *,
+        status: Status | Sequence[Status] | None = None,
+        exclude_status: Sequence[Status] | None = None,
+        assigned_to: str | None = None,
+        queue_name: str | None = None,
+        parent_task_id: int | None = None,
+        exclude_subtasks: bool = False,
+        include_archived: bool = False,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return what `list_tasks` makes its frame of: the server's own JSON objects, in its order.
+
+        Example: `client.list_task_records(limit=10)`
+        """
+        filters = given(
+            status=status,
+            exclude_status=exclude_status,
+            assigned_to=assigned_to,
+            queue_name=queue_name,
+            parent_task_id=parent_task_id,
+            exclude_subtasks=exclude_subtasks or None,
+            include_archived=include_archived or None,
+            limit=limit,
+            offset=offset,
+        )
+        return self._calls.records("tasks", "list_tasks", **filters)
+
+    def get_my_queue(self, agent_name: str, *, now: datetime | None = None) -> pd.DataFrame:
+        """Return an agent's open tasks, most urgent first, in the form of `list_tasks`.
+
+        Example: `client.get_my_queue("architect")`
+        """
+        return self._tasks("tasks", now, "get_my_queue", agent_name=agent_name)
+
+    def get_task(self, task_id: int) -> Task:
+        """Return one task with its comments and links; TinytaskAPIError if there is no such task.
+
+        Example: `client.get_task(7).comments`
+        """
+        return self._calls.read_one(Task, "get_task", id=task_id)
+
+    def create_task(
+        self,
+        title: str,
+        *,
+        created_by: str = "calypso_nb",
+        description: str | None = None,
+        assigned_to: str | None = None,
+        priority: int = 0,
+        tags: Sequence[str] = (),
+        parent_task_id: int | None = None,
+        queue_name: str | None = None,
+        blocked_by_task_id: int | None = None,
+    ) -> Task:
+        """Create a task, idle, and return it as the server made it.
+
+        - priority: any integer, higher is more urgent
+        - parent_task_id: the task that this one is a part of
+        - blocked_by_task_id: the task that must be complete before this one
+
+        Example: `client.create_task("Write the changelog", assigned_to="alice", priority=3)`
+        """
+        arguments = given(
+            title=title,
+            created_by=created_by,
+            description=description,
+            assigned_to=assigned_to,
+            priority=priority,
+            tags=names(tags),
+            parent_task_id=parent_task_id,
+            queue_name=queue_name,
+            blocked_by_task_id=blocked_by_task_id,
+        )
+        return self._calls.write_one(Task, "create_task", **arguments)
+
+    def update_task(
+        self,
+        task_id: int,
+        *,
+        title: str = _UNCHANGED,
+        description: str = _UNCHANGED,
+        status: Status = _UNCHANGED,
+        assigned_to: str = _UNCHANGED,
+        priority: int = _UNCHANGED,
+        tags: Sequence[str] = _UNCHANGED,
+        parent_task_id: int = _UNCHANGED,
+        queue_name: str = _UNCHANGED,
+        blocked_by_task_id: int | None = _UNCHANGED,
+    ) -> Task:
+        """Change the fields of a task that are given and return it; any edit moves its `updated_at`.
+
+        - tags: replace all tags
+        - blocked_by_task_id: None unblocks the task
+
+        Example: `client.update_task(7, priority=9, tags=["urgent"], blocked_by_task_id=None)`
+        """
+        fields = {
+            "title": title,
+            "description": description,
+            "status": status,
+            "assigned_to": assigned_to,
+            "priority": priority,
+            "tags": tags,
+            "parent_task_id": parent_task_id,
+            "queue_name": queue_name,
+            "blocked_by_task_id": blocked_by_task_id,
+        }
+        changes = {name: value for name, value in fields.items() if value is not _UNCHANGED}
+        return self._calls.write_one(Task, "update_task", id=task_id, **changes)
+
+    def complete_task(self, task_id: int) -> Task:
+        """Set a task complete and return it.
+
+        Example: `client.complete_task(7)`
+        """
+        return self.update_task(task_id, status="complete")
+
+    def requeue_task(self, task_id: int) -> Task:
+        """Set a task idle again, its agent unchanged, and return it.
+
+        Example: `client.requeue_task(7)`
+        """
+        return self.update_task(task_id, status="idle")
+
+    def archive_task(self, task_id: int) -> Task:
+        """Hide a task from every list that doesn't ask for archived ones; its `updated_at` stays.
+
+        Example: `client.archive_task(7).archived_at`
+        """
+        return self._calls.write_one(Task, "archive_task", id=task_id)
+
+    def delete_task(self, task_id: int) -> None:
+        """Delete a task for good, with its subtasks, comments and links.
+
+        Example: `client.delete_task(client.create_task("A mistake").id)`
+        """
+        self._calls.delete("delete_task", task_id)
+
+    def move_task(self, task_id: int, current_agent: str, new_agent: str, comment: str) -> Handoff:
+        """Hand a task on, idle again, with a comment.
+
+        TinytaskAPIError if the task is complete, or if `current_agent` doesn't have it.
+        Example: `client.move_task(client.create_task("x", assigned_to="ann").id, "ann", "bob", "your turn")`
+        """
+        return self._calls.write_one(
+            Handoff,
+            "move_task",
+            task_id=task_id,
+            current_agent=current_agent,
+            new_agent=new_agent,
+            comment=comment,
+        )
+
+    # Claims
+
+    def signup_for_task(self, agent_name: str) -> Task | None:
+        """Claim the most urgent idle task that is assigned to an agent, in one step; None if there is none.
+
+        No two callers get the same task. TinyTask hands out blocked tasks too: `claim_next` does not.
+        Example: `client.signup_for_task("architect")`
+        """
+        response = self._calls.source.ask("signup_for_task", {"agent_name": agent_name}, write=True)
+        if isinstance(response, str) and response.startswith(NOTHING_IDLE):
+            return None
+        task = self._calls.json_object("signup_for_task", response, write=True)
+        return self._calls.record(Task, "signup_for_task", task, write=True)
+
+    def claim_task(self, task_id: int, agent: str) -> Claim:
+        """Set one task working for an agent, if it is idle, not blocked and not another's; return what came.
+
+        TinyTask has no way to do this in one step: the task is looked at, set, and looked at again. If two
+        callers do that at the same moment, the later one has the task; the earlier one gets `taken` if its
+        second look comes after, and otherwise both get `claimed`. `claim_next` has no such gap. A task that
+        the agent itself is working on already is `taken` too.
+        Example: `client.claim_task(7, "architect").outcome`
+        """
+        return claims.claim_task(self, task_id, agent)
+
+    def claim_next(self, agent: str) -> Task | None:
+        """Claim an agent's most urgent idle task that is not blocked, in one step; None if there is none.
+
+        A blocked task that TinyTask hands out is kept aside until the next ready one is found, and then put
+        back, idle again; so each is handed out once at most. If the process dies in between, those kept aside
+        stay `working` for the agent: `list_tasks(assigned_to=agent, status="working")` shows them blocked,
+        and `requeue_task` puts them back. If the server goes away, the error names them.
+        Example: `client.claim_next("architect")`
+        """
+        return claims.claim_next(self, agent)
+
+    # Subtasks: three levels at most. A TinyTask v1 has none.
+
+    def create_subtask(
+        self,
+        parent_task_id: int,
+        title: str,
+        *,
+        created_by: str = "calypso_nb",
+        description: str | None = None,
+        assigned_to: str | None = None,
+        priority: int = 0,
+        tags: Sequence[str] = (),
+        queue_name: str | None = None,
+    ) -> Task:
+        """Create a task as a part of another, in its queue unless `queue_name` names one.
+
+        Example: `client.create_subtask(7, "Write the tests", assigned_to="bob")`
+        """
+        arguments = given(
+            parent_task_id=parent_task_id,
+            title=title,
+            created_by=created_by,
+            description=description,
+            assigned_to=assigned_to,
+            priority=priority,
+            tags=names(tags),
+            queue_name=queue_name,
+        )
+        return self._calls.write_one(Task, "create_subtask", **arguments)
+
+    def get_subtasks(
+        self,
+        parent_task_id: int,
+        *,
+        recursive: bool = False,
+        include_archived: bool = False,
+        now: datetime | None = None,
+    ) -> pd.DataFrame:
+        """Return a task's parts, each followed by its own if `recursive`, in the form of `list_tasks`.
+
+        Empty also if there is no such task: TinyTask does not say.
+        Example: `client.get_subtasks(7, recursive=True)`
+        """
+        return self._tasks(
+            "subtasks",
+            now,
+            "get_subtasks",
+            parent_task_id=parent_task_id,
+            recursive=recursive,
+            include_archived=include_archived,
+        )
+
+    def get_task_with_subtasks(self, task_id: int, *, recursive: bool = False) -> Task:
+        """Return a task with its parts in `subtasks`, and theirs in them if `recursive`; no archived ones.
+
+        Example: `client.get_task_with_subtasks(7).subtasks`
+        """
+        return self._calls.read_one(Task, "get_task_with_subtasks", task_id=task_id, recursive=recursive)
+
+    def move_subtask(self, subtask_id: int, new_parent_id: int | None = None) -> Task:
+        """Make a task, with its own parts, a part of another task, or of none.
+
+        Example: `client.move_subtask(client.create_task("A part").id, 7)`
+        """
+        arguments = given(new_parent_id=new_parent_id)
+        return self._calls.write_one(Task, "move_subtask", subtask_id=subtask_id, **arguments)
+
+    # Queues: named sets of tasks. A TinyTask v1 has none.
+
+    def list_queues(self) -> list[str]:
+        """Return the names of the queues that hold tasks, not counting archived ones.
+
+        Example: `client.list_queues()`
+        """
+        queues = self._calls.read("list_queues").get("queues")
+        if not isinstance(queues, list) or not all(isinstance(name, str) for name in queues):
+            raise self._calls.unexpected("list_queues")
+        return queues
+
+    def get_queue_stats(self, queue_name: str) -> QueueStats:
+        """Count a queue's tasks by status, and name the agents that have them; zeros for an unknown queue.
+
+        Example: `client.get_queue_stats("dev").unassigned`
+        """
+        return self._calls.read_one(QueueStats, "get_queue_stats", queue_name=queue_name)
+
+    def get_queue_tasks(
+        self,
+        queue_name: str,
+        *,
+        status: Status | Sequence[Status] | None = None,
+        exclude_status: Sequence[Status] | None = None,
+        assigned_to: str | None = None,
+        parent_task_id: int | None = None,
+        exclude_subtasks: bool = False,
+        include_archived: bool = False,
+        limit: int | None = None,
+        offset: int | None = None,
+        now: datetime | None = None,
+    ) -> pd.DataFrame:
+        """Return a queue's tasks that pass every filter given; filters and form are those of `list_tasks`.
+
+        Example: `client.get_queue_tasks("dev", status="idle")`
+        """
+        return self._tasks(
+            "tasks",
+            now,
+            "get_queue_tasks",
+            queue_name=queue_name,
+            status=status,
+            exclude_status=exclude_status,
+            assigned_to=assigned_to,
+            parent_task_id=parent_task_id,
+            exclude_subtasks=exclude_subtasks or None,
+            include_archived=include_archived or None,
+            limit=limit,
+            offset=offset,
+        )
+
+    def add_task_to_queue(self, task_id: int, queue_name: str) -> Task:
+        """Put a task into a queue, out of the one that it was in, and return it.
+
+        Example: `client.add_task_to_queue(7, "dev")`
+        """
+        return self._calls.write_one(Task, "add_task_to_queue", task_id=task_id, queue_name=queue_name)
+
+    def remove_task_from_queue(self, task_id: int) -> Task:
+        """Take a task out of its queue, if it is in one, and return it.
+
+        Example: `client.remove_task_from_queue(7)`
+        """
+        return self._calls.write_one(Task, "remove_task_from_queue", task_id=task_id)
+
+    def move_task_to_queue(self, task_id: int, new_queue_name: str) -> Task:
+        """Put a task into another queue and return it.
+
+        Example: `client.move_task_to_queue(7, "qa")`
+        """
+        arguments = {"task_id": task_id, "new_queue_name": new_queue_name}
+        return self._calls.write_one(Task, "move_task_to_queue", **arguments)
+
+    def clear_queue(self, queue_name: str) -> int:
+        """Take every task out of a queue, archived ones too, and return how many; none is deleted.
+
+        Example: `client.clear_queue("dev")`
+        """
+        cleared = self._calls.write("clear_queue", queue_name=queue_name).get("tasks_cleared")
+        if not isinstance(cleared, int):
+            raise self._calls.unexpected("clear_queue", write=True)
+        return cleared
+
+    # Comments and links: neither moves a task's `updated_at`.
+
+    def add_comment(self, task_id: int, content: str, created_by: str | None = None) -> Comment:
+        """Add a comment to a task and return it.
+
+        Example: `client.add_comment(7, "waiting for review", created_by="lead")`
+        """
+        arguments = given(task_id=task_id, content=content, created_by=created_by)
+        return self._calls.write_one(Comment, "add_comment", **arguments)
+
+    def update_comment(self, comment_id: int, content: str) -> Comment:
+        """Replace a comment's text and return the comment.
+
+        Example: `client.update_comment(3, "reviewed")`
+        """
+        return self._calls.write_one(Comment, "update_comment", id=comment_id, content=content)
+
+    def delete_comment(self, comment_id: int) -> None:
+        """Delete a comment for good.
+
+        Example: `client.delete_comment(client.add_comment(7, "A mistake").id)`
+        """
+        self._calls.delete("delete_comment", comment_id)
+
+    def list_comments(self, task_id: int) -> pd.DataFrame:
+        """Return a task's comments, the oldest first, with the columns of `frames.COMMENT_COLUMNS`.
+
+        Empty also if there is no such task: TinyTask does not say.
+        Example: `client.list_comments(7)["content"]`
+        """
+        return self._frame(COMMENT_COLUMNS, "comments", "list_comments", task_id)
+
+    def get_comment(self, comment_id: int) -> Comment:
+        """Return one comment; a TinyTask v1 has no tool for that.
+
+        Example: `client.get_comment(3).content`
+        """
+        return self._calls.read_one(Comment, "get_comment", id=comment_id)
+
+    def move_comment(self, comment_id: int, to_task_id: int) -> Comment:
+        """Copy a comment to another task and return the copy; the original becomes a record of the move.
+
+        A TinyTask v1 has no tool for that.
+        Example: `client.move_comment(3, 8).task_id == 8`
+        """
+        return self._calls.write_one(Comment, "move_comment", comment_id=comment_id, to_task_id=to_task_id)
+
+    def add_link(
+        self, task_id: int, url: str, description: str | None = None, created_by: str | None = None
+    ) -> Link:
+        """Add a link to a task and return it; any text will do as its `url`.
+
+        Example: `client.add_link(7, "docs/design.md", "the page")`
+        """
+        arguments = given(task_id=task_id, url=url, description=description, created_by=created_by)
+        return self._calls.write_one(Link, "add_link", **arguments)
+
+    def update_link(self, link_id: int, url: str | None = None, description: str | None = None) -> Link:
+        """Replace a link's url, its description, or both, and return the link; None leaves what it is.
+
+        Example: `client.update_link(1, description="merged")`
+        """
+        arguments = given(id=link_id, url=url, description=description)
+        return self._calls.write_one(Link, "update_link", **arguments)
+
+    def delete_link(self, link_id: int) -> None:
+        """Delete a link for good.
+
+        Example: `client.delete_link(client.add_link(7, "a mistake").id)`
+        """
+        self._calls.delete("delete_link", link_id)
+
+    def list_links(self, task_id: int) -> pd.DataFrame:
+        """Return a task's links, the oldest first, with the columns of `frames.LINK_COLUMNS`.
+
+        Empty also if there is no such task: TinyTask does not say.
+        Example: `client.list_links(7)["url"]`
+        """
+        return self._frame(LINK_COLUMNS, "links", "list_links", task_id)
+
+    def count_details(
+        self, task_ids: Sequence[int], progress: bool | Callable[[int, int], None] = True
+    ) -> Counts:
+        """Count the comments and links of many tasks; None and None for a task that has gone meanwhile.
+
+        Costs a request per task, several in flight; with a database file two queries in all.
+
+        - progress: show a bar if that takes long; a function is called with the number done and the number in
+          all instead, in the caller's thread
+
+        Example: `client.count_details([1, 2])`
+        """
+        ids = list(dict.fromkeys(int(task_id) for task_id in task_ids))
+        counts: Counts = {}
+        with progress_bar(progress, len(ids)) as move:
+            for some in self._calls.source.counts(ids):
+                counts |= some
+                move(len(counts))
+        return counts
+
+    # Frames
+
+    def frame_of(
+        self, records: Sequence[Mapping[str, Any]], now: datetime, tool: str = "list_tasks"
+    ) -> pd.DataFrame:
+        """Return the frame of what a tool gave as tasks; TinytaskConnectionError if they are not tasks.
+
+        Example: `client.frame_of(client.list_task_records(), datetime.now(UTC))`
+        """
+        try:
+            return tasks_frame(records, now)
+        except InvalidRecord as error:
+            raise self._calls.unexpected(tool) from error
+
+    def _tasks(self, key: str, now: datetime | None, tool: str, /, **arguments: Any) -> pd.DataFrame:
+        if now is not None and now.tzinfo is None:
+            raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
+        records = self._calls.records(key, tool, **given(**arguments))
+        return self.frame_of(records, now or datetime.now(UTC), tool)
+
+    def _frame(self, columns: Mapping[str, Column], key: str, tool: str, task_id: int) -> pd.DataFrame:
+        records = self._calls.records(key, tool, task_id=task_id)
+        try:
+            return records_to_frame(records, columns)
+        except InvalidRecord as error:
+            raise self._calls.unexpected(tool) from error

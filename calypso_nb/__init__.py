@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from calypso_nb.client import TinytaskClient
     from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
+    from calypso_nb.report import WorkloadData, WorkloadReporter
     from calypso_nb.scheduler import Scheduler
     from calypso_nb.view.dashboard import Dashboard
     from calypso_nb.view.page import write_report
-    from calypso_nb.workload.reporter import WorkloadData, WorkloadReporter
 
 __all__ = [
     "Dashboard",
@@ -41,8 +41,8 @@ _HOMES = {
     "TinytaskClient": "client",
     "TinytaskClientError": "errors",
     "TinytaskConnectionError": "errors",
-    "WorkloadData": "workload.reporter",
-    "WorkloadReporter": "workload.reporter",
+    "WorkloadData": "report",
+    "WorkloadReporter": "report",
     "write_report": "view.page",
 }
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from calypso_nb import WorkloadData
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.frames import tasks_frame
 from calypso_nb.view.bundle import libraries
 from calypso_nb.view.page import write_report
-from calypso_nb.workload.reporter import workload_of
 from tests.browser import ARGUMENTS, READY, chromium_path
 from tests.lab import ROOT, open_lab, running_lab
 from tests.test_page import record
@@ -80,7 +80,8 @@ def milliseconds(times: list[float]) -> str:
 
 def on_a_page(browser: Browser, count: int, folder: Path) -> Iterator[str]:
     now = datetime.now(UTC)
-    data = workload_of(tasks_frame(records(count), now), now, "http://localhost:3000", True)
+    tasks = tasks_frame(records(count), now)
+    data = WorkloadData(tasks, tasks, now, "http://localhost:3000", details=True)
     start = time.perf_counter()
     page = write_report(data, folder / "page.html")
     yield f"{time.perf_counter() - start:.2f} s"

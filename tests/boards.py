@@ -10,9 +10,9 @@ import pandas as pd
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from calypso_nb import WorkloadData
 from calypso_nb.embedded import TinytaskStore
 from calypso_nb.frames import tasks_frame
-from calypso_nb.workload.reporter import WorkloadData, workload_of
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
@@ -79,9 +79,7 @@ def report_of(rows: Iterable[Mapping[str, Any]], now: datetime = NOW, **filters:
         store.insert_many(rows)
         board = tasks_frame(store.list_tasks(include_archived=True), now)
     current = board[board["archived_at"].isna()].reset_index(drop=True)
-    return workload_of(current, now, "http://localhost:3000", details=False, all_tasks=board).select(
-        **filters
-    )
+    return WorkloadData(current, board, now, "http://localhost:3000").select(**filters)
 
 
 def without_v2(board: pd.DataFrame) -> pd.DataFrame:

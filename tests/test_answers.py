@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from calypso_nb import TinytaskClient, WorkloadReporter
+from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.view.page import report_page
-from calypso_nb.workload.reporter import WorkloadData
 from tests.browser import Opened
 from tests.conftest import NOW
 

@@ -25,8 +25,9 @@ import jsonschema
 import pytest
 from wcwidth import wcswidth
 
+from calypso_nb import WorkloadData
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
-from calypso_nb.text import from_csv, from_json, report_schema
+from calypso_nb.text import report_schema
 from tests.boards import NOW
 
 SECONDS = 60
@@ -134,9 +135,8 @@ def test_the_environment_and_a_file_name_the_server(
 def test_csv_and_markdown_and_html_go_to_standard_output(server: str, environment: dict[str, str]) -> None:
     """Each format is whole and the only thing there."""
     as_csv = run(environment, "report", "--format", "csv", "--mcp-endpoint", server)
-    tasks = from_csv(as_csv.stdout)
-    assert len(tasks) == len(list(csv.reader(io.StringIO(as_csv.stdout, newline="")))) - 1 > 0
-    assert tasks["comment_count"].notna().all()
+    tasks = list(csv.DictReader(io.StringIO(as_csv.stdout, newline="")))
+    assert tasks and all(task["comment_count"] for task in tasks)
     markdown = run(environment, "report", "--format", "markdown", "--mcp-endpoint", server).stdout
     assert markdown.startswith("## Workload\n")
     page = run(environment, "report", "--format", "html", "--mcp-endpoint", server).stdout
@@ -163,13 +163,13 @@ def test_output_writes_files_with_their_folders(
     done = run(environment, "report", "--format", "both", "--output", str(base), "--mcp-endpoint", server)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(path.name for path in base.parent.iterdir()) == ["workload.json", "workload.txt"]
-    assert from_json(base.with_suffix(".json").read_text()).summary.total_open_tasks > 0
+    assert WorkloadData.from_json(base.with_suffix(".json").read_text()).summary.total_open_tasks > 0
     text = base.with_suffix(".txt").read_text()
     assert text.startswith("Workload\n") and "\x1b" not in text
     sheet = tmp_path / "tasks.csv"
     run(environment, "report", "--format", "csv", "--output", str(sheet), "--mcp-endpoint", server)
     assert sheet.read_bytes().startswith(b"\xef\xbb\xbfid,title")
-    assert not from_csv(sheet.read_text("utf-8-sig")).empty
+    assert len(sheet.read_text("utf-8-sig").splitlines()) > 1
 
 
 def test_a_pipe_that_is_closed_early_is_no_failure(server: str, environment: dict[str, str]) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from calypso_nb import Dashboard, TinytaskClient, TinytaskConnectionError, WorkloadReporter
+from calypso_nb import Dashboard, TinytaskClient, TinytaskConnectionError, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
-from calypso_nb.workload.reporter import WorkloadData
 from tests.conftest import eventually
 
 

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from calypso_nb import TinytaskClient, WorkloadReporter
+from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.view.bundle import libraries
 from calypso_nb.view.page import json_for_html, report_page, view_html, view_payload, view_script, view_style
 from calypso_nb.view.task_dialog import task_details
-from calypso_nb.workload.reporter import WorkloadData
 from tests.browser import Opened
 from tests.test_page import exported, shown
 

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from calypso_nb import TinytaskClient, WorkloadReporter
+from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.cli.conditions import condition_that_holds, parse_condition
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.frames import tasks_frame
 from calypso_nb.settings import load_settings
 from calypso_nb.workload.difference import difference
-from calypso_nb.workload.reporter import WorkloadData, workload_of
 from tests.conftest import NOW
 
 
@@ -63,8 +62,8 @@ def test_a_task_that_becomes_known_as_free_is_not_told_as_unblocked() -> None:
     """From unknown to "not blocked" nothing has happened."""
     row = {"id": 1, "title": "t", "status": "idle", "priority": 0}
     before, after = (
-        workload_of(tasks_frame([row | more], NOW), NOW, "http://host:3000", False)
-        for more in ({}, {"is_currently_blocked": False})
+        WorkloadData(tasks, tasks, NOW, "http://host:3000")
+        for tasks in (tasks_frame([row | more], NOW) for more in ({}, {"is_currently_blocked": False}))
     )
     assert difference(before, after).changes.empty
 
@@ -72,7 +71,8 @@ def test_a_task_that_becomes_known_as_free_is_not_told_as_unblocked() -> None:
 def test_a_condition_is_decided_by_what_is_known() -> None:
     """An unknown number is an error only where the answer hangs on it."""
     rows = [{"id": n, "title": "t", "status": "idle", "priority": 0} for n in range(12)]
-    old = workload_of(tasks_frame(rows, NOW), NOW, "http://host:3000", False)
+    tasks = tasks_frame(rows, NOW)
+    old = WorkloadData(tasks, tasks, NOW, "http://host:3000")
     assert condition_that_holds(parse_condition("blocked > 0 or idle > 10"), old) == "idle > 10 (it is 12)"
     assert condition_that_holds(parse_condition("blocked > 0 and idle > 1000"), old) is None
     with pytest.raises(ValueError, match="blocked is not known"):

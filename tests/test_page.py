@@ -17,13 +17,12 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from calypso_nb import charts
+from calypso_nb import WorkloadData, charts
 from calypso_nb.frames import AGE_BUCKETS, tasks_frame
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from calypso_nb.view.page import json_for_html, report_page, view_html, view_payload, view_style, write_report
 from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.flow import readable_hours
-from calypso_nb.workload.reporter import WorkloadData, workload_of
 from tests.browser import Opened
 
 NOW = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
@@ -52,7 +51,8 @@ def record(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def data_of(records: list[dict[str, Any]]) -> WorkloadData:
-    return workload_of(tasks_frame(records, NOW), NOW, "http://localhost:3000", True)
+    tasks = tasks_frame(records, NOW)
+    return WorkloadData(tasks, tasks, NOW, "http://localhost:3000", details=True)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,15 @@ from mcp.server.lowlevel import Server
 
 from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
-from calypso_nb.frames import AGE_BUCKETS, TASK_COLUMNS
-from calypso_nb.workload.reporter import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS
+from calypso_nb.frames import AGE_BUCKETS, AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS, TASK_COLUMNS
+from tests.boards import HOSTILE, report_of, task
 from tests.conftest import NOW
 from tests.v1_server import running_v1_server
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
 DATA = Path(__file__).parent / "data"
+OBEYED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 OPEN = "status IN ('idle', 'working') AND archived_at IS NULL"
 AGE = f"({int(NOW.timestamp())} - CAST(strftime('%s', created_at) AS INTEGER)) / 3600.0"
 COUNTS = """count(*) FILTER (WHERE status <> 'complete'), count(*) FILTER (WHERE status = 'idle'),
@@ -432,3 +435,30 @@ def test_an_unknown_status_is_a_value_error(status: Any, reporter: WorkloadRepor
         reporter.collect_workload_data(status_filter=status)
     with pytest.raises(ValueError, match="unknown status"):
         collect(reporter).select(status_filter=status)
+
+
+# In a cell
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_report_in_a_cell_is_small_and_inert(hostile: str) -> None:
+    """Numbers and ten rows, each text escaped and cut, so that a saved notebook stays small and safe."""
+    titles = [f"{hostile} {'<b>' * 500}", *(f"task {n}" for n in range(2000))]
+    data = report_of(task(n, title, assigned_to=hostile) for n, title in enumerate(titles, start=1))
+    html = data._repr_html_()
+    assert len(html) < 8000
+    assert html.count("<tr>") == 11
+    assert "Open <b>2,001</b>" in html and "1,991 more" in html
+    tags = set(re.findall(r"<(\w+)", html))
+    assert tags == {"div", "p", "b", "table", "thead", "tbody", "tr", "th", "td", "code"}
+    joiners = "\u200c\u200d"
+    assert not OBEYED & {unicodedata.category(c) for c in html if c not in joiners}
+
+
+def test_a_narrowed_report_can_do_what_the_whole_one_can(reporter: WorkloadReporter) -> None:
+    """Whatever makes another report of one keeps its class."""
+    data = collect(reporter)
+    for narrowed in (data.select(status_filter="idle"), replace(data, tasks=data.tasks.head(3))):
+        assert type(narrowed) is WorkloadData
+        assert narrowed.to_markdown() and narrowed.to_console() and narrowed.to_csv()
+        assert WorkloadData.from_json(narrowed.to_json()).summary == narrowed.summary

@@ -18,7 +18,7 @@ import typer
 from calypso_nb.cli.run_agent import run_agent
 
 if TYPE_CHECKING:
-    from calypso_nb.workload.reporter import WorkloadReporter
+    from calypso_nb.report import WorkloadReporter
 
 __all__ = ["app", "main"]
 
@@ -255,7 +255,7 @@ def _reporter(endpoint: str | None, env_file: Path | None, verbose: bool) -> Wor
     from dotenv import dotenv_values
 
     from calypso_nb.client import TinytaskClient
-    from calypso_nb.workload.reporter import WorkloadReporter
+    from calypso_nb.report import WorkloadReporter
 
     for name, value in (dotenv_values(env_file) if env_file is not None else {}).items():
         if name.startswith("TINYTASK_") and value and not os.environ.get(name):

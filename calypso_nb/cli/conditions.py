@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from calypso_nb.workload.attention import REASONS
-from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.reporter import Workload
 
 __all__ = ["METRICS", "Comparison", "condition_that_holds", "parse_condition"]
 
@@ -25,7 +25,7 @@ _COMPARISON = re.compile(r"\s*([a-z_]+)\s*(>=|<=|==|!=|>|<)\s*([+-]?\d+(?:\.\d+)
 # Reasons that a server without subtasks and blocking (v1) cannot give.
 _NEED_V2 = {"archived_blocker", "blocking_cycle", "parked", "complete_parent", "archived_parent"}
 
-Metric = Callable[[WorkloadData], float | None]
+Metric = Callable[[Workload], float | None]
 
 METRICS: dict[str, Metric] = {
     "open": lambda data: data.summary.total_open_tasks,
@@ -68,7 +68,7 @@ def parse_condition(expression: str) -> list[list[Comparison]]:
     ]
 
 
-def condition_that_holds(condition: list[list[Comparison]], data: WorkloadData) -> str | None:
+def condition_that_holds(condition: list[list[Comparison]], data: Workload) -> str | None:
     """What of a condition holds for a report, with the numbers that were found; None where it does not.
 
     Raises ValueError where that hangs on a number that the server does not tell.
@@ -98,7 +98,7 @@ def _comparison(text: str) -> Comparison:
     return Comparison(match[1], match[2], float(match[3]))
 
 
-def _count(data: WorkloadData, reason: str) -> int | None:
+def _count(data: Workload, reason: str) -> int | None:
     if reason in _NEED_V2 and bool(data.all_tasks["is_currently_blocked"].isna().any()):
         return None
     return int((data.attention["reason"] == reason).sum())

@@ -11,18 +11,17 @@ from pathlib import Path
 from calypso_nb.cli.conditions import Comparison, condition_that_holds
 from calypso_nb.cli.terminal import console_width, say, use_color, write
 from calypso_nb.errors import TinytaskConnectionError
+from calypso_nb.report import WorkloadData, WorkloadReporter
 from calypso_nb.text import (
     difference_to_console,
     difference_to_json,
     difference_to_markdown,
-    from_json,
     to_console,
     to_csv,
     to_json,
     to_markdown,
 )
 from calypso_nb.workload.difference import difference
-from calypso_nb.workload.reporter import WorkloadData, WorkloadReporter
 
 __all__ = ["Wanted", "again", "run", "saved", "write_difference"]
 
@@ -71,7 +70,7 @@ def saved(path: Path) -> WorkloadData:
     Example: `saved(Path("yesterday.json"))`
     """
     try:
-        return from_json(path.read_text("utf-8"))
+        return WorkloadData.from_json(path.read_text("utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

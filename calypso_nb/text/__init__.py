@@ -1,16 +1,14 @@
 """A report as text: for a terminal, for programs, for a chat message or an issue, for a spreadsheet."""
 
 from calypso_nb.text.console import difference_to_console, to_console
-from calypso_nb.text.csv import from_csv, to_csv
-from calypso_nb.text.json import difference_to_json, from_json, report_schema, to_json
+from calypso_nb.text.csv import to_csv
+from calypso_nb.text.json import difference_to_json, report_schema, to_json
 from calypso_nb.text.markdown import difference_to_markdown, to_markdown
 
 __all__ = [
     "difference_to_console",
     "difference_to_json",
     "difference_to_markdown",
-    "from_csv",
-    "from_json",
     "report_schema",
     "to_console",
     "to_csv",

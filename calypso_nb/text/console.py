@@ -16,7 +16,7 @@ from calypso_nb.text.phrases import held_since, moment, numbers
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.difference import Difference
 from calypso_nb.workload.flow import readable_hours, readable_range
-from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.reporter import Workload
 
 __all__ = ["console_report", "difference_to_console", "to_console"]
 
@@ -28,7 +28,7 @@ _STATUS_STYLES = {"idle": "yellow", "working": "blue", "complete": "bright_black
 _URGENCY = {3: ("!!!", "bold red"), 2: ("!!", "yellow"), 1: ("!", "")}
 
 
-def to_console(data: WorkloadData, width: int = 80, color: bool = False) -> str:
+def to_console(data: Workload, width: int = 80, color: bool = False) -> str:
     """The report as text for a terminal with `width` columns, with ANSI colours where `color` says so.
 
     No title, name or tag can move the cursor, set a colour or hide: what would be obeyed is written out.
@@ -42,7 +42,7 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
 
     Example: `print(difference_to_console(difference(first, second)))`
     """
-    before, after = change.document["before"], change.document["after"]
+    before, after = change.before, change.after
     head = _plain(f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {after['endpoint']}")
     table = _table("change", ("task", "right"), "title", "field", "before", "after")
     table.columns[2].ratio = 2
@@ -56,7 +56,7 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
     return _rendered(Group(_heading("What changed"), head, Text(), body), width, color)
 
 
-def console_report(data: WorkloadData, width: int) -> Group:
+def console_report(data: Workload, width: int) -> Group:
     """The report as something that a rich console of that width prints, or shows live.
 
     Example: `Console().print(console_report(data, 80))`
@@ -83,7 +83,7 @@ def console_report(data: WorkloadData, width: int) -> Group:
     return Group(*parts)
 
 
-def _summary(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
+def _summary(data: Workload, wide: bool) -> Iterator[RenderableType]:
     pairs = numbers(data)
     columns = 5 if wide else 3
     table = Table(box=None, show_header=False, padding=(0, 3, 0, 0), pad_edge=False)
@@ -94,7 +94,7 @@ def _summary(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
     yield table
 
 
-def _attention(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
+def _attention(data: Workload, wide: bool) -> Iterator[RenderableType]:
     rows = list(_records(data.attention.head(MOST_ROWS)))
     if wide:
         table = _table("", ("task", "right"), "title", "agent", "for", "evidence", "to do")
@@ -122,7 +122,7 @@ def _attention(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
     yield from _left_out(len(data.attention))
 
 
-def _agents(data: WorkloadData) -> Iterator[RenderableType]:
+def _agents(data: Workload) -> Iterator[RenderableType]:
     names = ("open", "idle", "working", "complete", "blocked")
     table = _table("agent", *((name, "right") for name in names), ("mean age", "right"), ("oldest", "right"))
     for row in _records(data.agents.head(MOST_ROWS)):
@@ -155,7 +155,7 @@ def _groups(groups: pd.DataFrame, by: str) -> Iterator[RenderableType]:
     yield from _left_out(len(groups))
 
 
-def _blocking(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
+def _blocking(data: Workload, wide: bool) -> Iterator[RenderableType]:
     table = _table(
         ("task", "right"),
         ("waits for", "right"),
@@ -177,7 +177,7 @@ def _blocking(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
     yield from _left_out(len(most_first))
 
 
-def _tree(data: WorkloadData) -> Iterator[RenderableType]:
+def _tree(data: Workload) -> Iterator[RenderableType]:
     table = _table(("task", "right"), ("done", "right"), "", ("working", "right"), ("idle", "right"), "title")
     table.columns[2].min_width = 10
     table.columns[5].ratio = 1
@@ -194,7 +194,7 @@ def _tree(data: WorkloadData) -> Iterator[RenderableType]:
     yield from _left_out(len(data.tree))
 
 
-def _tasks(data: WorkloadData, wide: bool) -> Iterator[RenderableType]:
+def _tasks(data: Workload, wide: bool) -> Iterator[RenderableType]:
     more = ("queue", ("blocked by", "right"), ("in progress", "right")) if wide else ()
     table = _table(("task", "right"), ("prio", "right"), "status", "agent", ("age", "right"), *more, "title")
     table.columns[3].max_width = 24 if wide else 14

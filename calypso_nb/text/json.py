@@ -1,4 +1,4 @@
-"""A report as JSON, and a report of JSON."""
+"""A report as JSON."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from importlib.resources import files
 from typing import Any
 
 from calypso_nb.workload.difference import Difference
-from calypso_nb.workload.reporter import WorkloadData
-from calypso_nb.workload.saved import from_document, plain_records, to_document
+from calypso_nb.workload.reporter import Workload
+from calypso_nb.workload.saved import plain_records, to_document
 
-__all__ = ["difference_to_json", "from_json", "report_schema", "to_json"]
+__all__ = ["difference_to_json", "report_schema", "to_json"]
 
 
-def to_json(data: WorkloadData) -> str:
+def to_json(data: Workload) -> str:
     """The whole report as JSON in ASCII, so that no terminal and no decoder can be led astray by a title.
 
-    `from_json` reads it back, and `report_schema` says what is in it.
+    `WorkloadData.from_json` reads it back, and `report_schema` says what is in it.
     Example: `Path("today.json").write_text(to_json(data))`
     """
     held = to_document(data)
@@ -56,24 +56,16 @@ def to_json(data: WorkloadData) -> str:
     )
 
 
-def from_json(text: str) -> WorkloadData:
-    """The report that `to_json` wrote, the same in every field.
-
-    Raises ValueError where the text is not JSON or not a report.
-    Example: `from_json(Path("yesterday.json").read_text()).summary`
-    """
-    document = json.loads(text)
-    if not isinstance(document, dict):
-        raise ValueError("not a saved report: a JSON object was expected")
-    return from_document(document)
-
-
 def difference_to_json(change: Difference) -> str:
-    """The difference as JSON: `changes` for people and programs, and beside it what `apply` needs.
-
-    Example: `json.loads(difference_to_json(change))["changes"]`
-    """
-    return _dumped({"version": 1, "changes": plain_records(change.changes), **change.document})
+    """Return the difference as JSON: its `changes`, and what was compared as `before` and `after`."""
+    return _dumped(
+        {
+            "version": 1,
+            "changes": plain_records(change.changes),
+            "before": change.before,
+            "after": change.after,
+        }
+    )
 
 
 @cache

@@ -12,7 +12,7 @@ from calypso_nb.text.phrases import held_since, moment, numbers
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.difference import Difference
 from calypso_nb.workload.flow import readable_hours
-from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.reporter import Workload
 
 __all__ = ["code", "difference_to_markdown", "to_markdown"]
 
@@ -21,7 +21,7 @@ _NOTHING = "—"
 Row = dict[str, Any]
 
 
-def to_markdown(data: WorkloadData, most: int = 20) -> str:
+def to_markdown(data: Workload, most: int = 20) -> str:
     """The report as Markdown: its numbers, then attention, agents, queues and tasks, at most `most` of each.
 
     Whatever agents wrote stands in code spans: there no syntax, HTML, link or @mention counts.
@@ -44,7 +44,7 @@ def difference_to_markdown(change: Difference) -> str:
 
     Example: `difference_to_markdown(difference(first, second))`
     """
-    before, after = change.document["before"], change.document["after"]
+    before, after = change.before, change.after
     lines = [
         "## What changed",
         f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {code(after['endpoint'])}",
@@ -69,7 +69,7 @@ def code(text: Any) -> str:
     return f"{fence}{pad}{escaped}{pad}{fence}"
 
 
-def _attention_cells(data: WorkloadData) -> Callable[[Row], Row]:
+def _attention_cells(data: Workload) -> Callable[[Row], Row]:
     return lambda task: {
         "Task": task["task_id"],
         "Title": code(task["title"]),

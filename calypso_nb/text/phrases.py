@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 
 from calypso_nb.workload.flow import BOUND, readable_hours
-from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.reporter import Workload
 
 __all__ = ["held_since", "moment", "numbers"]
 
 
-def numbers(data: WorkloadData) -> list[tuple[str, str]]:
+def numbers(data: Workload) -> list[tuple[str, str]]:
     """The numbers of a report by name, as text; what the server does not tell is `unknown`.
 
     Example: `dict(numbers(data))["idle"]`

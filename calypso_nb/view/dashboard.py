@@ -18,7 +18,7 @@ from calypso_nb.view.rows import UNASSIGNED
 from calypso_nb.view.selection import NO_FILTER, in_order, matching
 from calypso_nb.view.task_dialog import act, reason, task_details, told_changes, with_counts_of
 from calypso_nb.view.widget import WorkloadView
-from calypso_nb.workload.reporter import WorkloadData, WorkloadReporter, workload_of
+from calypso_nb.workload.reporter import Reporter, Workload
 
 __all__ = ["Dashboard"]
 
@@ -37,7 +37,7 @@ class Dashboard(widgets.VBox):
 
     def __init__(
         self,
-        reporter: WorkloadReporter,
+        reporter: Reporter[Workload],
         *,
         status_filter: Sequence[str] = OPEN_STATUSES,
         agent_filter: str | Sequence[str | None] | None = None,
@@ -108,15 +108,15 @@ class Dashboard(widgets.VBox):
         return matching(self.data.tasks, self.filter)
 
     @property
-    def filtered(self) -> WorkloadData:
+    def filtered(self) -> Workload:
         """What the dashboard shows now, counted.
 
         Example: `dashboard.filtered.summary.total_open_tasks`
         """
-        data, shown = self.data, self.filter
-        counted = workload_of(self.selected, data.generated_at, data.endpoint, data.details, data.all_tasks)
+        shown = self.filter
         return replace(
-            counted,
+            self.data,
+            tasks=self.selected,
             status_filter=tuple(shown["statuses"]) or None,
             agent_filter=tuple(shown["agents"]) or None,
         )
@@ -211,7 +211,7 @@ class Dashboard(widgets.VBox):
             self._reading.release()
             self._tell(busy=False, done=0, total=0)
 
-    def _read(self, recount: bool, task: Mapping[str, Any] | None = None) -> WorkloadData:
+    def _read(self, recount: bool, task: Mapping[str, Any] | None = None) -> Workload:
         """Read all tasks, but count only new ones' comments and links unless told to; `task` is known."""
         advance = lambda done, total: self._tell(done=done, total=total)  # noqa: E731
         data = self.reporter.collect_workload_data(details=recount, progress=advance)
@@ -224,7 +224,7 @@ class Dashboard(widgets.VBox):
             fresh[task["id"]] = (len(task["comments"]), len(task["links"]))
         return with_counts_of(data, self.data, fresh)
 
-    def _show(self, data: WorkloadData) -> None:
+    def _show(self, data: Workload) -> None:
         before, self.data = self.data, data
         self._offer_agents()
         self.view.payload = view_payload(data, counted_at=self._counted_at)

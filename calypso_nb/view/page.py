@@ -25,7 +25,7 @@ from calypso_nb.view.rows import UNASSIGNED, task_rows
 from calypso_nb.view.sections import answers
 from calypso_nb.view.selection import NO_FILTER
 from calypso_nb.workload.flow import readable_hours
-from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.reporter import Workload
 
 __all__ = [
     "BELOW",
@@ -49,7 +49,7 @@ _SCRIPTS = ("core", "filters", "charts", "table", "answers", "refresh", "details
 _UNKNOWN = "\N{EN DASH}"
 
 
-def report_page(data: WorkloadData, title: str = "Workload") -> str:
+def report_page(data: Workload, title: str = "Workload") -> str:
     """The workload as one interactive HTML page that needs no network, for anyone with a browser.
 
     It says which server, filters and UTC time the data are from. Its size is 0.7 MB and some 0.2 kB a task.
@@ -59,7 +59,7 @@ def report_page(data: WorkloadData, title: str = "Workload") -> str:
     return page_of("report.html.j2", title=title, view=view_html(data, title))
 
 
-def write_report(data: WorkloadData, path: str | os.PathLike[str], title: str = "Workload") -> Path:
+def write_report(data: Workload, path: str | os.PathLike[str], title: str = "Workload") -> Path:
     """Write `report_page` to a file, with the folders that it needs, and return where it is.
 
     The file appears whole or not at all. Raises OSError where it cannot be written.
@@ -69,7 +69,7 @@ def write_report(data: WorkloadData, path: str | os.PathLike[str], title: str = 
     return write_whole(report_page(data, title), path)
 
 
-def view_html(data: WorkloadData, title: str = "Workload", payload: Mapping[str, Any] | None = None) -> str:
+def view_html(data: Workload, title: str = "Workload", payload: Mapping[str, Any] | None = None) -> str:
     """The workload as a fragment for a notebook's output, which `CalypsoHTMLExporter` brings to life.
 
     Viewers without our script show its numbers and a small table of the most urgent open tasks. `payload` is
@@ -99,7 +99,7 @@ def view_html(data: WorkloadData, title: str = "Workload", payload: Mapping[str,
 
 
 def view_payload(
-    data: WorkloadData, title: str = "Workload", counted_at: datetime | None = None
+    data: Workload, title: str = "Workload", counted_at: datetime | None = None
 ) -> dict[str, Any]:
     """What `mount` of `assets/core.js` shows, as a dict that JSON can carry.
 
@@ -197,7 +197,7 @@ def asset(name: str) -> str:
     return files("calypso_nb.view").joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def _source(data: WorkloadData) -> str:
+def _source(data: Workload) -> str:
     """What a reader is told of where the data are from: a file without the folders that it is in."""
     endpoint = data.endpoint
     return endpoint if "://" in endpoint else re.split(r"[/\\]", endpoint)[-1]
@@ -208,7 +208,7 @@ def _templates() -> Environment:
     return Environment(loader=PackageLoader("calypso_nb.view", "assets"), autoescape=True, trim_blocks=True)
 
 
-def _numbers(data: WorkloadData) -> list[tuple[str, str, str, str]]:
+def _numbers(data: Workload) -> list[tuple[str, str, str, str]]:
     """The tiles of the view: the name by which a script finds one, its label, its value, and a note."""
     s = data.summary
     counts = [

@@ -8,7 +8,7 @@ import pandas as pd
 
 from calypso_nb.view.work_charts import blocking_chart, work_item_age_chart
 from calypso_nb.workload.flow import readable_hours
-from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.reporter import Workload
 
 __all__ = ["answers"]
 
@@ -18,7 +18,7 @@ _QUEUE_HEADS = ("queue", "open", "idle", "working", "blocked", "unassigned", "ol
 _TREE_HEADS = ("parent", "title", "agent", "leaves", "complete", "progress")
 
 
-def answers(data: WorkloadData) -> dict[str, Any]:
+def answers(data: Workload) -> dict[str, Any]:
     """The answers of a report for `assets/answers.js`, as a dict that JSON can carry.
 
     `attention` has a row a task and reason, which the view's filter narrows. `charts` are specs with their
@@ -40,7 +40,7 @@ def answers(data: WorkloadData) -> dict[str, Any]:
     }
 
 
-def _attention(data: WorkloadData) -> list[dict[str, Any]]:
+def _attention(data: Workload) -> list[dict[str, Any]]:
     rows = []
     circles = dict(zip(data.blocking["id"], map(list, data.blocking["cycle"]), strict=True))
     for row in data.attention.to_dict("records"):

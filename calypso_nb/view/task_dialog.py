@@ -12,14 +12,14 @@ import pandas as pd
 from calypso_nb.client import TinytaskClient
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.workload.difference import difference
-from calypso_nb.workload.reporter import WorkloadData
+from calypso_nb.workload.reporter import Workload
 
 __all__ = ["act", "reason", "task_details", "told_changes", "with_counts_of"]
 
 _TOLD = ("new", "started", "finished", "reassigned")
 
 
-def task_details(client: TinytaskClient, task_id: int, data: WorkloadData) -> dict[str, Any]:
+def task_details(client: TinytaskClient, task_id: int, data: Workload) -> dict[str, Any]:
     """One task as `assets/details.js` shows it, read now, as a dict that JSON can carry.
 
     Blockers, subtasks and what it holds up are named from `data`. Raises what `client.get_task` raises.
@@ -91,7 +91,7 @@ def reason(error: Exception, refused: bool = False) -> str:
     return str(error) if isinstance(error, TinytaskClientError) else f"{type(error).__name__}: {error}"
 
 
-def told_changes(before: WorkloadData, data: WorkloadData) -> list[dict[str, Any]]:
+def told_changes(before: Workload, data: Workload) -> list[dict[str, Any]]:
     """What `assets/refresh.js` tells of a new reading: `change`, `id`, `title` and `agent` of each task.
 
     Example: `told_changes(before, now)[0]["change"]`
@@ -103,8 +103,8 @@ def told_changes(before: WorkloadData, data: WorkloadData) -> list[dict[str, Any
 
 
 def with_counts_of(
-    data: WorkloadData, before: WorkloadData, fresh: Mapping[int, tuple[int | None, int | None]]
-) -> WorkloadData:
+    data: Workload, before: Workload, fresh: Mapping[int, tuple[int | None, int | None]]
+) -> Workload:
     """A report with the comment and link counts of an earlier one, and of `fresh` where it has a task.
 
     Counts cost a request a task, so a report that is read every few seconds takes those that are known.
@@ -140,7 +140,7 @@ def _reassign(client: TinytaskClient, task_id: int, agent: str, comment: str, au
         client.add_comment(task_id, comment, created_by=author)
 
 
-def _named(task_id: int | None, data: WorkloadData) -> dict[str, Any] | None:
+def _named(task_id: int | None, data: Workload) -> dict[str, Any] | None:
     if task_id is None:
         return None
     known = _mentions(data.all_tasks[data.all_tasks["id"] == task_id])

@@ -15,7 +15,7 @@ __all__ = ["WorkloadView"]
 
 
 class WorkloadView(anywidget.AnyWidget):
-    """A `WorkloadData` drawn and filtered in the browser: numbers, filters, charts and a task table.
+    """A `Workload` drawn and filtered in the browser: numbers, filters, charts and a task table.
 
     `payload` is what `view_payload` makes. `filter` holds the fields of `NO_FILTER`, shared with the browser
     both ways. `statuses` and `agents` are the ipywidgets for these two filters, a toggle button a status and

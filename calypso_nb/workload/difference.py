@@ -1,4 +1,4 @@
-"""What changed between two reports, for people as a frame, and exactly enough to make one of the other."""
+"""What changed between two reports, a row per change."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from calypso_nb.frames import Column, records_to_frame
-from calypso_nb.workload.reporter import WorkloadData
-from calypso_nb.workload.saved import HELD_FIELDS, about, all_records, assemble
+from calypso_nb.workload.reporter import Workload
+from calypso_nb.workload.saved import HELD_FIELDS, about, all_records
 
-__all__ = ["CHANGES", "DIFFERENCE_COLUMNS", "Difference", "apply", "difference"]
+__all__ = ["CHANGES", "DIFFERENCE_COLUMNS", "Difference", "difference"]
 
 # Every word that the column `change` can hold, in the order of its rows.
 CHANGES = (
@@ -47,65 +47,35 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, repr=False)
 class Difference:
-    """The difference of two reports: `changes` for people, with the columns of `DIFFERENCE_COLUMNS`.
+    """What changed between two reports.
 
-    `document` holds it exactly, as values that JSON can carry, for `apply`: of every task that was read,
-    the fields before and after, shown or not.
-    Example: `difference(yesterday, today).changes.query("change == 'finished'")`
+    - changes: a row per change, with the columns of `DIFFERENCE_COLUMNS`.
+    - before, after: where, when and how either report was made, as values that JSON can carry.
+
+    Example: `difference(data, reporter.collect_workload_data()).changes.query("change == 'finished'")`
     """
 
     changes: pd.DataFrame
-    document: Record
+    before: Record
+    after: Record
 
     def __repr__(self) -> str:
-        before, after = self.document["before"]["generated_at"], self.document["after"]["generated_at"]
-        return f"<Difference {len(self.changes)} changes from {before} to {after}>"
+        moments = f"{self.before['generated_at']} to {self.after['generated_at']}"
+        return f"<Difference {len(self.changes)} changes from {moments}>"
 
 
-def difference(first: WorkloadData, second: WorkloadData) -> Difference:
-    """Say what changed from the first report to the second, among the tasks that either of them shows.
+def difference(first: Workload, second: Workload) -> Difference:
+    """Report what changed from the first report to the second, among the tasks that either of them shows.
 
     A task that a filter no longer lets through is not gone: it is looked up in all that was read.
-    Example: `difference(from_json(path.read_text()), data).changes`
+    Example: `difference(WorkloadData.from_json(data.to_json()), data).changes`
     """
     before = {record["id"]: record for record in all_records(first)}
     after = {record["id"]: record for record in all_records(second)}
-    edited = [
-        {"id": task, "fields": fields}
-        for task in after.keys() & before.keys()
-        if (fields := _edits(before[task], after[task]))
-    ]
     shown = {*first.tasks["id"].tolist(), *second.tasks["id"].tolist()}
-    document = {
-        "before": about(first),
-        "after": about(second),
-        "added": [record for task, record in after.items() if task not in before],
-        "removed": [task for task in before if task not in after],
-        "edited": sorted(edited, key=lambda edit: edit["id"]),
-        "order": list(after),
-        "shown": second.tasks["id"].tolist(),
-    }
     rows = [row for task in sorted(shown) for row in _rows(before.get(task), after.get(task))]
     rows.sort(key=lambda row: CHANGES.index(row["change"]))
-    return Difference(records_to_frame(rows, DIFFERENCE_COLUMNS), document)
-
-
-def apply(change: Difference, first: WorkloadData) -> WorkloadData:
-    """Make the second report from the first one and their difference, every field of it.
-
-    Raises ValueError where the difference was not taken from this report.
-    Example: `apply(difference(first, second), first).summary == second.summary`
-    """
-    document = change.document
-    if about(first) != document["before"]:
-        raise ValueError("the difference was taken from another report")
-    records = {record["id"]: record for record in all_records(first)} | {
-        record["id"]: record for record in document["added"]
-    }
-    for edit in document["edited"]:
-        now = {name: after for name, (_, after) in edit["fields"].items()}
-        records[edit["id"]] = records[edit["id"]] | now
-    return assemble(document["after"], [records[task] for task in document["order"]], document["shown"])
+    return Difference(records_to_frame(rows, DIFFERENCE_COLUMNS), about(first), about(second))
 
 
 def _edits(before: Record, after: Record) -> dict[str, list[Any]]:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from calypso_nb.frames import TASK_COLUMNS, tasks_frame
-from calypso_nb.workload.reporter import WorkloadData, workload_of
+from calypso_nb.frames import TASK_COLUMNS, TIME, tasks_frame
+from calypso_nb.workload.reporter import Workload
 
-__all__ = [
-    "HELD_FIELDS",
-    "about",
-    "all_records",
-    "assemble",
-    "from_document",
-    "plain_records",
-    "to_document",
-]
+__all__ = ["HELD_FIELDS", "about", "all_records", "from_document", "plain_records", "to_document"]
 
 # What is measured at a report's own moment is counted again when it is read.
 HELD_FIELDS = tuple(
@@ -29,91 +20,99 @@ HELD_FIELDS = tuple(
 )
 
 Record = dict[str, Any]
+W = TypeVar("W", bound=Workload)
+
+# What a value of each dtype is in JSON.
+_JSON_TYPES: dict[str, Any] = {
+    "int64": Annotated[int, Field(ge=-(2**63), lt=2**63)],
+    "Int64": int | None,
+    "boolean": bool | None,
+    "str": str | None,
+    "object": list[str],
+    TIME: str | None,
+}
 
 
-def to_document(data: WorkloadData) -> Record:
-    """All that a report holds, as values that JSON can carry; `from_document` makes the report of it again.
+class _Filters(BaseModel):
+    status: tuple[str, ...] | None
+    agent: tuple[str | None, ...] | None
+
+
+class _About(BaseModel):
+    generated_at: AwareDatetime
+    endpoint: str
+    details: bool
+    filters: _Filters
+
+
+@cache
+def _saved_report() -> type[Any]:
+    fields: dict[str, Any] = {name: (_JSON_TYPES[TASK_COLUMNS[name].dtype], ...) for name in HELD_FIELDS}
+    task: Any = create_model("Task", __config__=ConfigDict(strict=True), **fields)
+    placed: Any = create_model("PlacedTask", position=(int, ...), __base__=task)
+    return create_model("SavedReport", tasks=(list[task], ...), context=(list[placed], ...), __base__=_About)
+
+
+def to_document(data: Workload) -> Record:
+    """Return all that a report holds as values that JSON can carry; `from_document` reads it back.
 
     `tasks` are those of the report, `context` what else was read, each with its `position` in the listing.
-    Example: `to_document(data)["tasks"][0]["title"]`
     """
     shown = set(data.tasks["id"].tolist())
-    records = all_records(data)
-    context = [
-        {"position": position, **record}
-        for position, record in enumerate(records)
-        if record["id"] not in shown
-    ]
-    return {
-        **about(data),
-        "tasks": [record for record in records if record["id"] in shown],
-        "context": context,
-    }
+    tasks, context = [], []
+    for position, record in enumerate(all_records(data)):
+        if record["id"] in shown:
+            tasks.append(record)
+        else:
+            context.append({"position": position, **record})
+    return {**about(data), "tasks": tasks, "context": context}
 
 
-def from_document(document: Mapping[str, Any]) -> WorkloadData:
-    """The report that `to_document` was given; keys that it did not write are passed over.
+def from_document(document: Any, kind: type[W]) -> W:
+    """Return the report that `to_document` was given, as a `kind`; keys that it did not write are ignored.
 
-    Raises ValueError where the document is not a report.
-    Example: `from_document(json.loads(text)).summary`
+    Raise ValueError if the document is not a report.
     """
     try:
-        tasks = list(document["tasks"])
-        placed = {record["position"]: record for record in document["context"]}
-        rest = iter(tasks)
-        records = [placed[n] if n in placed else next(rest) for n in range(len(placed) + len(tasks))]
-        return assemble(document, records, [task["id"] for task in tasks])
-    except (KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
-        raise ValueError(f"not a saved report: {type(error).__name__} {error}") from error
+        saved = _saved_report().model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"not a saved report: {place}: {first['msg']}") from None
+    records = list(document["tasks"])
+    for record in sorted(document["context"], key=lambda record: record["position"]):
+        records.insert(record["position"], record)
+    held = [{name: record[name] for name in HELD_FIELDS} for record in records]
+    all_tasks = tasks_frame(held, saved.generated_at)
+    shown = {record["id"] for record in document["tasks"]}
+    return kind(
+        all_tasks[all_tasks["id"].isin(shown)].reset_index(drop=True),
+        all_tasks,
+        saved.generated_at,
+        saved.endpoint,
+        saved.filters.status,
+        saved.filters.agent,
+        saved.details,
+    )
 
 
-def about(data: WorkloadData) -> Record:
-    """Where, when and how a report was made, as values that JSON can carry.
-
-    Example: `about(data)["generated_at"]`
-    """
+def about(data: Workload) -> Record:
+    """Return where, when and how a report was made, as values that JSON can carry."""
     return {
         "generated_at": _plain(pd.Timestamp(data.generated_at)),
         "endpoint": data.endpoint,
         "details": data.details,
-        "filters": {
-            "status": None if data.status_filter is None else list(data.status_filter),
-            "agent": None if data.agent_filter is None else list(data.agent_filter),
-        },
+        "filters": {"status": _plain(data.status_filter), "agent": _plain(data.agent_filter)},
     }
 
 
-def all_records(data: WorkloadData) -> list[Record]:
-    """All that was read for a report, one dict a task with its `HELD_FIELDS`, in the listing's order.
-
-    Example: `all_records(data)[0]["title"]`
-    """
+def all_records(data: Workload) -> list[Record]:
+    """Return all that was read for a report, one dict per task with its `HELD_FIELDS`, in listing order."""
     return plain_records(data.all_tasks[list(HELD_FIELDS)])
 
 
-def assemble(
-    meta: Mapping[str, Any], records: Iterable[Mapping[str, Any]], shown: Iterable[int]
-) -> WorkloadData:
-    """Make a report of what `about` and `all_records` say, and the ids of the tasks that it shows.
-
-    Example: `assemble(about(data), all_records(data), data.tasks["id"])`
-    """
-    moment = datetime.fromisoformat(meta["generated_at"])
-    all_tasks = tasks_frame([{name: record[name] for name in HELD_FIELDS} for record in records], moment)
-    tasks = all_tasks[all_tasks["id"].isin(set(shown))].reset_index(drop=True)
-    status, agent = meta["filters"]["status"], meta["filters"]["agent"]
-    return replace(
-        workload_of(tasks, moment, meta["endpoint"], meta["details"], all_tasks),
-        status_filter=None if status is None else tuple(status),
-        agent_filter=None if agent is None else tuple(agent),
-    )
-
-
 def plain_records(frame: pd.DataFrame) -> list[Record]:
-    """The rows of a frame as dicts that JSON can carry; NA and infinity become None, times ISO 8601.
-
-    Example: `plain_records(data.agents)[0]["agent"]`
-    """
+    """Return the rows of a frame as dicts that JSON can carry; NA and infinity are None, times ISO 8601."""
     names = list(frame.columns)
     columns = [[_plain(value) for value in frame[name].astype("object").tolist()] for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

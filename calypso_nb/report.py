@@ -1,0 +1,140 @@
+"""The report that a user holds: the numbers of a workload, with all that they can be shown and saved as."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from calypso_nb.text.phrases import moment, numbers
+from calypso_nb.text.visible import visible
+from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.reporter import Reporter, Workload
+from calypso_nb.workload.saved import from_document
+
+__all__ = ["WorkloadData", "WorkloadReporter"]
+
+_ROWS = 10
+_COLUMNS = {
+    "id": "task",
+    "title": "title",
+    "status": "status",
+    "assigned_to": "agent",
+    "priority": "priority",
+    "age": "age",
+}
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class WorkloadData(Workload):
+    """One moment of a team's workload, as a `WorkloadReporter` read it or `from_json` found it saved.
+
+    Its numbers and frames are those of `Workload`: `summary`, `tasks`, `agents`, `priorities`, `ages`,
+    `attention`, `blocking`, `queues`, `tags`, `tree` and `flow`. In a cell it shows the numbers and the
+    first tasks; `Dashboard` is the interactive view.
+    Example: `data.tasks.query("priority > 2").sort_values("age_hours")`
+    """
+
+    def to_html(self, path: str | os.PathLike[str], title: str = "Workload") -> Path:
+        """Write the report as one interactive HTML page that needs no kernel and no network.
+
+        - path: the file to write, with the folders that it needs; it appears whole or not at all.
+        - title: the heading of the page.
+
+        Return the path. Raise OSError if the file can't be written.
+        Example: `data.to_html("reports/today.html")`
+        """
+        from calypso_nb.view.page import write_report  # Altair takes a second to import.
+
+        return write_report(self, path, title)
+
+    def to_json(self) -> str:
+        """Return the whole report as JSON, which `from_json` reads back.
+
+        Example: `Path("today.json").write_text(data.to_json())`
+        """
+        from calypso_nb.text import to_json
+
+        return to_json(self)
+
+    def to_markdown(self, most: int = 20) -> str:
+        """Return the report as Markdown for an issue or a chat, with at most `most` rows in each table.
+
+        Example: `print(data.to_markdown(most=10))`
+        """
+        from calypso_nb.text import to_markdown
+
+        return to_markdown(self, most)
+
+    def to_csv(self) -> str:
+        """Return the tasks as CSV for a spreadsheet, in which no text is taken for a formula.
+
+        Example: `Path("tasks.csv").write_text(data.to_csv(), "utf-8-sig")`
+        """
+        from calypso_nb.text import to_csv
+
+        return to_csv(self.tasks)
+
+    def to_console(self, width: int = 80, color: bool = False) -> str:
+        """Return the report as text for a terminal with `width` columns, in colour if you like.
+
+        Example: `print(data.to_console(width=160))`
+        """
+        from calypso_nb.text import to_console
+
+        return to_console(self, width, color)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the report that `to_json` wrote, the same in every field.
+
+        Raise ValueError if the text is not JSON or not a report.
+        Example: `WorkloadData.from_json(data.to_json()).summary == data.summary`
+        """
+        return from_document(json.loads(text), cls)
+
+    def _repr_html_(self) -> str:
+        source = f"{moment(self.generated_at)} from {self.endpoint}; {self.filters_text()}"
+        counted = " · ".join(
+            f"{escape(name.capitalize())} <b>{escape(value)}</b>" for name, value in numbers(self)
+        )
+        open_first = self.tasks.sort_values("is_open", ascending=False, kind="stable").head(_ROWS)
+        rows = open_first.assign(age=open_first["age_hours"].map(readable_hours))[[*_COLUMNS]]
+        lines = [map(_shown, row) for row in rows.itertuples(index=False)]
+        return (
+            f"<div><p>{_shown(source, 300)}</p><p>{counted}</p><table><thead>"
+            f"{_row('th', map(escape, _COLUMNS.values()))}</thead><tbody>"
+            f"{''.join(_row('td', line) for line in lines)}</tbody></table>{_left_out(self)}</div>"
+        )
+
+
+class WorkloadReporter(Reporter[WorkloadData]):
+    """Reads the workload of a team from one TinyTask server.
+
+    Example: `WorkloadReporter(TinytaskClient("demo")).collect_workload_data().agents`
+    """
+
+    makes = WorkloadData
+
+
+def _row(tag: str, cells: Iterable[str]) -> str:
+    inside = "".join(f'<{tag} dir="auto" style="text-align: left">{cell}</{tag}>' for cell in cells)
+    return f"<tr>{inside}</tr>"
+
+
+def _shown(value: Any, longest: int = 120) -> str:
+    if pd.isna(value):
+        return "\N{EN DASH}"
+    text = visible(str(value))
+    return escape(text if len(text) <= longest else f"{text[: longest - 1]}…")
+
+
+def _left_out(data: Workload) -> str:
+    more = len(data.tasks) - _ROWS
+    return f"<p>… and {more:,} more; <code>Dashboard</code> shows all of them.</p>" if more > 0 else ""

@@ -28,8 +28,9 @@ from wcwidth import wcswidth
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.text import from_csv, from_json, report_schema
 from tests.boards import NOW
+from tests.conftest import SECONDS
 
-SECONDS = 60
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

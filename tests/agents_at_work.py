@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,8 @@ import psutil
 from calypso_nb.embedded import TinytaskStore
 from calypso_nb.scheduler import Scheduler
 from calypso_nb.scheduler.leases import AUTHOR
-from tests.conftest import eventually
+from tests.conftest import SECONDS
+from tests.conftest import eventually as soon  # noqa: F401
 
 # What every process of a test's schedulers has in its environment.
 MARK = "TEST_OF_AGENTS"
@@ -104,11 +104,6 @@ def status(board: TinytaskStore, task: int) -> str:
     return str(board.get_task(task)["status"])
 
 
-def soon(holds: Callable[[], bool], seconds: float = 40) -> bool:
-    """Whether something comes true within so many seconds; on a busy machine schedulers start slowly."""
-    return any(eventually(holds) for _ in range(math.ceil(seconds / 10)))
-
-
 def is_done(board: TinytaskStore, task: int) -> bool:
     """Whether a task is complete, and its lease has become a record."""
     return status(board, task) == "complete" and not any(
@@ -141,4 +136,4 @@ def run_agent_process(
     finally:
         process.send_signal(signal.SIGCONT)
         process.kill()
-        process.communicate(timeout=10)
+        process.communicate(timeout=SECONDS)

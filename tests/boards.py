@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from calypso_nb import WorkloadData
@@ -15,10 +14,6 @@ from calypso_nb.embedded import TinytaskStore
 from calypso_nb.frames import tasks_frame
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
-
-# A report is made and written many times over: what counts is the result, not how long one example takes.
-settings.register_profile("boards", deadline=None, max_examples=40)
-settings.load_profile("boards")
 
 FRAMES = (
     "tasks",

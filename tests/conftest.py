@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -13,11 +15,37 @@ from pathlib import Path
 from typing import Literal, cast
 
 import pytest
+from hypothesis import settings
 
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
 from tests.browser import browser, open_page  # noqa: F401
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
+
+# --- Time -----------------------------------------------------------------------------------------------
+
+# Bounds a hang, and nothing else: no test needs it, on the busiest machine.
+SECONDS = 60
+# What a busy machine may add to a call that ends by its own timeout.
+SLACK = 5
+
+# Started in the background by a shell, a process ignores Ctrl-C, and so do all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# --- Random examples: few for every save, many where nobody waits ---------------------------------------
+
+# A report is made and written many times over: what counts is the result, not how long one example takes.
+settings.register_profile("quick", deadline=None, max_examples=8)
+settings.register_profile("full", deadline=None, max_examples=100)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the profile that HYPOTHESIS_PROFILE names, unless --hypothesis-profile does."""
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
 
 # --- A TinyTask to talk to, with its clock and the settings' environment under control ------------------
 
@@ -25,8 +53,8 @@ NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether something comes true within some seconds, looking again and again."""
-    end = time.monotonic() + 10
+    """Return whether something comes true in time, looking again and again."""
+    end = time.monotonic() + SECONDS
     pause = threading.Event()
     while not (true := holds()) and time.monotonic() < end:
         pause.wait(0.02)
@@ -108,15 +136,33 @@ def proxy(url: str) -> Iterator[FaultyProxy]:
 
 # --- What is skipped has not been run -------------------------------------------------------------------
 
+BUNDLER = Path(__file__).parent.parent / "calypso_nb" / "view" / "browser" / "node_modules"
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without Chromium the browser's tests are skipped, and say what is missing."""
+
+def missing() -> dict[str, str]:
+    """Return what this machine lacks, by the marker of the tests that need it."""
+    lacks = {}
     chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     if not Path(chromium).exists():
-        missing = pytest.mark.skip(reason=f"no {chromium}: install Chromium or set CHROMIUM")
-        for item in items:
-            if item.get_closest_marker("browser"):
-                item.add_marker(missing)
+        lacks["browser"] = f"no {chromium}: install Chromium or set CHROMIUM"
+    if shutil.which("node") is None:
+        lacks["node"] = "no node: install Node.js"
+    elif not BUNDLER.exists():
+        lacks["node"] = f"no {BUNDLER}: run npm ci beside it"
+    return lacks
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, and keep a module that opens a browser on one of xdist's workers."""
+    lacks = missing()
+    opening = {item.path for item in items if item.get_closest_marker("browser")}
+    for item in items:
+        for name, reason in lacks.items():
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))
+        if item.path in opening:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset at once
-SECONDS = 10
+SECONDS = 60
 
 
 class FaultyProxy:

@@ -29,8 +29,9 @@ from calypso_nb import WorkloadData
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.text import report_schema
 from tests.boards import NOW
+from tests.conftest import SECONDS
 
-SECONDS = 60
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,9 @@ from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.frames import TASK_COLUMNS
 from calypso_nb.settings import load_settings
 from calypso_nb.wire import bridge
-from tests.conftest import NOW, eventually, forked
+from tests.conftest import NOW, SECONDS, eventually, forked
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
-
-SECONDS = 10
 
 
 # Each method
@@ -327,6 +325,7 @@ def test_credentials_in_a_url_reach_the_server_but_no_log(
 # Size
 
 
+@pytest.mark.slow
 def test_a_listing_of_20000_tasks_is_complete(store: TinytaskStore, url: str) -> None:
     """Nothing is cut off at 100, at 1,000, or at the SDK's 1 MiB an event."""
     store.insert_many(
@@ -370,6 +369,7 @@ def test_nothing_connects_before_the_first_call() -> None:
     assert repr(client) == "TinytaskClient('http://127.0.0.1:9')"
 
 
+@pytest.mark.slow
 def test_two_hundred_clients_left_open_leave_nothing_behind(store: TinytaskStore) -> None:
     """A cell that is run again and again leaks no thread, no socket and no file, on either transport."""
 
@@ -389,6 +389,7 @@ def test_two_hundred_clients_left_open_leave_nothing_behind(store: TinytaskStore
         assert threading.active_count() <= threads
 
 
+@pytest.mark.slow
 def test_a_script_with_an_open_client_ends_by_itself(store: TinytaskStore, url: str, tmp_path: Path) -> None:
     """An unclosed client neither holds up the end of a process nor prints anything there."""
     script = f"from calypso_nb import TinytaskClient\nclient = TinytaskClient({url!r})\nclient.list_tasks()\n"
@@ -450,6 +451,7 @@ def test_a_coroutine_on_the_bridges_own_loop_cannot_wait_for_it(client: Tinytask
         bridge.run(main)
 
 
+@pytest.mark.slow
 def test_a_thread_that_outlives_the_main_one_reads_by_a_hosts_name(url: str, tmp_path: Path) -> None:
     """The last line of a script may start a thread, and end."""
     script = f"""

@@ -10,7 +10,7 @@ import pytest
 
 from calypso_nb import Dashboard, TinytaskClient, TinytaskConnectionError, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
-from tests.conftest import eventually
+from tests.conftest import SECONDS, eventually
 
 
 class Asked:
@@ -38,7 +38,7 @@ class Asked:
         """Wait for the threads that a message has started."""
         for thread in threading.enumerate():
             if thread.name == "calypso-nb-ask":
-                thread.join(timeout=10)
+                thread.join(SECONDS)
                 assert not thread.is_alive()
 
     def act(self, task: int, action: str, **values: Any) -> dict[str, Any]:
@@ -158,12 +158,12 @@ def test_two_refreshes_never_run_at_once(asked: Asked, monkeypatch: pytest.Monke
     def slow(**_: object) -> WorkloadData:
         calls.append(1)
         reading.set()
-        assert go_on.wait(10)
+        assert go_on.wait(SECONDS)
         return data
 
     monkeypatch.setattr(asked.dashboard.reporter, "collect_workload_data", slow)
     asked.dashboard.view._handle_custom_msg({"ask": "refresh"}, [])
-    assert reading.wait(10)
+    assert reading.wait(SECONDS)
     assert asked.news["busy"]
     asked.dashboard.refresh()
     go_on.set()

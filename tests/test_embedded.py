@@ -30,6 +30,7 @@ from calypso_nb.embedded import (
     fill_sample,
     running_server,
 )
+from tests.conftest import SECONDS
 from tests.v1_server import create_v1_server, running_v1_server
 
 DATA = Path(__file__).parent / "data"
@@ -41,7 +42,6 @@ GREETING = {
     "capabilities": {},
     "clientInfo": {"name": "test", "version": "1"},
 }
-SECONDS = 30
 
 
 def recorded(version: str) -> list[dict[str, Any]]:
@@ -428,6 +428,7 @@ with running_server(TinytaskStore(sys.argv[1])) as url:
 """
 
 
+@pytest.mark.slow
 def test_a_server_killed_while_it_writes_loses_nothing_that_it_confirmed(tmp_path: Path) -> None:
     """kill -9 in the middle of a stream of writes; every confirmed id is in the file."""
     path = tmp_path / "tinytask.db"

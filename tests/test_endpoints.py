@@ -29,13 +29,12 @@ from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.embedded.web import create_app, running_app
 from calypso_nb.settings import load_settings
 from calypso_nb.workload.saved import to_document
-from tests.conftest import NOW, eventually, forked
+from tests.conftest import NOW, SECONDS, SLACK, eventually, forked
 from tests.test_faults import server_process
 from tests.v1_server import running_v1_server
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
-SECONDS = 10
 
 # A command
 
@@ -87,7 +86,7 @@ def test_a_command_is_a_server_while_the_client_is_open(
     assert alive(first)
     start = time.monotonic()
     client.close()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SLACK
     assert eventually(lambda: not alive(first))
     assert client.list_tasks()["title"].tolist() == ["one", "big"]
     assert int((tmp_path / "pid").read_text()) != first
@@ -129,7 +128,7 @@ def test_a_command_that_is_no_server_is_told_at_once(
     start = time.monotonic()
     with pytest.raises(TinytaskConnectionError, match=words) as caught:
         client.list_tasks()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SLACK
     assert "s3cret" not in f"{caught.value}{client}{client.endpoint}"
     client.close()
     assert capfd.readouterr() == ("", "")
@@ -141,7 +140,7 @@ def test_a_command_that_says_nothing_ends_at_the_connect_timeout() -> None:
     start = time.monotonic()
     with pytest.raises(TinytaskConnectionError, match=r"no answer within 0\.5 s"):
         client.list_tasks()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < SLACK
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -160,6 +159,7 @@ def test_a_command_that_cannot_be_read_is_a_value_error(endpoint: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["", "raise SystemExit(3)", "1 / 0"])
+@pytest.mark.slow
 def test_a_process_that_ends_takes_its_servers_with_it(how: str, command: str, tmp_path: Path) -> None:
     """Open clients of every kind do not hold up the end of the interpreter, nor does a server outlive it."""
     with TinytaskStore() as store, running_server(store, "http") as http, running_server(store, "sse") as sse:
@@ -307,6 +307,7 @@ def test_a_file_of_a_v1_gives_what_it_has(more: str, wal: bool, tmp_path: Path) 
             refused()
 
 
+@pytest.mark.slow
 def test_a_file_is_read_while_a_server_writes_to_it(tmp_path: Path) -> None:
     """Every look finds whole tasks, no fewer than the last, and the server is not held up."""
     path = tmp_path / "tinytask.db"
@@ -476,6 +477,7 @@ SECRETS = ("gate-user", "gate-password", "gate-key")
 
 
 @pytest.mark.parametrize("kind", ["http", "sse", "v1"])
+@pytest.mark.slow
 def test_credentials_are_shown_nowhere(
     kind: str, store: TinytaskStore, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,14 +21,13 @@ import pytest
 
 from calypso_nb import TinytaskClient, TinytaskConnectionError, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, running_server, server
-from tests.conftest import eventually
+from tests.conftest import SECONDS, SLACK, eventually
 from tests.faulty_proxy import FaultyProxy, faulty_proxy, http_answer
 from tests.v1_server import running_v1_server
 
-pytestmark = pytest.mark.usefixtures("clean_environment")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment")]
 
 TIMEOUT = 0.8
-SECONDS = 15
 JSON = "application/json"
 
 Call = Callable[[TinytaskClient], Any]
@@ -55,14 +54,14 @@ def client(proxy: FaultyProxy, store: TinytaskStore) -> Iterator[TinytaskClient]
 
 
 def failure(
-    call: Callable[[], Any], client: TinytaskClient, within: float = TIMEOUT + 1, unknown: bool = False
+    call: Callable[[], Any], client: TinytaskClient, within: float = TIMEOUT, unknown: bool = False
 ) -> str:
     """The message of the connection error that a call must end with, in time and in the right words."""
     start = time.monotonic()
     with pytest.raises(TinytaskConnectionError) as caught:
         call()
     elapsed = time.monotonic() - start
-    assert elapsed < within
+    assert elapsed < within + SLACK
     message = str(caught.value)
     assert caught.value.outcome_unknown is unknown
     assert client.endpoint in message
@@ -327,7 +326,7 @@ def test_one_call_that_times_out_does_not_end_the_others(
         start = time.monotonic()
         calls = [pool.submit(client.list_tasks) for _ in range(8)]
         errors = [call.exception(SECONDS) for call in calls]
-        assert time.monotonic() - start < TIMEOUT + 1
+        assert time.monotonic() - start < TIMEOUT + SLACK
         assert {type(error) for error in errors} == {TinytaskConnectionError}
         proxy.heal()
         assert [len(frame) for frame in pool.map(lambda _: client.list_tasks(), range(8))] == [20] * 8
@@ -339,7 +338,7 @@ def test_close_on_a_frozen_server_does_not_hang(client: TinytaskClient, proxy: F
     proxy.freeze()
     start = time.monotonic()
     client.close()
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < SLACK
 
 
 # A server that is slow, or says something else
@@ -445,7 +444,7 @@ def test_an_answer_of_40_megabytes_arrives_whole(store: TinytaskStore, url: str)
         assert client.list_task_records()[0]["description"] == text
         start = time.monotonic()
         assert client.create_task("small").id == 2
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < SLACK
 
 
 # Several at once
@@ -472,7 +471,7 @@ def test_a_hundred_calls_from_eight_threads_are_each_done_once(
 
     with ThreadPoolExecutor(8) as pool:
         for call in [pool.submit(work, number) for number in range(100)]:
-            call.result(60)
+            call.result(SECONDS)
     patient.close()
     titles = [task["title"] for task in store.list_tasks() if task["title"].startswith("call")]
     assert len(titles) == len(set(titles))
@@ -493,11 +492,11 @@ def test_close_during_a_call_of_another_thread_ends_both_in_time(
         assert proxy.struck.wait(SECONDS)
         start = time.monotonic()
         client.close()
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < SLACK
         error = call.exception(SECONDS)
         assert isinstance(error, TinytaskConnectionError)
         assert error.outcome_unknown is (name in WRITES)
-        assert time.monotonic() - start < TIMEOUT + 3
+        assert time.monotonic() - start < TIMEOUT + SLACK
     proxy.heal()
     assert len(client.list_tasks()) == len(store.list_tasks())
     assert [task["title"] for task in store.list_tasks()].count("once") <= 1

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from calypso_nb.files import write_whole
+from tests.conftest import SECONDS
 
 
 def test_a_file_is_found_through_a_link_and_keeps_its_mode(tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
     reader.start()
     write_whole("a report", pipe)
-    reader.join(10)
+    reader.join(SECONDS)
     assert read == ["a report"]
     assert pipe.is_fifo()
 

@@ -17,6 +17,7 @@ from calypso_nb.view.page import BELOW, report_page, view_html
 from calypso_nb.view.redaction import redacted
 from calypso_nb.view.run_notebook import export_notebook
 from tests.browser import Opened
+from tests.conftest import SECONDS
 from tests.lab import ROOT
 from tests.test_page import data_of, exported, record, shown
 
@@ -154,16 +155,18 @@ def test_a_matplotlib_picture_and_a_frame_are_shown(open_page: OpenPage) -> None
     assert "7" in opened.page.locator("table").inner_text() and "Figure size" not in opened.page.content()
 
 
+@pytest.mark.slow
 def test_nbconvert_knows_the_exporter(tmp_path: Path) -> None:
     """`jupyter nbconvert --to calypso_html`, as anybody would type it."""
     notebook = new_notebook()
     notebook.cells = [new_markdown_cell("# From the command line")]
     nbformat.write(notebook, tmp_path / "n.ipynb")
     command = [sys.executable, "-m", "nbconvert", "--to", "calypso_html", "n.ipynb"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=SECONDS)
     assert "<title>From the command line</title>" in (tmp_path / "n.html").read_text()
 
 
+@pytest.mark.slow
 def test_code_is_shown_to_who_asks_for_it(tmp_path: Path) -> None:
     """With the exporter's own option, and with `--code` of our own command."""
     notebook = new_notebook()
@@ -174,7 +177,7 @@ def test_code_is_shown_to_who_asks_for_it(tmp_path: Path) -> None:
     for command, option in ((nbconvert, "--CalypsoHTMLExporter.show_code=True"), (own, "--code")):
         for options in ([], [option]):
             arguments = [sys.executable, "-m", *command, *options]
-            subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+            subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True, timeout=SECONDS)
             assert ("asked_for" in (tmp_path / "n.html").read_text()) is bool(options)
 
 

@@ -17,7 +17,7 @@ from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.frames import tasks_frame
 from calypso_nb.settings import load_settings
 from calypso_nb.workload.difference import difference
-from tests.conftest import NOW
+from tests.conftest import NOW, SECONDS
 
 
 def report(store: TinytaskStore, *statuses: str, details: bool = True) -> WorkloadData:
@@ -80,6 +80,7 @@ def test_a_condition_is_decided_by_what_is_known() -> None:
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])
+@pytest.mark.slow
 def test_serve_is_a_tinytask_for_other_clients(transport: str, tmp_path: Path) -> None:
     """`calypso-nb serve --demo` says where it is, answers, keeps its file, and ends with an interrupt."""
     command = [sys.executable, "-m", "calypso_nb", "serve", "--port", "0", "--demo"]
@@ -95,6 +96,6 @@ def test_serve_is_a_tinytask_for_other_clients(transport: str, tmp_path: Path) -
             assert client.health_check()
             created = client.create_task("Kept")
         serving.send_signal(signal.SIGINT)
-        serving.wait(10)
+        serving.wait(SECONDS)
     with TinytaskClient(tmp_path / "tasks.db") as client:
         assert client.get_task(created.id).title == "Kept"

@@ -223,6 +223,7 @@ def test_a_plan_always_has_the_documented_columns(records: list[dict[str, Any]])
 # From a server
 
 
+@pytest.mark.slow
 def test_the_plan_for_10000_tasks_takes_less_than_a_second_beyond_the_listing(tmp_path: Path) -> None:
     """One listing, and no request a task, for 1,000 ready tasks as for 10,000."""
     (tmp_path / "default.py").write_text("")

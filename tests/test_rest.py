@@ -29,7 +29,7 @@ def counted(store: TinytaskStore) -> dict[int, tuple[int, int]]:
 @pytest.fixture
 def client(sample_store: TinytaskStore, url: str) -> Iterator[TinytaskClient]:
     """A client of the sample project, over HTTP and over SSE."""
-    with TinytaskClient(url, timeout=10) as client:
+    with TinytaskClient(url, timeout=60) as client:
         yield client
 
 
@@ -61,7 +61,7 @@ def test_a_deleted_task_leaves_the_twin_in_use(sample_store: TinytaskStore) -> N
         await app(scope, receive, send)
 
     sample_store.delete_task(1)
-    with running_app(gateway) as url, TinytaskClient(url, timeout=10) as client:  # type: ignore[arg-type]
+    with running_app(gateway) as url, TinytaskClient(url, timeout=60) as client:  # type: ignore[arg-type]
         assert client.count_details([1, 2, 3], progress=False)[1] == (None, None)
         paths.clear()
         client.count_details([2, 3], progress=False)

@@ -23,12 +23,11 @@ from calypso_nb.embedded import TinytaskStore
 from calypso_nb.scheduler import RUN_COLUMNS, Agent, Scheduler
 from calypso_nb.scheduler.run import Run
 from tests.agents_at_work import Log, add, is_done, records, run_agent_process, run_all, soon, status
+from tests.conftest import SECONDS
 from tests.faulty_proxy import faulty_proxy
 
 pytest_plugins = ("tests.scheduler_fixtures",)
-pytestmark = pytest.mark.usefixtures("clean_environment", "nothing_left")
-
-SECONDS = 20
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment", "nothing_left")]
 
 
 def recipe(folder: Path, name: str, text: str) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
+import yaml
 
 from calypso_nb.records import Task
 from calypso_nb.settings import load_settings, public_endpoint
@@ -212,8 +213,6 @@ def _document(path: Path) -> dict[str, Any]:
 @lru_cache(maxsize=1000)
 def _parsed(path: Path, _changed: int, _size: int) -> dict[str, Any] | str:
     """Return the document in a file, or what is wrong with it."""
-    import yaml
-
     notebook = path.suffix == ".ipynb"
     try:
         text = path.read_text("utf-8")

@@ -186,9 +186,10 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _numbers(rows: pd.DataFrame) -> str:
-    numbers = [f"#{number}" for number in rows["id"]]
-    shown = ", ".join(numbers[:10])
-    return shown if len(numbers) <= 10 else f"{shown} and {len(numbers) - 10} more"
+    shown = ", ".join(f"#{number}" for number in rows["id"].head(10))
+    if len(rows) > 10:
+        shown += f" and {len(rows) - 10} more"
+    return shown
 
 
 def _summary(plan: pd.DataFrame) -> str:
@@ -219,11 +220,14 @@ def _rich_table(plan: pd.DataFrame, *, wide: bool) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
-    for name in ("order", "task", "prio", "frees", "failed") if wide else ("order", "task"):
+    numbers, texts, longest_name = ["order", "task"], ["title and why"], 12
+    if wide:
+        numbers, texts, longest_name = [*numbers, "prio", "frees", "failed"], ["title", "why"], 24
+    for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("agent", "recipe"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=24 if wide else 12)
-    for name in ("title", "why") if wide else ("title and why",):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=longest_name)
+    for name in texts:
         table.add_column(name, ratio=1)
     rows = plan.astype(object)
     for row in rows.where(rows.notna(), None).to_dict("records"):

@@ -183,7 +183,9 @@ def _kind(path: Path) -> Kind | None:
 def _link_fault(path: Path, folder: Path) -> str | None:
     if not path.resolve().is_relative_to(folder):
         return f"recipe {path.name} is a link out of the recipes folder"
-    return None if path.is_file() else f"recipe {path.name} is not a file"
+    if not path.is_file():
+        return f"recipe {path.name} is not a file"
+    return None
 
 
 def _fault(kind: Kind, path: Path) -> str | None:

@@ -18,10 +18,12 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import nbformat
 import pytest
 from wcwidth import wcswidth
 
@@ -342,7 +344,7 @@ def test_colour_is_for_terminals_that_want_it(
 # --- The notebook as a page
 
 
-@pytest.mark.parametrize("options", [["-p", "endpoint"], ["-p", "endpoint", "--code"], ["-p", "a b", "1"]])
+@pytest.mark.parametrize("options", [["-p", "endpoint"], ["-p", "endpoint", "--code"], ["-p", "a b=1"]])
 def test_a_parameter_needs_a_name_and_a_value(
     options: list[str], environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -350,8 +352,81 @@ def test_a_parameter_needs_a_name_and_a_value(
     notebook = Path(__file__).parent.parent / "notebooks" / "workload.ipynb"
     done = run(environment, "export", str(notebook), "-o", str(tmp_path / "page.html"), *options)
     assert done.returncode == 2
-    assert "-p NAME VALUE" in done.stderr
+    assert "-p NAME=VALUE" in done.stderr
     assert not (tmp_path / "page.html").exists()
+
+
+def test_parameters_reach_the_notebook_as_what_they_look_like(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Numbers, true and lists are JSON, everything else is text; an equals sign may be part of it."""
+    cells = ["x = y = z = None", "assert (x, y, z) == (3, [1, True], 'a=b c'), (x, y, z)"]
+    notebook: Any = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells]  # type: ignore[no-untyped-call]
+    )
+    notebook.cells[0].metadata["tags"] = ["parameters"]
+    nbformat.write(notebook, tmp_path / "x.ipynb")  # type: ignore[no-untyped-call]
+    parameters = ("-p", "x=3", "-p", "y=[1, true]", "--parameter", "z=a=b c")
+    done = run(environment, "export", "x.ipynb", "-o", "x.html", *parameters)
+    assert done.returncode == 0, done.stderr
+
+
+# --- What is not installed
+
+WITHOUT = """
+import sys
+for name in sys.argv.pop(1).split(","):
+    sys.modules[name] = None
+from calypso_nb.cli.commands import main
+main()
+"""
+EXTRAS = "psutil,yaml,uvicorn,papermill,nbconvert,nbformat,distributed"
+
+
+def run_without(
+    packages: str, environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-c", WITHOUT, packages, *arguments]
+    return subprocess.run(program, env=environment, capture_output=True, encoding="utf-8", timeout=SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "arguments"),
+    [
+        ("papermill", "page", ["export", "x.ipynb", "-o", "x.html"]),
+        ("nbconvert", "page", ["export", "x.ipynb", "-o", "x.html"]),
+        ("uvicorn", "serve", ["serve", "--port", "0"]),
+        ("psutil", "run", ["run-agent", "--agent", "alice", "--dry-run"]),
+        ("yaml", "run", ["run-agent", "--agent", "alice", "--dry-run"]),
+        ("distributed", "dask", ["run-agent", "--agent", "alice", "--dask", "tcp://127.0.0.1:9"]),
+    ],
+)
+def test_a_command_without_its_extra_says_what_to_install(
+    package: str, extra: str, arguments: list[str], environment: dict[str, str]
+) -> None:
+    """In one line, not in a traceback."""
+    Path("x.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    done = run_without(package, environment, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"calypso-nb: this command needs {package}: pip install 'calypso_nb[{extra}]'\n"
+
+
+def test_reports_need_no_extra(server: str, environment: dict[str, str]) -> None:
+    """Nor do differences, the help and the version."""
+    saved = ("report", "--mcp-endpoint", server, "--format", "json", "-o", "saved.json")
+    page = ("report", "--mcp-endpoint", server, "--format", "html", "-o", "page.html")
+    difference = ("diff", "saved.json", "--mcp-endpoint", server)
+    for arguments in (saved, page, difference, ("run-agent", "--help"), ("--version",)):
+        done = run_without(EXTRAS, environment, *arguments)
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+
+
+def test_the_scheduler_without_its_extra_names_it(environment: dict[str, str]) -> None:
+    """Where it is imported, and as an ImportError."""
+    program = "import sys; sys.modules['psutil'] = None; from calypso_nb import Scheduler"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert "ImportError: calypso_nb.scheduler needs psutil and PyYAML: pip install" in done.stderr
+    assert "'calypso_nb[run]'" in done.stderr
 
 
 # --- What changed
@@ -391,8 +466,8 @@ def test_help_pays_for_no_heavy_import(environment: dict[str, str]) -> None:
     """Neither pandas nor the MCP SDK nor Altair is imported for it."""
     program = (
         "import sys, calypso_nb.cli.commands as cli, contextlib\n"
-        "with contextlib.suppress(SystemExit): cli.app(['report', '--help'])\n"
-        "heavy = {'pandas', 'mcp', 'altair', 'jinja2', 'IPython'}\n"
+        "with contextlib.suppress(SystemExit): cli.app(['report', '-h'])\n"
+        "heavy = {'pandas', 'mcp', 'altair', 'jinja2', 'IPython', 'psutil', 'yaml'}\n"
         "print(*(heavy & sys.modules.keys()), file=sys.stderr)"
     )
     done = subprocess.run(
@@ -405,6 +480,27 @@ def test_help_pays_for_no_heavy_import(environment: dict[str, str]) -> None:
     assert done.stderr.strip() == ""
     assert "--fail-if" in done.stdout
     assert "3 the --fail-if condition" in " ".join(done.stdout.split())
+
+
+def test_the_version_is_the_packages(environment: dict[str, str]) -> None:
+    """As its metadata has it."""
+    done = run(environment, "--version")
+    assert (done.returncode, done.stdout) == (0, f"calypso-nb {version('calypso_nb')}\n")
+
+
+def test_a_shell_can_complete_commands_and_options(environment: dict[str, str]) -> None:
+    """With what Typer brings, and with no heavy import."""
+    line = f"{' '.join(command('--show-completion'))}; exit $?"  # The shell that asks is its parent.
+    shown = subprocess.run(
+        ["bash", "-c", line], env=environment, capture_output=True, encoding="utf-8", timeout=SECONDS
+    )
+    assert "complete -o default -F" in shown.stdout
+    asking = {"_CALYPSO_NB_COMPLETE": "complete_bash", "COMP_WORDS": "calypso-nb re", "COMP_CWORD": "1"}
+    program = "from calypso_nb.cli.commands import app; app(prog_name='calypso-nb')"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment | asking, capture_output=True, encoding="utf-8"
+    )
+    assert done.stdout.split() == ["report"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "REPORTS.md"])

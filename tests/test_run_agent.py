@@ -534,7 +534,7 @@ def test_once_exits_with_6_where_a_run_failed(board: TinytaskStore, server: str,
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "say whose tasks to run: --agent NAME or --agents FILE"),
+        ([], "whose tasks should be run? Give --agent NAME or --agents FILE"),
         (["--agents", "broken.json"], "ValueError: broken.json is not valid JSON"),
         (["--agents", "agents.json", "--agent", "eve"], "agents.json has no agent eve; it has alice, bob"),
         (["--agents", "nowhere.json"], "does not exist"),

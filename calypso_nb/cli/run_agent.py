@@ -16,6 +16,7 @@ from calypso_nb.cli.terminal import console_width, say, write
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.table import Table
     from rich.text import Text
 
     from calypso_nb.scheduler import Agent, Scheduler
@@ -34,7 +35,7 @@ _LONGEST_WHY = 300
 def run_agent(
     agent: Annotated[
         list[str] | None,
-        typer.Option(help="Run this agent's tasks; may be repeated. With --agents: only these."),
+        typer.Option(help="Run this agent's tasks; may be repeated. With --agents, only these agents'."),
     ] = None,
     agents: Annotated[
         Path | None,
@@ -46,21 +47,19 @@ def run_agent(
     ] = None,
     recipes: Annotated[Path, typer.Option(help="The folder with the recipes.")] = Path("recipes"),
     runs: Annotated[Path, typer.Option(help="The folder that each run gets a folder in.")] = Path("runs"),
-    once: Annotated[bool, typer.Option("--once", help="Run what can be run now, and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Run what can be run now, then exit.")] = False,
     interval: Annotated[
         float, typer.Option(min=0.1, help="Look for new tasks every so many seconds.")
     ] = 30.0,
-    max_parallel: Annotated[
-        int | None, typer.Option(min=1, help="Not more runs than this at a time.")
-    ] = None,
+    max_parallel: Annotated[int | None, typer.Option(min=1, help="At most so many runs at a time.")] = None,
     max_runtime: Annotated[
-        float | None, typer.Option(min=0.1, help="Seconds after which a run is ended, and has failed.")
+        float | None, typer.Option(min=0.1, help="End a run after so many seconds; it has failed.")
     ] = None,
-    retries: Annotated[int, typer.Option(min=1, help="Leave a task alone once it has failed so often.")] = 3,
+    retries: Annotated[int, typer.Option(min=1, help="Stop trying a task that has failed so often.")] = 3,
     lease: Annotated[
-        int, typer.Option(help="Seconds without a sign of life after which others take a run's task over.")
+        int, typer.Option(help="Seconds without a sign of life after which others take a task over.")
     ] = 120,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     task_id: Annotated[int | None, typer.Option(help="Run only this task, once.")] = None,
     mcp_endpoint: Annotated[
         str | None, typer.Option(help="http://host:port, instead of TINYTASK_ENDPOINT.")
@@ -76,11 +75,11 @@ def run_agent(
     from calypso_nb.client import TinytaskClient
     from calypso_nb.scheduler import Scheduler
 
-    wanted = _wanted(agent, agents)
+    served = _agents(agent, agents)
     with _endpoint(mcp_endpoint), TinytaskClient() as client, _workers(dask) as workers:
         scheduler = Scheduler(
             client,
-            wanted,
+            served,
             recipes,
             runs=runs,
             lease_seconds=lease,
@@ -100,22 +99,22 @@ def run_agent(
             _serve(scheduler, interval)
 
 
-def _wanted(names: list[str] | None, file: Path | None) -> tuple[Agent, ...]:
+def _agents(names: list[str] | None, file: Path | None) -> tuple[Agent, ...]:
     from calypso_nb.scheduler import read_agents
 
-    if file is None and not names:
-        raise typer.BadParameter("say whose tasks to run: --agent NAME or --agents FILE")
     if file is None:
-        return read_agents(names or [])
-    known = {agent.name: agent for agent in read_agents(file)}
-    if unknown := [name for name in names or [] if name not in known]:
-        raise typer.BadParameter(f"{file} has no agent {', '.join(unknown)}; it has {', '.join(known)}")
-    return tuple(known[name] for name in names) if names else tuple(known.values())
+        if not names:
+            raise typer.BadParameter("whose tasks should be run? Give --agent NAME or --agents FILE")
+        return read_agents(names)
+    agents = {agent.name: agent for agent in read_agents(file)}
+    if unknown := [name for name in names or [] if name not in agents]:
+        raise typer.BadParameter(f"{file} has no agent {', '.join(unknown)}; it has {', '.join(agents)}")
+    return tuple(agents[name] for name in names or agents)
 
 
 @contextmanager
 def _endpoint(given: str | None) -> Iterator[None]:
-    """Have the endpoint in the environment: its password reaches the runs by no other way."""
+    """Keep the endpoint in the environment, the only way by which its password reaches the runs."""
     before = os.environ.get(_ENDPOINT)
     if given is not None:
         os.environ[_ENDPOINT] = given
@@ -123,44 +122,43 @@ def _endpoint(given: str | None) -> Iterator[None]:
         yield
     finally:
         if given is not None:
-            os.environ.pop(_ENDPOINT)
-            os.environ |= {} if before is None else {_ENDPOINT: before}
+            del os.environ[_ENDPOINT]
+        if before is not None:
+            os.environ[_ENDPOINT] = before
 
 
 @contextmanager
 def _workers(address: str | None) -> Iterator[dict[str, Any]]:
-    """What hands the runs to a Dask cluster, nothing where they stay here."""
+    """Yield the scheduler's options that take the runs to a Dask cluster, none if they stay here."""
     if address is None:
         yield {}
         return
-    try:
-        from distributed import Client, Event
-    except ImportError:
-        raise ValueError("--dask needs Dask's distributed: pip install 'calypso_nb[dask]'") from None
+    from distributed import Client, Event
+
     with Client(address) as cluster:  # type: ignore[no-untyped-call]
         stop = Event(f"calypso-nb-{uuid4().hex}", client=cluster)  # type: ignore[no-untyped-call]
         yield {"executor": cluster.get_executor(pure=False, retries=0), "stop": stop}
 
 
 def _followed(scheduler: Scheduler, plan: pd.DataFrame) -> bool:
-    """Run a plan and tell of it; whether every run succeeded."""
+    """Carry out a plan and report it line by line; return whether every run succeeded."""
     say(_summary(plan))
     reasons = [*plan[plan["decision"] == "wait"].groupby("why", sort=False)]
     for why, rows in reasons[:_MOST_REASONS]:
         say(f"{_numbers(rows)}: {why}")
     if len(reasons) > _MOST_REASONS:
-        say("and more, for other reasons: --dry-run shows them")
-    fine = True
+        say("more wait for other reasons: --dry-run shows them")
+    failures = 0
     with _stopped_by_signals(), closing(scheduler.follow(plan)) as news:
         for event in news:
             say(str(event))
-            fine = fine and (isinstance(event, str) or event.outcome in ("succeeded", "not started"))
-    return fine
+            failures += not (isinstance(event, str) or event.outcome in ("succeeded", "not started"))
+    return failures == 0
 
 
 def _serve(scheduler: Scheduler, interval: float) -> None:
     names = ", ".join(agent.name for agent in scheduler.agents)
-    say(f"looks every {interval:g} s for tasks of {names}; Ctrl-C ends it")
+    say(f"looking for tasks of {names} every {interval:g} s; Ctrl-C ends it")
     with _stopped_by_signals(), closing(scheduler.serve(interval)) as news:
         for event in news:
             say(str(event))
@@ -168,13 +166,13 @@ def _serve(scheduler: Scheduler, interval: float) -> None:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does; being stopped is how this command ends, and no error."""
+    """Let SIGTERM do what Ctrl-C does. Being stopped is how this command ends, not an error."""
 
     def stop(*_: object) -> None:
-        for number in before:  # Another one would cut off the ending of the runs.
+        for number in before:  # A second one would interrupt the ending of the runs.
             signal.signal(number, signal.SIG_IGN)
-        # No print: it may have come in the middle of another.
-        os.write(2, b"calypso-nb: told to stop, the runs are ended first\n")
+        # Not print(): the signal may have come in the middle of another one.
+        os.write(2, b"calypso-nb: told to stop, ending the runs first\n")
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -188,8 +186,10 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _numbers(rows: pd.DataFrame) -> str:
-    numbers = [f"#{number}" for number in rows["id"]]
-    return ", ".join(numbers[:10]) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
+    shown = ", ".join(f"#{number}" for number in rows["id"].head(10))
+    if len(rows) > 10:
+        shown += f" and {len(rows) - 10} more"
+    return shown
 
 
 def _summary(plan: pd.DataFrame) -> str:
@@ -199,39 +199,52 @@ def _summary(plan: pd.DataFrame) -> str:
 
 
 def _table(plan: pd.DataFrame) -> str:
-    """The plan as a table: all that is run, and the first of what waits."""
-    from rich.console import Console, Group
-    from rich.table import Table
+    """Return the plan as a table: everything that is run, and the first tasks that wait."""
+    from rich.console import Console
 
-    width = console_width(None)
-    wide = width >= _WIDE
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
-    counts = ("prio", "frees", "failed") if wide else ()
-    for name in ("order", "task", *counts):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("agent", "recipe"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=24 if wide else 12)
-    for name in ("title", "why") if wide else ("title and why",):
-        table.add_column(name, ratio=1)
-    ready = int(plan["decision"].eq("run").sum())
-    rows = plan.head(ready + _MOST_WAITING).astype(object)
-    for row in rows.where(rows.notna(), None).itertuples():
-        title, why = _plain(row.title), _plain(str(row.why)[:_LONGEST_WHY])
-        title.no_wrap, title.overflow = True, "ellipsis"
-        texts = (title, why) if wide else (Group(title, why),)
-        order = "wait" if row.order is None else str(row.order)
-        numbers = (row.priority, row.frees, row.failed) if wide else ()
-        table.add_row(order, str(row.id), *map(_plain, (*numbers, row.agent, row.recipe)), *texts)
-    console = Console(width=width, color_system=None, legacy_windows=False, markup=False, emoji=False)
-    with console.capture() as shown:
-        console.print(table)
-    lines = [_summary(plan), *(["", *shown.get().splitlines()] if len(plan) else [])]
-    if (more := len(plan) - ready - _MOST_WAITING) > 0:
-        lines.append(f"… and {more:,} more wait")
+    lines = [_summary(plan)]
+    shown = int(plan["decision"].eq("run").sum()) + _MOST_WAITING
+    if not plan.empty:
+        width = console_width(None)
+        console = Console(width=width, color_system=None, legacy_windows=False, markup=False, emoji=False)
+        with console.capture() as captured:
+            console.print(_rich_table(plan.head(shown), wide=width >= _WIDE))
+        lines += ["", *captured.get().splitlines()]
+    if len(plan) > shown:
+        lines.append(f"… and {len(plan) - shown:,} more wait")
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def _plain(value: Any) -> Text:
+def _rich_table(plan: pd.DataFrame, *, wide: bool) -> Table:
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    numbers, texts, longest_name = ["order", "task"], ["title and why"], 12
+    if wide:
+        numbers, texts, longest_name = [*numbers, "prio", "frees", "failed"], ["title", "why"], 24
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("agent", "recipe"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=longest_name)
+    for name in texts:
+        table.add_column(name, ratio=1)
+    rows = plan.astype(object)
+    for row in rows.where(rows.notna(), None).to_dict("records"):
+        title, why = _text(row["title"]), _text(str(row["why"])[:_LONGEST_WHY])
+        title.no_wrap, title.overflow = True, "ellipsis"
+        order, number, agent, recipe = (_text(row[name]) for name in ("order", "id", "agent", "recipe"))
+        if row["order"] is None:
+            order = _text("wait")
+        if wide:
+            counts = (_text(row[name]) for name in ("priority", "frees", "failed"))
+            table.add_row(order, number, *counts, agent, recipe, title, why)
+        else:
+            table.add_row(order, number, agent, recipe, Group(title, why))
+    return table
+
+
+def _text(value: object) -> Text:
     from rich.text import Text
 
     from calypso_nb.text.visible import visible

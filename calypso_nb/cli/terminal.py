@@ -1,4 +1,4 @@
-"""Where the command line writes: formats to standard output or a file, all else to standard error."""
+"""Where the command line writes: reports to standard output or a file, messages to standard error."""
 
 from __future__ import annotations
 
@@ -13,21 +13,17 @@ __all__ = ["console_width", "say", "use_color", "write"]
 
 
 def say(message: str) -> None:
-    """One line for the person at the terminal, on standard error, with nothing in it that a terminal obeys.
-
-    Example: `say("reading http://localhost:3000")`
-    """
+    """Write one line to standard error, with nothing in it that a terminal would obey."""
     from calypso_nb.text.visible import visible
 
     print(f"calypso-nb: {visible(message)}", file=sys.stderr, flush=True)
 
 
 def write(text: str, target: Path | None, *, spreadsheet: bool = False) -> None:
-    """Write a text to a file, with the folders that it needs, or to standard output where `target` is None.
+    """Write a text to a file, whole or not at all, or to standard output if `target` is None.
 
-    The file appears whole or not at all; `spreadsheet` starts it with the mark by which those know UTF-8.
-    Raises OSError where a file cannot be written, and BrokenPipeError where the reader has left a pipe.
-    Example: `write(to_json(data), Path("reports/today.json"))`
+    `spreadsheet` begins the file with the mark by which spreadsheets recognize UTF-8. Raise OSError if the
+    file cannot be written, BrokenPipeError if nobody reads the pipe any more.
     """
     if target is None:
         _write_out(text)
@@ -36,19 +32,13 @@ def write(text: str, target: Path | None, *, spreadsheet: bool = False) -> None:
 
 
 def use_color(wanted: bool, target: Path | None) -> bool:
-    """Whether to colour what is written: only where wanted, on a terminal, and without `NO_COLOR`.
-
-    Example: `use_color(not no_color, output)`
-    """
+    """Return whether to use colours: only if wanted, on a terminal, and without `NO_COLOR`."""
     dull = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return wanted and not dull and target is None and sys.stdout.isatty()
 
 
 def console_width(target: Path | None) -> int:
-    """How many columns to write for: the terminal's, those of `COLUMNS`, 80 in a file or a pipe.
-
-    Example: `console_width(None)`
-    """
+    """Return the width to write for: the terminal's, that of `COLUMNS`, or 80 in a file or a pipe."""
     if target is None or os.environ.get("COLUMNS", "").isdecimal():
         return max(shutil.get_terminal_size((80, 24)).columns, 40)
     return 80

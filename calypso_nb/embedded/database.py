@@ -70,9 +70,7 @@ class Database:
     ) -> None:
         self.now = now or (lambda: datetime.now(UTC))
         self._lock = threading.RLock()
-        self.connection = sqlite3.connect(
-            ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
-        )
+        self.connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         try:
             self._prepare()
         except BaseException:
@@ -159,9 +157,9 @@ class Database:
             return [dict(zip(COLUMNS[table], row, strict=True)) for row in rows]
         records = [dict(zip(_TASK_KEYS, row, strict=True)) for row in rows]
         for record in records:
-            tags, blocked = record["tags"], record["is_currently_blocked"]
-            record["tags"] = orjson.loads(tags) if tags else []
-            record["is_currently_blocked"] = None if blocked is None else bool(blocked)
+            record["tags"] = orjson.loads(record["tags"] or "[]")
+            if record["is_currently_blocked"] is not None:
+                record["is_currently_blocked"] = bool(record["is_currently_blocked"])
         return records
 
     def _one(self, table: Table, id: float, what: str) -> Record:

@@ -1,6 +1,5 @@
 """TinyTask v2 as an MCP server: its 30 tools over a store, word for word as TinyTask words them."""
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -35,8 +34,7 @@ def _deleted(
     what: str, delete: Callable[[TinytaskStore, float], None], store: TinytaskStore, id: float
 ) -> str:
     delete(store, id)
-    response = {"success": True, "message": f"{what} {id} deleted successfully", "id": id}
-    return orjson.dumps(response).decode()
+    return orjson.dumps({"success": True, "message": f"{what} {id} deleted successfully", "id": id}).decode()
 
 
 def _counted(name: str, records: list[Any], **about: Any) -> Record:
@@ -126,11 +124,6 @@ _TOOLS: dict[str, tuple[str, Callable[..., Any]]] = {
 }
 
 
-def _published() -> list[dict[str, Any]]:
-    tools: list[dict[str, Any]] = json.loads(files(__package__).joinpath("tools.json").read_text("utf-8"))
-    return tools
-
-
 def _checked_schema(tool: Mapping[str, Any]) -> dict[str, Any]:
     schema = tool["inputSchema"]
     return {**schema, "properties": schema["properties"] | _UNPUBLISHED.get(tool["name"], {})}
@@ -168,7 +161,7 @@ def create_server(store: TinytaskStore) -> Server[Any]:
 
     Example: `create_server(TinytaskStore()).name == "tinytask"`
     """
-    published = _published()
+    published = orjson.loads(files(__package__).joinpath("tools.json").read_bytes())
     schemas = {tool["name"]: _checked_schema(tool) for tool in published}
     tools = types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in published])
 

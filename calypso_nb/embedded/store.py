@@ -80,7 +80,8 @@ class TinytaskStore(Database):
                 parent = self._parent(parent_task_id)
                 if self._level(parent_task_id) >= MAX_LEVELS:
                     raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
-                fields["queue_name"] = parent["queue_name"] if queue_name is None else queue_name
+                if queue_name is None:
+                    fields["queue_name"] = parent["queue_name"]
             if blocked_by_task_id is not None:
                 self._blocker(blocked_by_task_id)
             now = self.now()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
+import yaml
 
 from calypso_nb.records import Task
 from calypso_nb.settings import load_settings, public_endpoint
@@ -182,7 +183,9 @@ def _kind(path: Path) -> Kind | None:
 def _link_fault(path: Path, folder: Path) -> str | None:
     if not path.resolve().is_relative_to(folder):
         return f"recipe {path.name} is a link out of the recipes folder"
-    return None if path.is_file() else f"recipe {path.name} is not a file"
+    if not path.is_file():
+        return f"recipe {path.name} is not a file"
+    return None
 
 
 def _fault(kind: Kind, path: Path) -> str | None:
@@ -212,8 +215,6 @@ def _document(path: Path) -> dict[str, Any]:
 @lru_cache(maxsize=1000)
 def _parsed(path: Path, _changed: int, _size: int) -> dict[str, Any] | str:
     """Return the document in a file, or what is wrong with it."""
-    import yaml
-
     notebook = path.suffix == ".ipynb"
     try:
         text = path.read_text("utf-8")

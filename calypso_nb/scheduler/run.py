@@ -62,8 +62,10 @@ class Run(NamedTuple):
     folder: str | None = None
 
     def __str__(self) -> str:
-        after = "" if self.seconds is None else f" after {self.seconds:.1f} s"
-        return f"#{self.id} of {self.agent}: {self.outcome}{after}, {self.why}"
+        outcome: str = self.outcome
+        if self.seconds is not None:
+            outcome += f" after {self.seconds:.1f} s"
+        return f"#{self.id} of {self.agent}: {outcome}, {self.why}"
 
 
 @dataclass(frozen=True)
@@ -259,11 +261,15 @@ class _HeldTask:
     def _finish(self, result: Result, failed: int) -> tuple[Outcome, str]:
         """Report a result on the task, then turn the lease into its record: a crash between loses nothing."""
         task = self.hold.task()
-        failed = 0 if result.outcome == "succeeded" else failed + result.counts
+        failed += result.counts
+        if result.outcome == "succeeded":
+            failed = 0
         tags = with_tags(task.tags, failed=failed)
         changed_to = None
-        if task.archived_at is not None or task.status != "working":
-            changed_to = f"set {'archived' if task.archived_at else task.status}"
+        if task.archived_at is not None:
+            changed_to = "set archived"
+        elif task.status != "working":
+            changed_to = f"set {task.status}"
         elif task.assigned_to not in (None, self.job.agent.name):
             changed_to = f"given to {task.assigned_to}"
         if changed_to is not None:

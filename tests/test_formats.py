@@ -23,7 +23,15 @@ from calypso_nb import WorkloadData
 from calypso_nb.cli.conditions import METRICS, condition_that_holds, parse_condition
 from calypso_nb.embedded import fill_sample
 from calypso_nb.embedded.store import TinytaskStore
-from calypso_nb.frames import AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS, TASK_COLUMNS, tasks_frame
+from calypso_nb.frames import (
+    AGE_COLUMNS,
+    AGENT_COLUMNS,
+    PRIORITY_COLUMNS,
+    QUEUE_COLUMNS,
+    TAG_COLUMNS,
+    TASK_COLUMNS,
+    tasks_frame,
+)
 from calypso_nb.text import (
     report_schema,
     to_console,
@@ -36,7 +44,8 @@ from calypso_nb.text.visible import visible
 from calypso_nb.workload.attention import ATTENTION_COLUMNS
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS
 from calypso_nb.workload.flow import FLOW_COLUMNS
-from calypso_nb.workload.groups import QUEUE_COLUMNS, TAG_COLUMNS, TREE_COLUMNS
+from calypso_nb.workload.phrases import UNKNOWN
+from calypso_nb.workload.tree import TREE_COLUMNS
 from tests.boards import HOSTILE, NOW, report_of, rows, same_report, task, texts, without_v2
 
 SNAPSHOTS = Path(__file__).parent / "data"
@@ -232,7 +241,7 @@ def test_a_text_is_one_cell_of_code_in_a_markdown_table(text: str) -> None:
     assert [len(row) for row in rows] == [2, 2]
     assert rows[1][1] == "x"
     if "\\|" not in text and "\\" not in text:
-        assert rows[1][0] == (visible(text).strip() if text.strip() else "—")
+        assert rows[1][0] == (visible(text).strip() if text.strip() else UNKNOWN)
 
 
 @given(rows())

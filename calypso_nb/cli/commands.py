@@ -105,8 +105,7 @@ def report(
     if format is Format.both and output is None:
         raise typer.BadParameter("both writes two files: name them, for example --output reports/workload")
     with _translated():
-        condition = None if fail_if is None else parse_condition(fail_if)
-        wanted = reporting.Wanted(
+        options = reporting.Options(
             format=format.value,
             output=output,
             statuses=None if not status else ",".join(status).replace(" ", "").split(","),
@@ -114,8 +113,10 @@ def report(
             details=details,
             color=not no_color,
             verbose=verbose,
+            condition=None if fail_if is None else parse_condition(fail_if),
+            seconds=watch,
         )
-        held = reporting.run(_reporter(mcp_endpoint, env_file, verbose), wanted, condition, watch)
+        held = reporting.run(_reporter(mcp_endpoint, env_file, verbose), options)
     if held is not None:
         _complain(f"condition holds: {held}")
         raise typer.Exit(EXIT_CONDITION_HOLDS)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 __all__ = [
@@ -18,11 +17,13 @@ __all__ = [
     "AGE_BUCKETS",
     "AGE_COLUMNS",
     "COMMENT_COLUMNS",
+    "GROUP_COLUMNS",
     "LINK_COLUMNS",
     "OPEN_STATUSES",
     "PRIORITY_COLUMNS",
+    "QUEUE_COLUMNS",
     "STATUSES",
-    "STATUS_COUNTS",
+    "TAG_COLUMNS",
     "TASK_COLUMNS",
     "Column",
     "InvalidRecord",
@@ -30,6 +31,7 @@ __all__ = [
     "conformed",
     "records_to_frame",
     "schema",
+    "task_columns",
     "tasks_frame",
 ]
 
@@ -93,40 +95,64 @@ LINK_COLUMNS: dict[str, Column] = {
     "created_at": Column(TIME, "UTC", "when it was added"),
 }
 
-STATUS_COUNTS = {
+# What can be counted per group of tasks. Status counts are those of tasks, parents included.
+GROUP_COLUMNS: dict[str, Column] = {
     "open": Column("int64", "tasks", "idle or working, and not archived"),
     "idle": Column("int64", "tasks", "idle"),
-    "working": Column("int64", "tasks", "working: the agent's WIP"),
+    "working": Column("int64", "tasks", "working: WIP"),
     "complete": Column("int64", "tasks", "complete"),
-}
-
-AGENT_COLUMNS: dict[str, Column] = {
-    "agent": Column(
-        "str", "", "the name that tasks are assigned to; one row an agent, most open tasks first"
-    ),
-    **STATUS_COUNTS,
-    "blocked": Column(
-        "Int64", "tasks", "open and waiting for another task; NA where the server does not say"
-    ),
+    "blocked": Column("Int64", "tasks", "open and blocked; NA if the server doesn't report it"),
+    "unassigned": Column("int64", "tasks", "open and unassigned"),
+    "open_leaves": Column("Int64", "tasks", "open tasks without subtasks; NA if the server has no subtasks"),
     "mean_priority": Column("float64", "", "mean priority of the open tasks, NA without any"),
     "mean_age_hours": Column("float64", "hours", "mean time since creation of the open tasks"),
     "oldest_age_hours": Column("float64", "hours", "time since creation of the oldest open task"),
+    "oldest_task_id": Column("Int64", "", "the oldest open task"),
+}
+
+
+def _columns(table: Mapping[str, Column], *names: str) -> dict[str, Column]:
+    return {name: table[name] for name in names}
+
+
+def task_columns(*names: str) -> dict[str, Column]:
+    """Return some columns of `TASK_COLUMNS`, for a table that has them too."""
+    return _columns(TASK_COLUMNS, *names)
+
+
+_STATUS_COUNTS = _columns(GROUP_COLUMNS, "open", "idle", "working", "complete")
+_WAITING_COUNTS = _columns(
+    GROUP_COLUMNS, "blocked", "unassigned", "open_leaves", "oldest_age_hours", "oldest_task_id"
+)
+
+AGENT_COLUMNS: dict[str, Column] = {
+    "agent": Column("str", "", "the agent's name; one row per agent, most open tasks first"),
+    **_STATUS_COUNTS,
+    **_columns(GROUP_COLUMNS, "blocked", "mean_priority", "mean_age_hours", "oldest_age_hours"),
 }
 
 PRIORITY_COLUMNS: dict[str, Column] = {
-    "priority": Column("Int64", "", "one row a priority in use, most urgent first"),
-    **STATUS_COUNTS,
+    "priority": Column("Int64", "", "one row per priority in use, most urgent first"),
+    **_STATUS_COUNTS,
+}
+
+QUEUE_COLUMNS: dict[str, Column] = {
+    "queue": Column("str", "", "one row per queue, most open tasks first; NA for tasks in no queue"),
+    **_STATUS_COUNTS,
+    **_WAITING_COUNTS,
+}
+
+TAG_COLUMNS: dict[str, Column] = {
+    "tag": Column("str", "", "one row per tag, most open tasks first; NA for tasks without tags"),
+    **_STATUS_COUNTS,
+    **_WAITING_COUNTS,
 }
 
 AGE_COLUMNS: dict[str, Column] = {
-    "age": Column(
-        "str", "", "bucket of time since creation, of open tasks; `unknown` only where there are such"
-    ),
+    "age": Column("str", "", "bucket of time since creation; `unknown` only if there are such"),
     "from_hours": Column("float64", "hours", "lower edge, included"),
     "to_hours": Column("float64", "hours", "upper edge, not included; infinite for the last"),
-    "open": STATUS_COUNTS["open"],
-    "idle": STATUS_COUNTS["idle"],
-    "working": STATUS_COUNTS["working"],
+    **_columns(GROUP_COLUMNS, "open", "idle", "working"),
 }
 
 # Upper edges in hours, each bucket from the one before up to but not including its own.
@@ -142,15 +168,14 @@ AGE_BUCKETS: dict[str, float] = {
 
 
 def age_buckets(tasks: pd.DataFrame) -> pd.Series:
-    """The name of `AGE_BUCKETS` into which each task's age falls, `unknown` where its age is not known.
+    """Return the name of the age bucket into which each task falls, `unknown` if its age is unknown.
 
     Example: `age_buckets(data.tasks).value_counts()`
     """
-    ages = tasks["age_hours"]
+    edges = [0, *AGE_BUCKETS.values()]
     # A task "created in the future" (two clocks that disagree) is young, not unknown.
-    position = np.searchsorted([*AGE_BUCKETS.values()], ages.clip(lower=0), side="right")
-    names = pd.Series([*AGE_BUCKETS, "unknown"], dtype="str")
-    return names.iloc[np.where(ages.isna(), len(AGE_BUCKETS), position)].set_axis(ages.index)
+    names = pd.cut(tasks["age_hours"].clip(lower=0), edges, right=False, labels=[*AGE_BUCKETS])
+    return names.astype("str").fillna("unknown")
 
 
 def schema(columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -220,5 +245,6 @@ def _typed(values: pd.Series, dtype: str) -> pd.Series:
     if dtype == "Int64":
         # TinyTask takes any number for a priority: a fraction is cut off, what no integer can hold is NA.
         numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-        return numbers.where(numbers.abs() < 2**53).transform(np.trunc).astype("Int64")
+        known = numbers.abs() < 2**53
+        return numbers.where(known, 0).astype("int64").astype("Int64").where(known)
     return values.astype(dtype)  # type: ignore[call-overload, no-any-return]

@@ -12,9 +12,8 @@ from typing import Any, Self
 
 import pandas as pd
 
-from calypso_nb.text.phrases import moment, numbers
 from calypso_nb.text.visible import visible
-from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.phrases import UNKNOWN, moment, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
 from calypso_nb.workload.saved import from_document
 
@@ -101,9 +100,7 @@ class WorkloadData(Workload):
 
     def _repr_html_(self) -> str:
         source = f"{moment(self.generated_at)} from {self.endpoint}; {self.filters_text()}"
-        counted = " · ".join(
-            f"{escape(name.capitalize())} <b>{escape(value)}</b>" for name, value in numbers(self)
-        )
+        counted = " · ".join(f"{tile.label} <b>{tile.text}</b>" for tile in self.tiles())
         open_first = self.tasks.sort_values("is_open", ascending=False, kind="stable").head(_ROWS)
         rows = open_first.assign(age=open_first["age_hours"].map(readable_hours))[[*_COLUMNS]]
         lines = [map(_shown, row) for row in rows.itertuples(index=False)]
@@ -130,7 +127,7 @@ def _row(tag: str, cells: Iterable[str]) -> str:
 
 def _shown(value: Any, longest: int = 120) -> str:
     if pd.isna(value):
-        return "\N{EN DASH}"
+        return UNKNOWN
     text = visible(str(value))
     return escape(text if len(text) <= longest else f"{text[: longest - 1]}…")
 

@@ -12,10 +12,12 @@ from hypothesis import given
 
 from calypso_nb.charts import blocking_chart, work_item_age_chart
 from calypso_nb.embedded import TinytaskStore
-from calypso_nb.frames import tasks_frame
+from calypso_nb.frames import QUEUE_COLUMNS, TAG_COLUMNS, tasks_frame
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS, blocking, cycles
-from calypso_nb.workload.flow import FLOW_COLUMNS, flow, readable_range
-from calypso_nb.workload.groups import QUEUE_COLUMNS, TAG_COLUMNS, TREE_COLUMNS, queues, tags, tree
+from calypso_nb.workload.counts import by_queue, by_tag, counted
+from calypso_nb.workload.flow import FLOW_COLUMNS, flow
+from calypso_nb.workload.phrases import readable_range
+from calypso_nb.workload.tree import TREE_COLUMNS, tree
 from tests.boards import NOW, board_of, report_of, rows, task, without_v2
 
 
@@ -99,9 +101,9 @@ def test_a_server_without_blocking_gives_no_rows_and_the_same_columns() -> None:
     empty = blocking(board, board)
     assert empty.empty
     assert list(empty.columns) == list(BLOCKING_COLUMNS)
-    assert queues(board, board).empty
+    assert by_queue(counted(board, board)).empty
     assert tree(board, board).empty
-    assert tags(board, board)["open_leaves"].isna().all()
+    assert by_tag(counted(board, board))["open_leaves"].isna().all()
 
 
 @given(rows())
@@ -142,12 +144,12 @@ def test_queues_and_tags_agree_with_sql(sample_store: TinytaskStore) -> None:
     names = ["open", "idle", "working", "complete", "blocked", "unassigned", "open_leaves"]
     for frame, key, sql in (
         (
-            queues(current, board),
+            by_queue(counted(current, board)),
             "queue",
             f"SELECT t.queue_name, {counts} FROM tasks t {current_only}",
         ),
         (
-            tags(current, board),
+            by_tag(counted(current, board)),
             "tag",
             f"SELECT e.value, {counts} FROM tasks t LEFT JOIN json_each(t.tags) e {current_only}",
         ),
@@ -155,8 +157,8 @@ def test_queues_and_tags_agree_with_sql(sample_store: TinytaskStore) -> None:
         in_store = {row[0]: row[1:] for row in sample_store.connection.execute(sql)}
         assert len(in_store) == len(frame)
         for row in frame.to_dict("records"):
-            *counted, oldest = in_store[None if pd.isna(row[key]) else row[key]]
-            assert [row[name] for name in names] == counted, row[key]
+            *found, oldest = in_store[None if pd.isna(row[key]) else row[key]]
+            assert [row[name] for name in names] == found, row[key]
             if oldest is not None:
                 age = (pd.Timestamp(NOW) - pd.Timestamp(oldest, tz="UTC")).total_seconds() / 3600
                 assert row["oldest_age_hours"] == pytest.approx(age)
@@ -239,8 +241,8 @@ def test_frames_have_their_columns_when_empty(function: Any, columns: Any) -> No
     assert (function(empty).dtypes == function(full).dtypes).all()
     for of_both, names in (
         (blocking, BLOCKING_COLUMNS),
-        (queues, QUEUE_COLUMNS),
-        (tags, TAG_COLUMNS),
+        (lambda *tasks: by_queue(counted(*tasks)), QUEUE_COLUMNS),
+        (lambda *tasks: by_tag(counted(*tasks)), TAG_COLUMNS),
         (tree, TREE_COLUMNS),
     ):
         assert list(of_both(empty, empty).columns) == list(names)

@@ -195,7 +195,9 @@ def test_a_condition_that_holds_has_its_own_exit_code(server: str, environment: 
     """The report is written all the same, and what held is said on standard error."""
     done = run(environment, "report", "--mcp-endpoint", server, "--fail-if", "idle > 1 and attention > 0")
     assert done.returncode == 3
-    assert re.search(r"condition holds: idle > 1 \(it is \d+\) and attention > 0 \(it is \d+\)", done.stderr)
+    assert re.search(
+        r"condition holds: idle > 1 and attention > 0 \(idle is \d+, attention is \d+\)", done.stderr
+    )
     assert done.stdout.startswith("Workload\n")
     assert run(environment, "report", "--mcp-endpoint", server, "--fail-if", "idle > 10000").returncode == 0
 
@@ -270,7 +272,7 @@ def test_watch_ends_when_its_condition_holds(environment: dict[str, str]) -> Non
             assert process.stdout is not None and process.stderr is not None
             read_until(process.stdout.fileno(), b"Workload")
             store.create_task("at last", "lead")
-            read_until(process.stderr.fileno(), b"condition holds: open > 0 (it is 1)")
+            read_until(process.stderr.fileno(), b"condition holds: open > 0 (open is 1)")
             assert process.wait(SECONDS) == 3
 
 

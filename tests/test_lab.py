@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
-from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.phrases import readable_hours
 from tests.browser import Opened
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.lab import IDLE, ROOT, Lab, open_lab, running_lab

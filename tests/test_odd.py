@@ -73,9 +73,11 @@ def test_a_condition_is_decided_by_what_is_known() -> None:
     rows = [{"id": n, "title": "t", "status": "idle", "priority": 0} for n in range(12)]
     tasks = tasks_frame(rows, NOW)
     old = WorkloadData(tasks, tasks, NOW, "http://host:3000")
-    assert condition_that_holds(parse_condition("blocked > 0 or idle > 10"), old) == "idle > 10 (it is 12)"
+    assert condition_that_holds(parse_condition("blocked > 0 or idle > 10"), old) == (
+        "blocked > 0 or idle > 10 (idle is 12, blocked is unknown)"
+    )
     assert condition_that_holds(parse_condition("blocked > 0 and idle > 1000"), old) is None
-    with pytest.raises(ValueError, match="blocked is not known"):
+    with pytest.raises(ValueError, match="'blocked' is unavailable"):
         condition_that_holds(parse_condition("blocked > 0"), old)
 
 

@@ -22,7 +22,7 @@ from calypso_nb.frames import AGE_BUCKETS, tasks_frame
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from calypso_nb.view.page import json_for_html, report_page, view_html, view_payload, view_style, write_report
 from calypso_nb.view.rows import task_rows
-from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.phrases import readable_hours
 from tests.browser import Opened
 
 NOW = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)

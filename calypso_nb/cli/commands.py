@@ -122,8 +122,7 @@ def report(
     if format == "both" and output is None:
         raise typer.BadParameter("both writes two files: name them, for example --output reports/workload")
     with _translated():
-        condition = None if fail_if is None else parse_condition(fail_if)
-        wanted = reporting.Wanted(
+        options = reporting.Options(
             format=format,
             output=output,
             statuses=None if not status else ",".join(status).replace(" ", "").split(","),
@@ -131,8 +130,10 @@ def report(
             details=details,
             color=not no_color,
             verbose=verbose,
+            condition=None if fail_if is None else parse_condition(fail_if),
+            seconds=watch,
         )
-        held = reporting.run(_reporter(mcp_endpoint, env_file, verbose), wanted, condition, watch)
+        held = reporting.run(_reporter(mcp_endpoint, env_file, verbose), options)
     if held is not None:
         say(f"condition holds: {held}")
         raise typer.Exit(EXIT_CONDITION_HOLDS)

@@ -2,103 +2,110 @@
 
 from __future__ import annotations
 
-import operator
-import re
-from collections.abc import Callable
-from typing import NamedTuple
+import ast
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from calypso_nb.workload.attention import REASONS
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["METRICS", "Comparison", "condition_that_holds", "parse_condition"]
-
-_OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    "<": operator.lt,
-}
-_COMPARISON = re.compile(r"\s*([a-z_]+)\s*(>=|<=|==|!=|>|<)\s*([+-]?\d+(?:\.\d+)?)\s*")
+__all__ = ["NAMES", "Condition", "condition_that_holds", "metrics", "parse_condition"]
 
 # Reasons that a server without subtasks and blocking (v1) cannot give.
 _NEED_V2 = {"archived_blocker", "blocking_cycle", "parked", "complete_parent", "archived_parent"}
 
-Metric = Callable[[Workload], float | None]
+NAMES = (
+    *("open", "idle", "working", "complete", "unassigned", "blocked", "agents", "agents_with_work"),
+    *("oldest_hours", "attention"),
+    *REASONS,
+)
 
-METRICS: dict[str, Metric] = {
-    "open": lambda data: data.summary.total_open_tasks,
-    "idle": lambda data: data.summary.total_idle,
-    "working": lambda data: data.summary.total_working,
-    "complete": lambda data: data.summary.total_complete,
-    "unassigned": lambda data: data.summary.total_unassigned,
-    "blocked": lambda data: data.summary.total_blocked,
-    "agents": lambda data: data.summary.total_agents,
-    "agents_with_work": lambda data: data.summary.agents_with_work,
-    # Without an open task nothing is old.
-    "oldest_hours": lambda data: data.summary.oldest_open_hours if data.summary.total_open_tasks else 0,
-    "attention": lambda data: len(data.attention),
-    **{name: (lambda data, name=name: _count(data, name)) for name in REASONS},  # type: ignore[misc]
+# What can stand in what, of all that Python can say.
+_PARTS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
+    ast.Expression: (ast.BoolOp, ast.Compare),
+    ast.BoolOp: (ast.BoolOp, ast.Compare, ast.boolop),
+    ast.Compare: (
+        *(ast.Name, ast.Constant, ast.UnaryOp),
+        *(ast.Gt, ast.GtE, ast.Lt, ast.LtE, ast.Eq, ast.NotEq),
+    ),
+    ast.UnaryOp: (ast.Constant, ast.USub),
+    ast.Name: (ast.Load,),
 }
 
 
-class Comparison(NamedTuple):
-    """One `NAME OP NUMBER` of a condition.
+class Condition(NamedTuple):
+    """An expression that pandas can evaluate on a row of `metrics`, and the names in it."""
 
-    Example: `Comparison("idle", ">", 10)`
+    text: str
+    names: list[str]
+
+
+def metrics(data: Workload) -> dict[str, float | None]:
+    """Return what each of `NAMES` stands for in a report; None is unknown."""
+    s = data.summary
+    reasons = data.attention["reason"].value_counts()
+    found: dict[str, float | None] = {name: int(reasons.get(name, 0)) for name in REASONS}
+    if bool(data.all_tasks["is_currently_blocked"].isna().any()):
+        found.update(dict.fromkeys(_NEED_V2))
+    return found | {
+        "open": s.total_open_tasks,
+        "idle": s.total_idle,
+        "working": s.total_working,
+        "complete": s.total_complete,
+        "unassigned": s.total_unassigned,
+        "blocked": s.total_blocked,
+        "agents": s.total_agents,
+        "agents_with_work": s.agents_with_work,
+        # Without an open task nothing is old.
+        "oldest_hours": s.oldest_open_hours if s.total_open_tasks else 0,
+        "attention": len(data.attention),
+    }
+
+
+def parse_condition(text: str) -> Condition:
+    """Read comparisons of `NAMES` and numbers, joined by `and`, `or` and parentheses.
+
+    Raise ValueError that says what can be written.
     """
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError):  # A null byte is a ValueError before Python 3.12.
+        raise _refused(f"{text!r} is not a condition") from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and type(node.value) not in (int, float):
+            raise _refused(f"{node.value!r} is not a number")
+        if not all(isinstance(part, _PARTS.get(type(node), ())) for part in ast.iter_child_nodes(node)):
+            raise _refused(f"{text!r} is not a comparison of names and numbers")
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for name in names - {*NAMES}:
+        raise _refused(f"{name!r} is not a valid name")
+    if not names:
+        raise _refused(f"{text!r} has no name in it")
+    return Condition(ast.unparse(tree), [name for name in NAMES if name in names])
 
-    name: str
-    operator: str
-    number: float
 
-    def __str__(self) -> str:
-        return f"{self.name} {self.operator} {self.number:g}"
+def condition_that_holds(condition: Condition, data: Workload) -> str | None:
+    """Return a condition with the numbers that were found, or None if it doesn't hold for a report.
 
-
-def parse_condition(expression: str) -> list[list[Comparison]]:
-    """Read comparisons joined by `and` and `or`, of which `and` binds closer: one list an `or` part.
-
-    Raises ValueError that says what can be written.
-    Example: `parse_condition("idle > 10 and blocked > 0 or attention > 5")`
+    Raise ValueError if that depends on a number that the server doesn't report.
     """
-    return [
-        [_comparison(text) for text in re.split(r"\band\b", part)] for part in re.split(r"\bor\b", expression)
-    ]
-
-
-def condition_that_holds(condition: list[list[Comparison]], data: Workload) -> str | None:
-    """What of a condition holds for a report, with the numbers that were found; None where it does not.
-
-    Raises ValueError where that hangs on a number that the server does not tell.
-    Example: `condition_that_holds(parse_condition("idle > 10"), data)` is `"idle > 10 (it is 12)"`
-    """
-    unknown = None
-    for part in condition:
-        found = [(comparison, METRICS[comparison.name](data)) for comparison in part]
-        known = [(comparison, value) for comparison, value in found if value is not None]
-        if not all(_OPERATORS[comparison.operator](value, comparison.number) for comparison, value in known):
-            continue
-        if len(known) == len(found):
-            return " and ".join(f"{comparison} (it is {value:g})" for comparison, value in known)
-        unknown = next(comparison.name for comparison, value in found if value is None)
-    if unknown is not None:
-        raise ValueError(f"{unknown} is not known: this server does not tell")
-    return None
-
-
-def _comparison(text: str) -> Comparison:
-    match = _COMPARISON.fullmatch(text)
-    if match is None or match[1] not in METRICS:
-        what = f"{text.strip()!r} is not NAME OP NUMBER" if match is None else f"{match[1]!r} is not a name"
-        raise ValueError(
-            f"{what}: write for example 'idle > 10 and blocked > 0'; names are {', '.join(METRICS)}"
-        )
-    return Comparison(match[1], match[2], float(match[3]))
-
-
-def _count(data: Workload, reason: str) -> int | None:
-    if reason in _NEED_V2 and bool(data.all_tasks["is_currently_blocked"].isna().any()):
+    values = metrics(data)
+    # One row of nullable numbers: pandas decides whatever can be decided without the unknown ones.
+    row = pd.DataFrame({name: pd.array([values[name]], dtype="Float64") for name in condition.names})
+    evaluated: Any = row.eval(condition.text, engine="python")
+    [holds] = evaluated.tolist()
+    if pd.isna(holds):
+        unknown = next(name for name in condition.names if values[name] is None)
+        raise ValueError(f"{unknown!r} is unavailable: this server doesn't report it")
+    if not holds:
         return None
-    return int((data.attention["reason"] == reason).sum())
+    return f"{condition.text} ({', '.join(_found(name, values[name]) for name in condition.names)})"
+
+
+def _found(name: str, value: float | None) -> str:
+    return f"{name} is unknown" if value is None else f"{name} is {value:g}"
+
+
+def _refused(what: str) -> ValueError:
+    return ValueError(f"{what}: write for example 'idle > 10 and blocked > 0'; names are {', '.join(NAMES)}")

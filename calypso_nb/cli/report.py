@@ -8,34 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from calypso_nb.cli.conditions import Comparison, condition_that_holds
+from calypso_nb.cli.conditions import Condition, condition_that_holds
 from calypso_nb.cli.terminal import console_width, say, use_color, write
 from calypso_nb.errors import TinytaskConnectionError
 from calypso_nb.report import WorkloadData, WorkloadReporter
-from calypso_nb.text import (
-    difference_to_console,
-    difference_to_json,
-    difference_to_markdown,
-    to_console,
-    to_csv,
-    to_json,
-    to_markdown,
-)
+from calypso_nb.text import difference_to_console, difference_to_json, difference_to_markdown
 from calypso_nb.workload.difference import difference
 
-__all__ = ["Wanted", "again", "run", "saved", "write_difference"]
+__all__ = ["Options", "again", "run", "saved", "write_difference"]
 
 _BOTH = ((".json", "json"), (".txt", "console"))
 
-Condition = list[list[Comparison]]
-
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the user asked `report` for.
-
-    Example: `Wanted("json", None, None, None, details=True, color=False, verbose=False)`
-    """
+class Options:
+    """What the user asked `report` for; `seconds` is the time between two readings, None for one."""
 
     format: str
     output: Path | None
@@ -44,31 +31,25 @@ class Wanted:
     details: bool
     color: bool
     verbose: bool
+    condition: Condition | None
+    seconds: float | None
 
 
-def run(
-    reporter: WorkloadReporter, wanted: Wanted, condition: Condition | None, seconds: float | None
-) -> str | None:
-    """Report once, or every so many seconds until Ctrl-C or until the condition holds: then say what held.
+def run(reporter: WorkloadReporter, options: Options) -> str | None:
+    """Report once, or again and again until Ctrl-C or until the condition holds; return what of it held.
 
-    While it repeats, a server that stops answering is waited for; at the start that is an error. Nobody
-    reading a pipe any more ends it, and is no error.
-    Example: `run(reporter, wanted, parse_condition("idle > 10"), None)`
+    While it repeats, a server that stops responding is waited for; at the start that is an error. It also
+    ends, and that is no error, when nobody reads the pipe any more.
     """
-    if seconds is not None and wanted.format == "console" and wanted.output is None and sys.stdout.isatty():
-        return _on_screen(reporter, wanted, condition, seconds)
-
-    def once() -> tuple[str | None, bool]:
-        return _round(reporter, wanted, condition, _written)
-
-    return once()[0] if seconds is None else _repeated(once, say, seconds)
+    if options.seconds is None:
+        return _round(reporter, options, _written)[0]
+    if options.format == "console" and options.output is None and sys.stdout.isatty():
+        return _on_screen(reporter, options)
+    return _repeated(lambda: _round(reporter, options, _written), say, options.seconds)
 
 
 def saved(path: Path) -> WorkloadData:
-    """Read a report that was saved as JSON; ValueError names the file where it is none.
-
-    Example: `saved(Path("yesterday.json"))`
-    """
+    """Read a report that was saved as JSON; raise ValueError with the file's name if it is not a report."""
     try:
         return WorkloadData.from_json(path.read_text("utf-8"))
     except ValueError as error:
@@ -76,10 +57,7 @@ def saved(path: Path) -> WorkloadData:
 
 
 def again(reporter: WorkloadReporter, before: WorkloadData) -> WorkloadData:
-    """Read the server with the filters of an earlier report, and say where it was another server.
-
-    Example: `again(reporter, saved(Path("yesterday.json")))`
-    """
+    """Read the server with the filters of an earlier report, and warn if that is from another server."""
     after = reporter.collect_workload_data(before.status_filter, before.agent_filter, details=before.details)
     if after.endpoint == "demo":
         say("the sample data are made anew each time: to compare, keep a `calypso-nb serve --demo`")
@@ -91,77 +69,77 @@ def again(reporter: WorkloadReporter, before: WorkloadData) -> WorkloadData:
 def write_difference(
     before: WorkloadData, after: WorkloadData, format: str, output: Path | None, *, color: bool
 ) -> None:
-    """Write what changed from one report to the other as console text, Markdown or JSON.
-
-    Example: `write_difference(before, after, "markdown", None, color=False)`
-    """
+    """Write what changed from one report to the other as console text, Markdown or JSON."""
     change = difference(before, after)
-    if format == "json":
-        write(difference_to_json(change), output)
-    elif format == "markdown":
-        write(difference_to_markdown(change), output)
-    else:
-        write(difference_to_console(change, console_width(output), use_color(color, output)), output)
+    match format:
+        case "json":
+            text = difference_to_json(change)
+        case "markdown":
+            text = difference_to_markdown(change)
+        case _:
+            text = difference_to_console(change, console_width(output), use_color(color, output))
+    write(text, output)
 
 
 def _round(
-    reporter: WorkloadReporter,
-    wanted: Wanted,
-    condition: Condition | None,
-    show: Callable[[WorkloadData, Wanted], None],
+    reporter: WorkloadReporter, options: Options, show: Callable[[WorkloadData, Options], None]
 ) -> tuple[str | None, bool]:
-    """Read and show once: what of the condition holds, and whether somebody still reads."""
+    """Read and show once; return what of the condition holds, and whether somebody still reads."""
     started = time.monotonic()
-    # Only these formats show the counts, which cost a request a task.
-    details = wanted.details and wanted.format in ("json", "both", "csv", "html")
-    data = reporter.collect_workload_data(wanted.statuses, wanted.agents, details=details)
-    if wanted.verbose:
+    # Only these formats show the counts, which take a request per task.
+    details = options.details and options.format in ("json", "both", "csv", "html")
+    data = reporter.collect_workload_data(options.statuses, options.agents, details=details)
+    if options.verbose:
         took = time.monotonic() - started
         say(f"{len(data.all_tasks):,} tasks read, {len(data.tasks):,} reported, {took:.1f} s")
     read_on = True
     try:
-        show(data, wanted)
+        show(data, options)
     except BrokenPipeError:
         read_on = False
-    return None if condition is None else condition_that_holds(condition, data), read_on
+    held = None
+    if options.condition is not None:
+        held = condition_that_holds(options.condition, data)
+    return held, read_on
 
 
-def _written(data: WorkloadData, wanted: Wanted) -> None:
-    output, files = wanted.output, [(wanted.output, wanted.format)]
-    if wanted.format == "both" and output is not None:
+def _written(data: WorkloadData, options: Options) -> None:
+    output, files = options.output, [(options.output, options.format)]
+    if options.format == "both" and output is not None:
         base = output.with_suffix("") if output.suffix in (".json", ".txt") else output
         files = [(base.with_name(base.name + end), format) for end, format in _BOTH]
     for target, format in files:
-        write(_formatted(data, format, wanted, target), target, spreadsheet=format == "csv")
-        if target is not None and wanted.verbose:
+        text = _formatted(data, format, target, options.color)
+        write(text, target, spreadsheet=format == "csv")
+        if target is not None and options.verbose:
             say(f"wrote {target}")
 
 
-def _formatted(data: WorkloadData, format: str, wanted: Wanted, target: Path | None) -> str:
+def _formatted(data: WorkloadData, format: str, target: Path | None, color: bool) -> str:
     match format:
         case "json":
-            return to_json(data)
+            return data.to_json()
         case "csv":
-            return to_csv(data.tasks)
+            return data.to_csv()
         case "markdown":
-            return to_markdown(data)
+            return data.to_markdown()
         case "html":
             from calypso_nb.view.page import report_page
 
             return report_page(data)
         case _:
-            return to_console(data, console_width(target), use_color(wanted.color, target))
+            return data.to_console(console_width(target), use_color(color, target))
 
 
 def _repeated(
     once: Callable[[], tuple[str | None, bool]], tell: Callable[[str], None], seconds: float
 ) -> str | None:
-    held, wanted = once()
+    held, read_on = once()
     try:
-        while held is None and wanted:
+        while held is None and read_on:
             time.sleep(seconds)
             try:
-                held, wanted = once()
+                held, read_on = once()
             except TinytaskConnectionError as error:
                 tell(str(error))
     except KeyboardInterrupt:
@@ -169,9 +147,7 @@ def _repeated(
     return held
 
 
-def _on_screen(
-    reporter: WorkloadReporter, wanted: Wanted, condition: Condition | None, seconds: float
-) -> str | None:
+def _on_screen(reporter: WorkloadReporter, options: Options) -> str | None:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.text import Text
@@ -179,12 +155,12 @@ def _on_screen(
     from calypso_nb.text.console import console_report
     from calypso_nb.text.visible import visible
 
-    console = Console(markup=False, emoji=False, highlight=False, no_color=not use_color(wanted.color, None))
+    console = Console(markup=False, emoji=False, highlight=False, no_color=not use_color(options.color, None))
     last: list[WorkloadData] = []
 
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="ellipsis") as live:
 
-        def show(data: WorkloadData, _: Wanted) -> None:
+        def show(data: WorkloadData, _: Options) -> None:
             last[:] = [data]
             live.update(console_report(data, console.width), refresh=True)
 
@@ -192,4 +168,4 @@ def _on_screen(
             old = console_report(last[0], console.width)
             live.update(Group(Text(visible(message), "bold red"), Text(), old), refresh=True)
 
-        return _repeated(lambda: _round(reporter, wanted, condition, show), tell, seconds)
+        return _repeated(lambda: _round(reporter, options, show), tell, options.seconds or 0)

@@ -12,16 +12,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from calypso_nb.text.phrases import held_since, moment, numbers
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.difference import Difference
-from calypso_nb.workload.flow import readable_hours, readable_range
+from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, readable_hours, readable_range
 from calypso_nb.workload.reporter import Workload
 
 __all__ = ["console_report", "difference_to_console", "to_console"]
 
 MOST_ROWS = 50
-_NOTHING = "—"
 WIDE = 120
 
 _STATUS_STYLES = {"idle": "yellow", "working": "blue", "complete": "bright_black"}
@@ -84,13 +82,12 @@ def console_report(data: Workload, width: int) -> Group:
 
 
 def _summary(data: Workload, wide: bool) -> Iterator[RenderableType]:
-    pairs = numbers(data)
+    tiles = data.tiles()
     columns = 5 if wide else 3
     table = Table(box=None, show_header=False, padding=(0, 3, 0, 0), pad_edge=False)
-    for start in range(0, len(pairs), columns):
-        table.add_row(
-            *(Text.assemble((value, "bold"), " ", name) for name, value in pairs[start : start + columns])
-        )
+    for start in range(0, len(tiles), columns):
+        row = tiles[start : start + columns]
+        table.add_row(*(Text.assemble((tile.text, "bold"), " ", tile.label.lower()) for tile in row))
     yield table
 
 
@@ -171,7 +168,7 @@ def _blocking(data: Workload, wide: bool) -> Iterator[RenderableType]:
     for row in _records(most_first.head(MOST_ROWS)):
         note = " (circle)" if row["cycle"] else " (archived)" if pd.notna(row["archived_at"]) else ""
         counts = map(_number, (row["blocked_by_task_id"], row["holds_up_directly"], row["holds_up_in_all"]))
-        title = _plain(f"{note} {_NOTHING if pd.isna(row['title']) else row['title']}".strip())
+        title = _plain(f"{note} {UNKNOWN if pd.isna(row['title']) else row['title']}".strip())
         table.add_row(str(row["id"]), *counts, _plain(row["assigned_to"]), title)
     yield table
     yield from _left_out(len(most_first))
@@ -205,7 +202,7 @@ def _tasks(data: Workload, wide: bool) -> Iterator[RenderableType]:
     in_progress = data.flow.set_index("id")
     for row in _records(shown):
         status = Text(
-            _NOTHING if pd.isna(row["status"]) else visible(row["status"]),
+            UNKNOWN if pd.isna(row["status"]) else visible(row["status"]),
             _STATUS_STYLES.get(row["status"], ""),
         )
         cells: list[RenderableType] = [str(row["id"]), _number(row["priority"]), status]
@@ -238,11 +235,11 @@ def _heading(title: str) -> Text:
 
 
 def _plain(value: Any) -> Text:
-    return Text(_NOTHING if value is None or pd.isna(value) else visible(str(value)))
+    return Text(UNKNOWN if value is None or pd.isna(value) else visible(str(value)))
 
 
 def _number(value: Any) -> str:
-    return _NOTHING if pd.isna(value) else f"{value:,}" if isinstance(value, int) else str(value)
+    return UNKNOWN if pd.isna(value) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _records(frame: pd.DataFrame) -> Iterable[dict[str, Any]]:

@@ -8,15 +8,13 @@ from typing import Any, cast
 
 import pandas as pd
 
-from calypso_nb.text.phrases import held_since, moment, numbers
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.difference import Difference
-from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, readable_hours
 from calypso_nb.workload.reporter import Workload
 
 __all__ = ["code", "difference_to_markdown", "to_markdown"]
 
-_NOTHING = "—"
 
 Row = dict[str, Any]
 
@@ -30,7 +28,7 @@ def to_markdown(data: Workload, most: int = 20) -> str:
     lines = [
         "## Workload",
         f"{moment(data.generated_at)}, from {code(data.endpoint)}, {code(data.filters_text())}",
-        ", ".join(f"**{value}** {name}" for name, value in numbers(data)),
+        ", ".join(f"**{tile.text}** {tile.label.lower()}" for tile in data.tiles()),
         *_section("Needs attention", data.attention, most, _attention_cells(data)),
         *_section("Agents", data.agents[data.agents["open"] > 0], most, _agent_cells),
         *_section("Queues", data.queues, most, _queue_cells),
@@ -59,7 +57,7 @@ def code(text: Any) -> str:
     Example: `code("a | b")` is `"`a \\\\| b`"`
     """
     if pd.isna(text) or not str(text).strip():
-        return _NOTHING
+        return UNKNOWN
     # Blanks at the ends, and at the ends only, would not survive a table.
     shown = visible(str(text)).strip()
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
@@ -125,4 +123,4 @@ def _table(frame: pd.DataFrame, cells: Callable[[Row], Row]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    return _NOTHING if pd.isna(value) else str(value)
+    return UNKNOWN if pd.isna(value) else str(value)

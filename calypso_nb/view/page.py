@@ -24,7 +24,7 @@ from calypso_nb.view.charts import chart_specs
 from calypso_nb.view.rows import UNASSIGNED, task_rows
 from calypso_nb.view.sections import answers
 from calypso_nb.view.selection import NO_FILTER
-from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.counts import Tile
 from calypso_nb.workload.reporter import Workload
 
 __all__ = [
@@ -208,22 +208,6 @@ def _templates() -> Environment:
     return Environment(loader=PackageLoader("calypso_nb.view", "assets"), autoescape=True, trim_blocks=True)
 
 
-def _numbers(data: Workload) -> list[tuple[str, str, str, str]]:
-    """The tiles of the view: the name by which a script finds one, its label, its value, and a note."""
-    s = data.summary
-    counts = [
-        ("open", "Open", s.total_open_tasks),
-        ("idle", "Idle", s.total_idle),
-        ("working", "Working", s.total_working),
-        ("unassigned", "Unassigned", s.total_unassigned),
-        ("blocked", "Blocked", s.total_blocked),
-        ("agents", "Agents with work", s.agents_with_work),
-    ]
-    note = f"#{s.oldest_open_task}" if s.oldest_open_task is not None else ""
-    return [
-        *(
-            (name, label, _UNKNOWN, "unknown to this server") if n is None else (name, label, f"{n:,}", "")
-            for name, label, n in counts
-        ),
-        ("oldest", "Oldest open", readable_hours(s.oldest_open_hours) or _UNKNOWN, note),
-    ]
+def _numbers(data: Workload) -> list[Tile]:
+    """The tiles of the view, which its script counts again whenever the filter changes."""
+    return [tile for tile in data.tiles() if tile.name not in ("complete", "attention")]

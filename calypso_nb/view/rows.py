@@ -5,11 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from calypso_nb.frames import age_buckets
-from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.phrases import UNASSIGNED, readable_hours
 
 __all__ = ["UNASSIGNED", "task_rows"]
-
-UNASSIGNED = "(unassigned)"
 
 
 def task_rows(tasks: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from calypso_nb.view.work_charts import blocking_chart, work_item_age_chart
-from calypso_nb.workload.flow import readable_hours
+from calypso_nb.workload.phrases import readable_hours
 from calypso_nb.workload.reporter import Workload
 
 __all__ = ["answers"]

@@ -7,7 +7,8 @@ from typing import Any, cast
 import altair as alt
 import pandas as pd
 
-from calypso_nb.workload.flow import flow, readable_range
+from calypso_nb.workload.flow import flow
+from calypso_nb.workload.phrases import readable_range
 
 __all__ = ["blocking_chart", "work_item_age_chart"]
 

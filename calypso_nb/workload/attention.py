@@ -11,21 +11,22 @@ from typing import Any, NamedTuple, cast
 
 import pandas as pd
 
-from calypso_nb.frames import Column, records_to_frame
+from calypso_nb.frames import TASK_COLUMNS, TIME, Column, records_to_frame
 from calypso_nb.workload.blocking import cycles
-from calypso_nb.workload.flow import BOUND, EXACT, UNKNOWN, readable_hours
-from calypso_nb.workload.groups import leaves
+from calypso_nb.workload.flow import BOUND, EXACT, NOT_KNOWN
+from calypso_nb.workload.phrases import readable_hours
+from calypso_nb.workload.tree import leaves
 
 __all__ = ["ATTENTION_COLUMNS", "REASONS", "Reason", "Thresholds", "attention"]
 
 ATTENTION_COLUMNS: dict[str, Column] = {
     "urgency": Column("int64", "", "3: never ends by itself; 2: work stands still; 1: to be tidied up"),
     "task_id": Column("int64", "", "the task to look at"),
-    "title": Column("str", "", "free text, written by an agent"),
-    "agent": Column("str", "", "whose task it is, NA where nobody's"),
-    "priority": Column("Int64", "", "the task's priority"),
+    "title": TASK_COLUMNS["title"],
+    "agent": TASK_COLUMNS["assigned_to"],
+    "priority": TASK_COLUMNS["priority"],
     "reason": Column("str", "", "a name of `REASONS`"),
-    "since": Column("datetime64[us, UTC]", "UTC", "since when it holds, NA where that is unknown"),
+    "since": Column(TIME, "UTC", "since when it holds, NA where that is unknown"),
     "since_known": Column("str", "", "exact; bound: since then or longer; unknown"),
     "evidence": Column("str", "", "what was seen"),
     "to_do": Column("str", "", "what ends it"),
@@ -130,7 +131,7 @@ def _row(task: dict[str, Any], evidence: str, to_do: str, since: Any, known: str
         "agent": task["assigned_to"],
         "priority": task["priority"],
         "since": since,
-        "since_known": UNKNOWN if pd.isna(since) else known,
+        "since_known": NOT_KNOWN if pd.isna(since) else known,
         "evidence": evidence,
         "to_do": to_do,
     }
@@ -142,14 +143,14 @@ def _after(event: Any, *edits: Any) -> tuple[Any, str]:
     An edit that was seen last can have changed anything, so before it nothing is certain.
     """
     if any(pd.isna(time) for time in (event, *edits)):
-        return pd.NaT, UNKNOWN
+        return pd.NaT, NOT_KNOWN
     latest = max(event, *edits)
     return latest, EXACT if latest == event else BOUND
 
 
 def _since_edit(*tasks: dict[str, Any]) -> tuple[Any, str]:
     times = [task["updated_at"] for task in tasks]
-    return (pd.NaT, UNKNOWN) if any(pd.isna(time) for time in times) else (max(times), BOUND)
+    return (pd.NaT, NOT_KNOWN) if any(pd.isna(time) for time in times) else (max(times), BOUND)
 
 
 def _archived_blocker(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
@@ -218,7 +219,7 @@ def _nothing_working(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str
         evidence = f"{agent} has {count} to start and none working; last edit of any of its tasks {ago} ago"
         # Work that was taken from the agent meanwhile is no longer seen as its own: since when is unknown.
         yield _row(
-            all_tasks.tasks[int(first)], evidence, "see that the agent runs, or reassign", pd.NaT, UNKNOWN
+            all_tasks.tasks[int(first)], evidence, "see that the agent runs, or reassign", pd.NaT, NOT_KNOWN
         )
 
 

@@ -9,17 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from calypso_nb.frames import Column, records_to_frame
+from calypso_nb.frames import Column, records_to_frame, task_columns
 
 __all__ = ["BLOCKING_COLUMNS", "blocking", "cycles"]
 
 BLOCKING_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "a task that waits or is waited for; what holds up most comes first"),
-    "title": Column("str", "", "free text, written by an agent"),
-    "status": Column("str", "", "idle, working or complete; NA where the server did not send that task"),
-    "assigned_to": Column("str", "", "agent, NA where unassigned"),
-    "priority": Column("Int64", "", "any integer, higher is more urgent"),
-    "archived_at": Column("datetime64[us, UTC]", "UTC", "when it was archived; such a blocker never ends"),
+    **task_columns("title", "status", "assigned_to", "priority", "archived_at"),
     "blocked_by_task_id": Column("Int64", "", "the task that it waits for now, NA where it waits for none"),
     "root_task_id": Column("Int64", "", "where its chain starts, itself for a root; NA behind a cycle"),
     "depth": Column("Int64", "tasks", "how many must end before it can go on; NA behind a cycle"),

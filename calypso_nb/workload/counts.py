@@ -1,31 +1,63 @@
-"""The numbers of a report, counted from its tasks: in all, per agent, per priority, per age."""
+"""The numbers of a report, counted from its tasks: in all, and per agent, priority, age, queue and tag.
+
+A parent task is not work of its own: TinyTask rolls its status up from its subtasks. Columns named `open`,
+`idle`, … count tasks, parents included, and add up to a report's totals; `open_leaves` counts the tasks
+without subtasks, so that no work is counted twice.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from calypso_nb.frames import (
     AGE_BUCKETS,
     AGE_COLUMNS,
     AGENT_COLUMNS,
+    GROUP_COLUMNS,
     PRIORITY_COLUMNS,
-    STATUS_COUNTS,
-    STATUSES,
+    QUEUE_COLUMNS,
+    TAG_COLUMNS,
+    Column,
     age_buckets,
     conformed,
 )
+from calypso_nb.workload.phrases import UNKNOWN, readable_hours
+from calypso_nb.workload.tree import from_v2, leaves
 
-__all__ = ["WorkloadSummary", "by_age", "by_agent", "by_priority", "summary_of"]
+__all__ = [
+    "Tile",
+    "WorkloadSummary",
+    "by_age",
+    "by_agent",
+    "by_priority",
+    "by_queue",
+    "by_tag",
+    "counted",
+    "summary_of",
+    "tiles",
+]
+
+_COUNTS = [name for name, column in GROUP_COLUMNS.items() if column.unit == "tasks"]
+_NEEDED = [
+    *("id", "status", "assigned_to", "priority", "tags", "queue_name"),
+    *("is_currently_blocked", "is_open", "age_hours"),
+]
+_MEASURES = {
+    "mean_priority": ("open_priority", "mean"),
+    "mean_age_hours": ("open_age", "mean"),
+    "oldest_age_hours": ("open_age", "max"),
+}
 
 
 @dataclass(frozen=True)
 class WorkloadSummary:
     """The numbers that matter, each counted over the tasks of one report; archived tasks are in none.
 
-    Counts are tasks or agents, `oldest_open_hours` is hours since creation. None is unknown.
+    Task and agent counts; `oldest_open_hours` is hours since creation; `None` means unknown.
     Example: `data.summary.total_open_tasks`
     """
 
@@ -41,81 +73,136 @@ class WorkloadSummary:
     oldest_open_task: int | None
 
 
-def summary_of(tasks: pd.DataFrame) -> WorkloadSummary:
-    """Count the tasks of a report.
+class Tile(NamedTuple):
+    """One number as it is shown: its name for a script, its label, its value as text, and a note or ""."""
 
-    Example: `summary_of(data.tasks).total_idle`
+    name: str
+    label: str
+    value: str
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The value with its note in parentheses."""
+        return f"{self.value} ({self.note})" if self.note else self.value
+
+
+def counted(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
+    """Return the tasks that are not archived, with a column of 0, 1 or NA (unknown) for each count.
+
+    `all_tasks`, all that was read, says which tasks are leaves.
     """
-    current = tasks[tasks["archived_at"].isna()]
-    open_tasks = tasks[tasks["is_open"]]
-    statuses = current["status"].value_counts()
-    oldest = open_tasks.dropna(subset=["age_hours"]).nlargest(1, "age_hours")
-    blocked = open_tasks["is_currently_blocked"]
+    current = tasks.loc[tasks["archived_at"].isna(), _NEEDED]
+    is_open = current["is_open"]
+    return current.assign(
+        open=is_open,
+        idle=current["status"] == "idle",
+        working=current["status"] == "working",
+        complete=current["status"] == "complete",
+        blocked=current["is_currently_blocked"].astype("Int64").where(is_open, 0),
+        unassigned=is_open & current["assigned_to"].isna(),
+        open_leaves=leaves(current, all_tasks).astype("Int64").where(is_open, 0),
+        open_age=current["age_hours"].where(is_open),
+        open_priority=current["priority"].astype("float64").where(is_open),
+    )
+
+
+def summary_of(rows: pd.DataFrame) -> WorkloadSummary:
+    """Count the rows of `counted` in all."""
+    counts = {name: rows[name].sum(skipna=False) for name in _COUNTS}
+    oldest = rows.dropna(subset=["open_age"]).nlargest(1, "open_age")
+    hours, number = next(zip(oldest["open_age"].tolist(), oldest["id"].tolist(), strict=True), (None, None))
     return WorkloadSummary(
-        total_open_tasks=len(open_tasks),
-        total_idle=int(statuses.get("idle", 0)),
-        total_working=int(statuses.get("working", 0)),
-        total_complete=int(statuses.get("complete", 0)),
-        total_unassigned=int(open_tasks["assigned_to"].isna().sum()),
-        total_blocked=None if blocked.isna().any() else int(blocked.sum()),
-        total_agents=current["assigned_to"].nunique(),
-        agents_with_work=open_tasks["assigned_to"].nunique(),
-        oldest_open_hours=float(oldest["age_hours"].iloc[0]) if len(oldest) else None,
-        oldest_open_task=int(oldest["id"].iloc[0]) if len(oldest) else None,
+        total_open_tasks=int(counts["open"]),
+        total_idle=int(counts["idle"]),
+        total_working=int(counts["working"]),
+        total_complete=int(counts["complete"]),
+        total_unassigned=int(counts["unassigned"]),
+        total_blocked=None if pd.isna(counts["blocked"]) else int(counts["blocked"]),
+        total_agents=rows["assigned_to"].nunique(),
+        agents_with_work=rows.loc[rows["open"], "assigned_to"].nunique(),
+        oldest_open_hours=hours,
+        oldest_open_task=number,
     )
 
 
-def _flags(tasks: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    """One row a task that is not archived: `columns`, and a 0/1 column for each count of `STATUS_COUNTS`."""
-    current = tasks.loc[tasks["archived_at"].isna(), ["status", "is_open", *columns]]
-    marks = {status: (current["status"] == status).astype("int64") for status in STATUSES}
-    return current.assign(open=current["is_open"].astype("int64"), **marks)
+def tiles(summary: WorkloadSummary, need_attention: int) -> list[Tile]:
+    """Return the numbers of a report in the order, with the labels and the words that all its faces use."""
+    s = summary
+    counts = [
+        ("open", "Open", s.total_open_tasks),
+        ("idle", "Idle", s.total_idle),
+        ("working", "Working", s.total_working),
+        ("complete", "Complete", s.total_complete),
+        ("unassigned", "Unassigned", s.total_unassigned),
+        ("blocked", "Blocked", s.total_blocked),
+        ("agents", "Agents with work", s.agents_with_work),
+        ("attention", "Need attention", need_attention),
+    ]
+    found = [
+        Tile(name, label, UNKNOWN, "unknown") if count is None else Tile(name, label, f"{count:,}")
+        for name, label, count in counts
+    ]
+    note = "" if s.oldest_open_task is None else f"#{s.oldest_open_task}"
+    return [*found, Tile("oldest", "Oldest open", readable_hours(s.oldest_open_hours) or UNKNOWN, note)]
 
 
-def by_agent(tasks: pd.DataFrame) -> pd.DataFrame:
-    """Count tasks per agent: a frame with the columns of `AGENT_COLUMNS`.
+def by_agent(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows of `counted` per agent: a frame with the columns of `AGENT_COLUMNS`."""
+    return _grouped(rows[rows["assigned_to"].notna()], "assigned_to", AGENT_COLUMNS)
 
-    Example: `by_agent(data.tasks)`
+
+def by_priority(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows of `counted` per priority: a frame with the columns of `PRIORITY_COLUMNS`."""
+    counts = _grouped(rows, "priority", PRIORITY_COLUMNS)
+    return counts.sort_values("priority", ascending=False, ignore_index=True)
+
+
+def by_age(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count the open ones of the rows of `counted` per age: a frame with the columns of `AGE_COLUMNS`."""
+    names = ["open", "idle", "working"]
+    open_rows = rows[rows["open"]]
+    counts = open_rows.groupby(age_buckets(open_rows))[names].sum()
+    edges = [*AGE_BUCKETS.values()]
+    ages = pd.DataFrame({"from_hours": [0.0, *edges[:-1]], "to_hours": edges}, index=[*AGE_BUCKETS])
+    if "unknown" in counts.index:
+        ages.loc["unknown"] = float("nan")
+    ages[names] = counts.reindex(ages.index, fill_value=0)
+    return conformed(ages.rename_axis("age").reset_index(), AGE_COLUMNS)
+
+
+def by_queue(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows of `counted` per queue: a frame with the columns of `QUEUE_COLUMNS`.
+
+    A server without queues (v1) gives no row.
     """
-    rows = _flags(tasks, "assigned_to", "is_currently_blocked", "priority", "age_hours")
-    waiting = rows["is_currently_blocked"].astype("Int64").where(rows["is_open"], 0)
-    rows = rows.assign(
-        agent=rows["assigned_to"],
-        blocked=waiting,
-        open_priority=rows["priority"].astype("float64").where(rows["is_open"]),
-        open_age=rows["age_hours"].where(rows["is_open"]),
-    )
-    grouped = rows.groupby("agent", sort=True)
-    agents = grouped[["open", "idle", "working", "complete"]].sum()
-    # A sum over tasks of which one is unknown is unknown, not the sum of the rest.
-    agents["blocked"] = grouped["blocked"].sum().where(~rows["blocked"].isna().groupby(rows["agent"]).any())
-    agents["mean_priority"] = grouped["open_priority"].mean()
-    agents["mean_age_hours"] = grouped["open_age"].mean()
-    agents["oldest_age_hours"] = grouped["open_age"].max()
-    agents = agents.reset_index().sort_values(["open", "agent"], ascending=[False, True])
-    return conformed(agents, AGENT_COLUMNS)
+    return _grouped(rows[from_v2(rows)], "queue_name", QUEUE_COLUMNS)
 
 
-def by_priority(tasks: pd.DataFrame) -> pd.DataFrame:
-    """Count tasks per priority: a frame with the columns of `PRIORITY_COLUMNS`.
+def by_tag(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows of `counted` per tag: a frame with the columns of `TAG_COLUMNS`.
 
-    Example: `by_priority(data.tasks)`
+    A task with two tags counts in two rows.
     """
-    counts = _flags(tasks, "priority").groupby("priority", dropna=False)[list(STATUS_COUNTS)].sum()
-    return conformed(counts.reset_index().sort_values("priority", ascending=False), PRIORITY_COLUMNS)
+    once = rows["tags"].map(lambda of_task: list(dict.fromkeys(of_task)))
+    return _grouped(rows.assign(tags=once).explode("tags"), "tags", TAG_COLUMNS)
 
 
-def by_age(tasks: pd.DataFrame) -> pd.DataFrame:
-    """Count open tasks per age: a frame with the columns of `AGE_COLUMNS`.
+def _grouped(rows: pd.DataFrame, by: str, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """Count the rows of `counted` per value of `by`, most open tasks first, with these columns.
 
-    Example: `by_age(data.tasks)`
+    A sum over tasks of which one is unknown is unknown, not the sum of the rest.
     """
-    rows = _flags(tasks, "age_hours")
-    open_tasks = rows.loc[rows["is_open"]]
-    edges = list(AGE_BUCKETS.values())
-    counts = open_tasks.groupby(age_buckets(open_tasks))[["open", "idle", "working"]].sum()
-    shown = [*AGE_BUCKETS, *(["unknown"] if "unknown" in counts.index else [])]
-    ages = counts.reindex(shown, fill_value=0).rename_axis("age").reset_index()
-    ages["from_hours"] = [0.0, *edges[:-1], *([np.nan] * (len(shown) - len(edges)))]
-    ages["to_hours"] = [*edges, *([np.nan] * (len(shown) - len(edges)))]
-    return conformed(ages, AGE_COLUMNS)
+    groups = rows.groupby(by, dropna=False)
+    counts = [name for name in _COUNTS if name in columns]
+    found = groups[counts].sum().where(groups[counts].count().eq(groups.size(), axis="index"))
+    for name in _MEASURES.keys() & columns.keys():
+        source, measure = _MEASURES[name]
+        found[name] = groups[source].agg(measure)
+    if "oldest_task_id" in columns:
+        oldest_first = rows.dropna(subset=["open_age"]).sort_values(
+            ["open_age", "id"], ascending=[False, True]
+        )
+        found["oldest_task_id"] = oldest_first.groupby(by, dropna=False)["id"].first()
+    named = found.rename_axis(next(iter(columns))).reset_index()
+    return conformed(named.sort_values(["open", named.columns[0]], ascending=[False, True]), columns)

@@ -35,8 +35,8 @@ CHANGES = (
 DIFFERENCE_COLUMNS: dict[str, Column] = {
     "change": Column("str", "", "one of `CHANGES`, a row for each; touched: only its last edit moved"),
     "task_id": Column("int64", "", "the task"),
-    "title": Column("str", "", "its title now, or its last one where it is gone"),
-    "agent": Column("str", "", "whose it is now, NA where nobody's"),
+    "title": Column("str", "", "its title now, or its last one if it is gone"),
+    "agent": Column("str", "", "agent now, or the last one if it is gone; NA if unassigned"),
     "field": Column("str", "", "the field that changed, NA for a task that is new or gone"),
     "before": Column("str", "", "what the field held, NA where nothing"),
     "after": Column("str", "", "what it holds now, NA where nothing"),

@@ -13,9 +13,21 @@ import pandas as pd
 from calypso_nb.frames import STATUSES
 from calypso_nb.workload.attention import Thresholds, attention
 from calypso_nb.workload.blocking import blocking
-from calypso_nb.workload.counts import WorkloadSummary, by_age, by_agent, by_priority, summary_of
+from calypso_nb.workload.counts import (
+    Tile,
+    WorkloadSummary,
+    by_age,
+    by_agent,
+    by_priority,
+    by_queue,
+    by_tag,
+    counted,
+    summary_of,
+    tiles,
+)
 from calypso_nb.workload.flow import flow
-from calypso_nb.workload.groups import queues, tags, tree
+from calypso_nb.workload.phrases import UNASSIGNED
+from calypso_nb.workload.tree import tree
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -51,12 +63,16 @@ class Workload:
     details: bool = False
 
     @cached_property
+    def _counted(self) -> pd.DataFrame:
+        return counted(self.tasks, self.all_tasks)
+
+    @cached_property
     def summary(self) -> WorkloadSummary:
         """The numbers that matter, over all tasks of the report.
 
         Example: `data.summary.total_open_tasks`
         """
-        return summary_of(self.tasks)
+        return summary_of(self._counted)
 
     @cached_property
     def agents(self) -> pd.DataFrame:
@@ -64,7 +80,7 @@ class Workload:
 
         Example: `data.agents.head()`
         """
-        return by_agent(self.tasks)
+        return by_agent(self._counted)
 
     @cached_property
     def priorities(self) -> pd.DataFrame:
@@ -72,7 +88,7 @@ class Workload:
 
         Example: `data.priorities.head()`
         """
-        return by_priority(self.tasks)
+        return by_priority(self._counted)
 
     @cached_property
     def ages(self) -> pd.DataFrame:
@@ -80,7 +96,7 @@ class Workload:
 
         Example: `data.ages[["age", "open"]]`
         """
-        return by_age(self.tasks)
+        return by_age(self._counted)
 
     @cached_property
     def attention(self) -> pd.DataFrame:
@@ -111,7 +127,7 @@ class Workload:
 
         Example: `data.queues.sort_values("oldest_age_hours")`
         """
-        return queues(self.tasks, self.all_tasks)
+        return by_queue(self._counted)
 
     @cached_property
     def tags(self) -> pd.DataFrame:
@@ -119,7 +135,7 @@ class Workload:
 
         Example: `data.tags.query("tag == 'security'")`
         """
-        return tags(self.tasks, self.all_tasks)
+        return by_tag(self._counted)
 
     @cached_property
     def tree(self) -> pd.DataFrame:
@@ -165,6 +181,13 @@ class Workload:
         Example: `data.filters_text() == "status: all; agent: all"`
         """
         return f"status: {_listed(self.status_filter)}; agent: {_listed(self.agent_filter)}"
+
+    def tiles(self) -> list[Tile]:
+        """Return the numbers that matter as text, with their labels, in the order in which they are shown.
+
+        Example: `[(tile.label, tile.text) for tile in data.tiles()]`
+        """
+        return tiles(self.summary, len(self.attention))
 
     def __repr__(self) -> str:
         s = self.summary
@@ -235,7 +258,7 @@ def _names(names: str | Iterable[T] | None) -> tuple[T | str, ...] | None:
 def _listed(names: Iterable[str | None] | None) -> str:
     if names is None:
         return "all"
-    return ", ".join(name if name is not None else "(unassigned)" for name in names) or "none"
+    return ", ".join(UNASSIGNED if name is None else name for name in names) or "none"
 
 
 def _both(first: tuple[T, ...] | None, second: tuple[T, ...] | None) -> tuple[T, ...] | None:

@@ -1,0 +1,56 @@
+"""What several views and formats say in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+__all__ = [
+    "UNASSIGNED",
+    "UNKNOWN",
+    "held_since",
+    "moment",
+    "readable_hours",
+    "readable_range",
+]
+
+UNASSIGNED = "(unassigned)"
+UNKNOWN = "\N{EN DASH}"
+
+
+def readable_hours(hours: float | None) -> str | None:
+    """Return a time span in the largest unit that keeps it readable, `12.3 d`; None if it is unknown."""
+    if hours is None or pd.isna(hours):
+        return None
+    if hours < 1:
+        return f"{max(hours, 0) * 60:.0f} min"
+    if hours < 48:
+        return f"{hours:.1f} h"
+    return f"{hours / 24:.1f} d"
+
+
+def readable_range(at_least: float | None, at_most: float | None) -> str | None:
+    """Return a bound, given in hours, so that nobody takes it for a value: `3.0 h to 31.0 h`, `≤ 5.0 h`."""
+    low, high = readable_hours(at_least), readable_hours(at_most)
+    if low and high:
+        return f"{low} to {high}"
+    if high:
+        return f"≤ {high}"
+    return low and f"≥ {low}"
+
+
+def held_since(row: Mapping[str, Any], now: datetime) -> str:
+    """Return for how long a row of `data.attention` has held, never showing a bound as a value: `≥ 3.2 h`."""
+    if pd.isna(row["since"]):
+        return UNKNOWN
+    words = str(readable_hours((pd.Timestamp(now) - row["since"]).total_seconds() / 3600))
+    return f"≥ {words}" if row["since_known"] == "bound" else words
+
+
+def moment(time: datetime | str) -> str:
+    """Return a time, or a text in ISO 8601, in UTC as people read it: `2026-11-23 09:30:00 UTC`."""
+    at = datetime.fromisoformat(time) if isinstance(time, str) else time
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -10,14 +10,20 @@ export TINYTASK_ENDPOINT
 # JupyterLab refuses to run as root, as in a container, unless it is told that this is meant.
 ROOT_TOO := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help demo lab test check bench clean
+# One pytest per processor; a module that opens a browser stays with one of them (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
+
+BROWSER := calypso_nb/view/browser
+
+.PHONY: help demo lab quick test check bench clean
 
 help:
 	@echo "make demo    run the workload notebook and write build/workload.html"
 	@echo "make lab     the same notebook, live in JupyterLab"
+	@echo "make quick   the tests for every save: no browser, no other programs, under a minute"
 	@echo "make test    all tests, those in a browser included"
 	@echo "make bench   how fast it is, against what it stands on"
-	@echo "make check   lint, formatting, types, notebooks without outputs, import levels"
+	@echo "make check   lint, formatting, types, rooms, notebooks without outputs"
 
 demo: $(VENV)/lab
 	$(BIN)/calypso-nb export notebooks/workload.ipynb --output build/workload.html
@@ -25,14 +31,20 @@ demo: $(VENV)/lab
 lab: $(VENV)/lab
 	$(BIN)/jupyter lab $(ROOT_TOO) notebooks/workload.ipynb
 
+quick: $(VENV)/test
+	$(PYTEST) -q -m "not browser and not node and not slow"
+
 test: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_project.py
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_project.py -k notebook
+	@if [ -d $(BROWSER)/node_modules ]; then npm --prefix $(BROWSER) run --silent lint; \
+	else echo "JavaScript not linted: run npm ci in $(BROWSER)"; fi
 
 bench: $(VENV)/test
 	$(BIN)/python -m tests.bench

@@ -1,9 +1,10 @@
-"""The project itself: what a fresh clone promises, and the levels of its modules."""
+"""The project itself: what a fresh clone promises, and what it stands on."""
 
 from __future__ import annotations
 
 import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,10 +14,8 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "calypso_nb"
-
-
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
@@ -30,49 +29,61 @@ def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
 
 
 def test_conda_and_pip_make_the_same_environment() -> None:
-    """environment.yml lists what pyproject.toml lists, with the same bounds."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    wanted = {*project["dependencies"], *extras["lab"], *extras["test"]}
+    """environment.yml has nothing of its own but conda's Python: all else is said once, in pyproject.toml."""
     conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    [pip] = [entry["pip"] for entry in conda if isinstance(entry, dict)]
-    assert set(pip) - {"-e ."} == wanted
-    assert "-e ." in pip
-    assert f"python{project['requires-python']}" in conda
+    assert conda == [f"python{PROJECT['requires-python']}", "pip", {"pip": ["-e .[lab,test]"]}]
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    """Return the packages that some requirements name, those of our own extras included."""
+    found = set()
+    for requirement in requirements:
+        name, extras, bounds = re.fullmatch(r"([\w-]+)(?:\[([\w,]+)\])?(.*)", requirement).groups()  # type: ignore[union-attr]
+        if name == "calypso_nb":
+            found |= names_of([more for extra in extras.split(",") for more in EXTRAS[extra]])
+        else:
+            assert bounds.startswith(">=")
+            found.add(name)
+    return found
+
+
+def test_the_dependencies_are_few_and_the_extras_are_whole() -> None:
+    """What one command needs is an extra; `all` is every extra that is not for tests."""
+    assert len(PROJECT["dependencies"]) <= 16
+    assert names_of(EXTRAS["all"]) == set().union(
+        *(names_of(EXTRAS[extra]) for extra in EXTRAS if extra != "test")
+    )
+    assert names_of(EXTRAS["all"]) < names_of(EXTRAS["test"])
+
+
+# What an extra brings may be imported by these alone.
+ROOMS_OF = {"run": "scheduler", "serve": "embedded/web.py", "page": "view", "dask": "cli/run_agent.py"}
+PACKAGE_OF = {"mcp_types": "mcp", "yaml": "pyyaml"}
+# They go with the branches of this redesign.
+GOING = {"jinja2", "numpy", "dotenv", "platformdirs", "vl_convert", "tqdm"}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the foreign packages that a module imports, inside functions too."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            modules.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            modules |= {name.name for name in node.names}
+    return {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"", "calypso_nb"}
 
 
 def test_every_foreign_package_that_is_imported_is_a_dependency() -> None:
-    """Nothing works only because another package happens to bring it along."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["lab"], *extras["dask"]]
-    listed = {re.split(r"[<>=\[]", name)[0] for name in wanted}
-    provides = {
-        "dotenv": "python-dotenv",
-        "vl_convert": "vl-convert-python",
-        "mcp_types": "mcp",
-        "yaml": "pyyaml",
-    }
-    # nbconvert brings these two, and they have no life without it; IPython is only there where a notebook is.
-    listed |= {"nbformat", "nbclient", "sse_starlette", "IPython"}
-    import sys
-
-    for path in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = (
-                [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else [name.name for name in node.names]
-                if isinstance(node, ast.Import)
-                else []
-            )
-            for name in names:
-                top = name.split(".")[0]
-                if top in sys.stdlib_module_names or top in ("calypso_nb", ""):
-                    continue
-                assert provides.get(top, top.replace("_", "-")) in listed or top in listed, (
-                    f"{path.name}: {top}"
-                )
+    """Nothing works only because another package happens to bring it along, or an extra that is not there."""
+    # IPython is only imported if a notebook is there, which has it.
+    always = names_of(PROJECT["dependencies"]) | {"IPython"} | GOING
+    for path in sorted(PACKAGE.rglob("*.py")):
+        own = [extra for extra, place in ROOMS_OF.items() if PACKAGE / place in (path, *path.parents)]
+        listed = always.union(*(names_of(EXTRAS[extra]) for extra in own))
+        found = {PACKAGE_OF.get(name, name) for name in imports(path)}
+        unlisted = {name for name in found if not {name, name.replace("_", "-")} & listed}
+        assert not unlisted, path
 
 
 def test_the_readmes_python_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

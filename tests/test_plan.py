@@ -132,7 +132,7 @@ def test_a_task_that_is_run_elsewhere_waits_and_one_that_was_left_is_taken_over(
     assert why(plan) == {
         1: "claimed by host-3 40 s ago",
         2: "taken over from host-3, which has given no sign for 61 s",
-        3: "taken over: its tag says that it is being run, but nobody holds it",
+        3: "taken over: its tag says that it is being run, but it has no lease",
     }
 
 

@@ -25,9 +25,9 @@ def check_arguments(
     accepted: dict[str, Any] = {}
     properties = schema["properties"]
     required = schema.get("required", ())
-    for name, wanted in properties.items():
+    for name, property_schema in properties.items():
         if name in arguments or name in required:
-            accepted[name] = _checked(wanted, arguments.get(name, _MISSING), [name], issues)
+            accepted[name] = _checked(property_schema, arguments.get(name, _MISSING), [name], issues)
     unknown = [name for name in arguments if name not in properties]
     if strict and unknown:
         names = ", ".join(f"'{name}'" for name in unknown)
@@ -36,30 +36,30 @@ def check_arguments(
     return accepted, issues
 
 
-def _checked(wanted: Mapping[str, Any], value: Any, path: Path, issues: list[Issue]) -> Any:
-    if "anyOf" in wanted:
-        return _first_match(wanted["anyOf"], value, path, issues)
-    if isinstance(wanted["type"], list):  # ["number", "null"]
+def _checked(schema: Mapping[str, Any], value: Any, path: Path, issues: list[Issue]) -> Any:
+    if "anyOf" in schema:
+        return _first_match(schema["anyOf"], value, path, issues)
+    if isinstance(schema["type"], list):  # ["number", "null"]
         if value is None:
             return None
-        wanted = {**wanted, "type": wanted["type"][0]}
-    kind = wanted["type"]
+        schema = {**schema, "type": schema["type"][0]}
+    kind = schema["type"]
     if kind == "number":
         value = _coerced(value)
     if js_type(value) != kind:
-        issues.append(type_issue(wanted, value, path))
-    elif "enum" in wanted and value not in wanted["enum"]:
-        issues.append(enum_issue(wanted["enum"], value, path))
+        issues.append(type_issue(schema, value, path))
+    elif "enum" in schema and value not in schema["enum"]:
+        issues.append(enum_issue(schema["enum"], value, path))
     elif kind == "array":
-        return [_checked(wanted["items"], item, [*path, i], issues) for i, item in enumerate(value)]
+        return [_checked(schema["items"], item, [*path, i], issues) for i, item in enumerate(value)]
     return value
 
 
 def _first_match(alternatives: list[Mapping[str, Any]], value: Any, path: Path, issues: list[Issue]) -> Any:
     refusals = []
-    for wanted in alternatives:
+    for schema in alternatives:
         found: list[Issue] = []
-        result = _checked(wanted, value, path, found)
+        result = _checked(schema, value, path, found)
         if not found:
             return result
         refusals.append({"issues": found, "name": "ZodError"})
@@ -68,14 +68,14 @@ def _first_match(alternatives: list[Mapping[str, Any]], value: Any, path: Path, 
     return value
 
 
-def type_issue(wanted: Mapping[str, Any], value: Any, path: Path) -> Issue:
+def type_issue(schema: Mapping[str, Any], value: Any, path: Path) -> Issue:
     """Return Zod's refusal of a value of the wrong type."""
     received = js_type(value)
-    if "enum" in wanted:
-        expected = _options(wanted["enum"])
+    if "enum" in schema:
+        expected = _options(schema["enum"])
         issue: Issue = {"expected": expected, "received": received, "code": "invalid_type"}
     else:
-        expected = wanted["type"]
+        expected = schema["type"]
         issue = {"code": "invalid_type", "expected": expected, "received": received}
     message = f"Expected {expected}, received {received}"
     if received == "undefined":

@@ -179,7 +179,7 @@ class _Planner:
             silent = lease.silent(self._situation.now)
             return f"taken over from {lease.host}, which has given no sign for {silent:.0f} s"
         if task["status"] == "working":
-            return "taken over: its tag says that it is being run, but nobody holds it"
+            return "taken over: its tag says that it is being run, but it has no lease"
         if failed:
             return f"failed {failed} of {limit} times, tried again"
         return "ready"

@@ -174,7 +174,9 @@ class _HeldTask:
         if task.is_currently_blocked:
             return f"it is blocked by #{task.blocked_by_task_id} by now"
         if not self._is_for_our_agent(task):
-            return f"it is assigned to {task.assigned_to or 'nobody'} by now"
+            if task.assigned_to is None:
+                return "it is unassigned by now"
+            return f"it is assigned to {task.assigned_to} by now"
         if failed >= self.job.retry_limit:
             return f"it has failed {failed} times by now"
         return "stopped before it began" if self.stop.is_set() else None

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from calypso_nb.records import Task
-from calypso_nb.settings import load_settings, public_endpoint
+from calypso_nb.settings import Endpoint, load_settings
 
 __all__ = [
     "Command",
@@ -167,7 +167,7 @@ def endpoint_here(endpoint: str) -> str:
     Example: `TinytaskClient(endpoint_here(job.endpoint))`
     """
     own = load_settings().endpoint
-    return own if public_endpoint(own) == endpoint else endpoint
+    return own if Endpoint(own).shown == endpoint else endpoint
 
 
 def _kind(path: Path) -> Kind | None:

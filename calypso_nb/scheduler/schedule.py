@@ -27,8 +27,7 @@ from calypso_nb.scheduler.marks import RUNNING
 from calypso_nb.scheduler.plan import Situation, make_plan
 from calypso_nb.scheduler.recipes import RecipeError, read_recipes
 from calypso_nb.scheduler.running import carry_out, carry_out_elsewhere
-from calypso_nb.settings import is_url
-from calypso_nb.wire.transport import mcp_url
+from calypso_nb.settings import Endpoint
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -177,7 +176,7 @@ class Scheduler:
 
     @contextmanager
     def _working(self) -> Iterator[Executor]:
-        if not is_url(self._client.endpoint):
+        if not Endpoint(self._client.endpoint).is_url:
             raise ValueError(
                 f"runs are processes of their own and cannot reach {self._client.endpoint}: "
                 "give the URL of a server; `calypso-nb serve --demo` is one"
@@ -248,11 +247,10 @@ def _result(future: Future[Run], job: Job) -> Run:
 
 def _server_time(endpoint: str) -> datetime | None:
     """The server's clock as its HTTP answers tell it, for the plan only: leases are judged by comments."""
-    if not is_url(endpoint):
+    if not Endpoint(endpoint).is_url:
         return None
-    url = mcp_url(endpoint).removesuffix("/mcp") + "/health"
     # Not by HTTPX: it reads all certificates for a client, 40 ms each time, for http too.
-    request = urllib.request.Request(url, headers={"Cache-Control": "no-cache"})
+    request = urllib.request.Request(Endpoint(endpoint).health, headers={"Cache-Control": "no-cache"})
     try:
         with urllib.request.urlopen(request, timeout=_CLOCK_SECONDS) as answer:
             date = answer.headers.get("date", "")

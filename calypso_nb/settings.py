@@ -3,28 +3,98 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from dotenv import find_dotenv
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-__all__ = ["DEFAULT_ENDPOINT", "Settings", "is_url", "load_settings", "public_endpoint"]
+__all__ = ["DEFAULT_ENDPOINT", "Endpoint", "Settings", "load_settings"]
 
 DEFAULT_ENDPOINT = "http://localhost:3000"
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+@dataclass(frozen=True)
+class Endpoint:
+    """What a user gives as an endpoint, taken apart; only an address of HTTP has URLs, user and password."""
+
+    text: str = field(repr=False)  # It may hold a password.
+
+    @cached_property
+    def _parts(self) -> SplitResult | None:
+        try:
+            parts = urlsplit(self.text)
+            port = parts.port
+        except ValueError:
+            return None
+        # An @ further on is the end of a password that holds a slash.
+        misread = "@" in parts.path + parts.query + parts.fragment
+        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or misread:
+            return None
+        return parts
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it is an address that HTTP can connect to."""
+        return self._parts is not None
+
+    @property
+    def has_query(self) -> bool:
+        """Whether it is an address with a query, which may be a key."""
+        return self._parts is not None and bool(self._parts.query)
+
+    @property
+    def shown(self) -> str:
+        """The endpoint without what may be secret: user and password, query and fragment."""
+        if self._parts is not None:
+            host = self._parts.netloc.rpartition("@")[2]
+            return f"{self._parts.scheme}://{host}{self._parts.path.rstrip('/')}"
+        # It can't be taken apart: anything before the last @ may be a password.
+        scheme, mark, rest = self.text.rpartition("://")
+        return scheme + mark + rest.rpartition("@")[2].partition("?")[0].partition("#")[0]
+
+    @property
+    def mcp(self) -> str:
+        """The URL at which the server speaks MCP, whether the endpoint ends in `/mcp` or not."""
+        return f"{self._root}/mcp"
+
+    @property
+    def rest(self) -> str:
+        """The URL of TinyTask v2's REST API."""
+        return f"{self._root}/api/v1"
+
+    @property
+    def health(self) -> str:
+        """The URL of the server's health check."""
+        return f"{self._root}/health"
+
+    @property
+    def _root(self) -> str:
+        return self.shown.removesuffix("/mcp")
+
+    @property
+    def basic_authorization(self) -> str | None:
+        """The value of the Authorization header for the user and password, if there are any."""
+        if self._parts is None or not (self._parts.username or self._parts.password):
+            return None
+        pair = f"{unquote(self._parts.username or '')}:{unquote(self._parts.password or '')}"
+        return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
 class Settings(BaseSettings):
     """How to reach one TinyTask server; each field is also an environment variable, `TINYTASK_` before it.
 
-    `timeout` bounds every call, retries and connecting included, and `connect_timeout` the connecting
-    alone, both in seconds. `token` is sent as a bearer token, `headers` (JSON in the environment) as given.
-
-    Example: `load_settings(timeout=5).endpoint`
+    - timeout: how long a call may take, retries and connecting included, in seconds
+    - connect_timeout: how long each connecting may take, in seconds
+    - token: sent as a bearer token
+    - headers: sent with every HTTP request; JSON in the environment
     """
 
     model_config = SettingsConfigDict(
@@ -37,47 +107,43 @@ class Settings(BaseSettings):
     token: SecretStr | None = None
     headers: dict[str, SecretStr] = {}
 
-    def secret_headers(self, url: str = "") -> dict[str, str]:
-        """The HTTP headers to send, secrets in clear: never to be printed.
+    def secret_headers(self, endpoint: Endpoint | None = None) -> dict[str, str]:
+        """Return the HTTP headers to send, secrets in clear: never to be printed.
 
-        A token goes before the user and password that `url` may hold.
-        Example: `load_settings(token="t").secret_headers()`
+        A token comes before a header `Authorization`, and that before the endpoint's user and password.
         """
         headers = {name: value.get_secret_value() for name, value in self.headers.items()}
-        user, password = urlsplit(url).username, urlsplit(url).password
         if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token.get_secret_value()}"
-        elif (user or password) and "authorization" not in {name.lower() for name in headers}:
-            pair = f"{unquote(user or '')}:{unquote(password or '')}"
-            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        return headers
+            return headers | {"Authorization": f"Bearer {self.token.get_secret_value()}"}
+        basic = endpoint.basic_authorization if endpoint is not None else None
+        if basic is None or "authorization" in {name.lower() for name in headers}:
+            return headers
+        return headers | {"Authorization": basic}
 
 
-def load_settings(**given: Any) -> Settings:
-    """Read the settings; an argument that is not None wins over `TINYTASK_…` in the environment and `.env`.
+def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) -> Settings:
+    """Read the settings: the arguments that are not None, then `TINYTASK_…` in the environment, then a file.
 
-    `.env` is looked for from the working directory upwards. Raises ValueError that names what is wrong.
+    - env_file: the file, by default the first `.env` from the working directory upwards
 
-    Example: `load_settings(endpoint="demo", timeout=5)`
+    Raises ValueError that names what is wrong.
     """
     arguments = {name: value for name, value in given.items() if value is not None}
-    dotenv = find_dotenv(usecwd=True) or None
+    file = _dotenv() if env_file is None else Path(env_file)
     try:
-        settings = Settings(**{"_env_file": dotenv, **arguments})
+        settings = Settings(**{"_env_file": file, **arguments})
     except (SettingsError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"settings that cannot be used, of the environment or of {dotenv or '.env'}: {error}"
-        ) from None
+        raise ValueError(f"invalid settings in the environment or in {file or '.env'}: {error}") from None
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, at))} (or TINYTASK_{str(at[0]).upper()}): {problem['msg']}"
             for problem in error.errors(include_input=False)
             if (at := problem["loc"])
         )
-        raise ValueError(f"settings that cannot be used: {problems}") from None
+        raise ValueError(f"invalid settings: {problems}") from None
     for name, value in settings.secret_headers().items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ValueError(f"{name!r} is no name of an HTTP header")
+            raise ValueError(f"{name!r} is not a valid name of an HTTP header")
         # HTTP would refuse it too, and show it.
         if not (value.isascii() and value.isprintable() and value == value.strip()):
             raise ValueError(
@@ -86,28 +152,6 @@ def load_settings(**given: Any) -> Settings:
     return settings
 
 
-def public_endpoint(endpoint: str) -> str:
-    """The endpoint as it may be shown: without user, password, query and fragment, which can be secrets.
-
-    Example: `public_endpoint("http://me:secret@host:3000/?key=1")` is `"http://host:3000"`
-    """
-    if is_url(endpoint):
-        parts = urlsplit(endpoint)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-    # Where it cannot be taken apart, anything before the last @ may be a password.
-    scheme, mark, rest = endpoint.rpartition("://")
-    return scheme + mark + rest.rpartition("@")[2].partition("?")[0].partition("#")[0]
-
-
-def is_url(endpoint: str) -> bool:
-    """Whether an endpoint is an address that HTTP can connect to.
-
-    Example: `is_url("localhost:3000")` is False
-    """
-    try:
-        parts = urlsplit(endpoint)
-        # An @ further on is the end of a password that holds a slash.
-        misread = "@" in parts.path + parts.query + parts.fragment
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not misread
-    except ValueError:
-        return False
+def _dotenv() -> Path | None:
+    here = Path.cwd()
+    return next((folder / ".env" for folder in (here, *here.parents) if (folder / ".env").is_file()), None)

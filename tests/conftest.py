@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -59,25 +57,6 @@ def eventually(holds: Callable[[], bool]) -> bool:
     while not (true := holds()) and time.monotonic() < end:
         pause.wait(0.02)
     return true
-
-
-def forked(endpoint: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A script whose client creates a task, another in a forked child, and a third whose number it prints."""
-    script = f"""
-import os
-from calypso_nb import TinytaskClient
-client = TinytaskClient({endpoint!r}, timeout=5)
-client.create_task("before")
-child = os.fork()
-if not child:
-    client.create_task("child")
-    client.close()
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-print(client.create_task("parent").id)
-"""
-    command = [sys.executable, "-W", "ignore", "-c", script]
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, cwd=folder)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.frames import TASK_COLUMNS
 from calypso_nb.settings import load_settings
 from calypso_nb.wire import bridge
-from tests.conftest import NOW, SECONDS, eventually, forked
+from tests.conftest import NOW, SECONDS, eventually
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -210,7 +210,7 @@ def test_demo_is_a_tinytask_with_sample_data() -> None:
 
 def test_a_server_object_that_is_no_tinytask_is_told(client: TinytaskClient) -> None:
     """An MCP server without list_tasks is named as what it is."""
-    with pytest.raises(TinytaskConnectionError, match="no TinyTask: it lacks list_tasks"):
+    with pytest.raises(TinytaskConnectionError, match="not a TinyTask server: it has no tool list_tasks"):
         TinytaskClient(MCPServer("something else")).list_tasks()
 
 
@@ -275,6 +275,15 @@ def test_a_timeout_that_is_none_is_a_value_error(
         TinytaskClient("demo")
 
 
+def test_an_endpoint_with_a_query_is_a_value_error() -> None:
+    """It may be a key, and a key belongs into a header."""
+    with pytest.raises(
+        ValueError, match=r"an endpoint has no query: give a key as a header, headers=\{"
+    ) as caught:
+        TinytaskClient("http://127.0.0.1:9/?key=k3y")
+    assert "k3y" not in str(caught.value)
+
+
 SECRETS = ("user", "s3cret", "k3y")
 
 
@@ -282,6 +291,7 @@ SECRETS = ("user", "s3cret", "k3y")
     "endpoint",
     [
         "http://user:s3cret@127.0.0.1:9/?key=k3y#k3y",
+        "http://user:s3cret@127.0.0.1:9/#k3y",
         "http://user:s3cret@127.0.0.1:99999/?key=k3y",
         "http://user:s3cret/s3cret@127.0.0.1:9",
         "ftp://user:s3cret@127.0.0.1?k3y",
@@ -449,29 +459,6 @@ def test_a_coroutine_on_the_bridges_own_loop_cannot_wait_for_it(client: Tinytask
 
     with pytest.raises(RuntimeError):
         bridge.run(main)
-
-
-@pytest.mark.slow
-def test_a_thread_that_outlives_the_main_one_reads_by_a_hosts_name(url: str, tmp_path: Path) -> None:
-    """The last line of a script may start a thread, and end."""
-    script = f"""
-import threading
-from calypso_nb import TinytaskClient
-client = TinytaskClient({url.replace("127.0.0.1", "localhost")!r}, timeout=5)
-threading.Thread(target=lambda: print(len(client.list_tasks()))).start()
-"""
-    ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=SECONDS, cwd=tmp_path
-    )
-    assert (ended.stdout, ended.stderr) == ("0\n", "")
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_has_a_connection_of_its_own(store: TinytaskStore, url: str, tmp_path: Path) -> None:
-    """Parent and child both go on after a fork; neither waits for the other's loop."""
-    ended = forked(url, tmp_path)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert [task["title"] for task in store.list_tasks()] == ["before", "child", "parent"]
 
 
 def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.embedded.web import create_app, running_app
 from calypso_nb.settings import load_settings
 from calypso_nb.workload.saved import to_document
-from tests.conftest import NOW, SECONDS, SLACK, eventually, forked
+from tests.conftest import NOW, SECONDS, SLACK, eventually
 from tests.test_faults import server_process
 from tests.v1_server import running_v1_server
 
@@ -112,8 +112,8 @@ def test_a_client_that_is_forgotten_leaves_no_process(command: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("command", "words"),
     {
-        "missing": ("no-such-command --token s3cret", "cannot be started"),
-        "no program": ("/ s3cret", "cannot be started"),
+        "missing": ("no-such-command --token s3cret", "can't be started"),
+        "no program": ("/ s3cret", "can't be started"),
         "ends at once": ("true s3cret", "ended at once: run it in a terminal"),
         "prints": ("sh -c 'echo s3cret; exec sleep 60'", "what the command prints is not MCP"),
         "prints and prints": ("yes s3cret", "what the command prints is not MCP"),
@@ -141,13 +141,6 @@ def test_a_command_that_says_nothing_ends_at_the_connect_timeout() -> None:
     with pytest.raises(TinytaskConnectionError, match=r"no answer within 0\.5 s"):
         client.list_tasks()
     assert time.monotonic() - start < SLACK
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_starts_a_command_of_its_own(command: str, tmp_path: Path) -> None:
-    """Parent and child both go on after a fork, and neither speaks into the other's pipe."""
-    ended = forked(command, tmp_path)
-    assert (ended.returncode, ended.stdout) == (0, "3\n"), ended.stderr
 
 
 @pytest.mark.parametrize("endpoint", ["stdio:", "stdio:   ", "stdio:'open", "stdio:TOKEN=s3cret tinytask"])
@@ -487,7 +480,7 @@ def test_credentials_are_shown_nowhere(
     texts: list[str] = []
     running = running_v1_server(store) if kind == "v1" else running_server(store, kind)  # type: ignore[arg-type]
     with running as url:
-        secret = url.replace("//", "//gate-user:gate-password@") + "/?key=gate-key#gate-key"
+        secret = url.replace("//", "//gate-user:gate-password@") + "/#gate-key"
         client = TinytaskClient(secret, token="gate-password", headers={"X-Key": "gate-key"}, timeout=5)
         data = WorkloadReporter(client).collect_workload_data(progress=False)
         write_report(data, "page.html")
@@ -514,30 +507,28 @@ def test_credentials_are_shown_nowhere(
 
 @pytest.mark.parametrize("transport", ["http", "sse"])
 def test_credentials_reach_the_server_with_each_request(transport: str, store: TinytaskStore) -> None:
-    """The user and password, the token, the headers and the query, on every request of a session."""
-    seen: list[tuple[str, bytes, dict[bytes, bytes]]] = []
+    """The user and password, the token and the headers, on every request of a session."""
+    seen: list[dict[bytes, bytes]] = []
     app = create_app(store, transport)  # type: ignore[arg-type]
 
     async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/mcp":
-            seen.append((scope["method"], scope["query_string"], dict(scope["headers"])))
+            seen.append(dict(scope["headers"]))
         await app(scope, receive, send)
 
     with running_app(gateway) as url:  # type: ignore[arg-type]
-        with TinytaskClient(
-            f"{url}?key=gate-key", token="gate-password", headers={"X-Key": "gate-key"}
-        ) as client:
+        with TinytaskClient(url, token="gate-password", headers={"X-Key": "gate-key"}) as client:
             client.create_task("one")
         with TinytaskClient(url.replace("//", "//gate-user:s3%40@")) as client:
             client.list_tasks()
         with TinytaskClient(url.replace("//", "//gate-user:s3%40@"), token="before") as client:
             client.list_tasks()
-    third = [seen.pop() for _ in range(len(seen)) if seen[-1][2][b"authorization"] == b"Bearer before"]
+    third = [seen.pop() for _ in range(len(seen)) if seen[-1][b"authorization"] == b"Bearer before"]
     assert len(third) > 3
-    first = [request for request in seen if b"x-key" in request[2]]
-    second = [request for request in seen if b"x-key" not in request[2]]
+    first = [headers for headers in seen if b"x-key" in headers]
+    second = [headers for headers in seen if b"x-key" not in headers]
     assert len(first) > 3
-    assert all(b"key=gate-key" in query.split(b"&") for _, query, _ in first)
-    assert {headers[b"authorization"] for _, _, headers in first} == {b"Bearer gate-password"}
+    assert {headers[b"x-key"] for headers in first} == {b"gate-key"}
+    assert {headers[b"authorization"] for headers in first} == {b"Bearer gate-password"}
     assert len(second) > 3
-    assert {headers[b"authorization"] for _, _, headers in second} == {b"Basic Z2F0ZS11c2VyOnMzQA=="}
+    assert {headers[b"authorization"] for headers in second} == {b"Basic Z2F0ZS11c2VyOnMzQA=="}

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.embedded.web import create_app, running_app
-from calypso_nb.settings import load_settings
+from calypso_nb.settings import Endpoint, load_settings
 from calypso_nb.wire.rest import read_tasks
 from tests.faulty_proxy import FaultyProxy
 from tests.v1_server import running_v1_server
@@ -39,7 +39,7 @@ def test_the_twin_gives_what_mcp_gives(client: TinytaskClient, sample_store: Tin
     assert client.count_details(ids) == counted(sample_store)
     with TinytaskClient(create_server(sample_store)) as in_process:
         assert in_process.count_details(ids) == counted(sample_store)
-    found = anyio.run(read_tasks, f"{url}/mcp", load_settings(), ids)
+    found = anyio.run(read_tasks, Endpoint(f"{url}/mcp"), load_settings(), ids)
     assert found.keys() == set(ids)
 
 
@@ -92,4 +92,4 @@ def test_a_server_without_a_twin_is_asked_over_mcp(sample_store: TinytaskStore) 
 def test_what_is_no_twin_is_left_alone(answer: bytes, proxy: FaultyProxy) -> None:
     """Whatever else answers at that address, no task is read from it and nothing is raised."""
     proxy.answer(answer)
-    assert anyio.run(read_tasks, proxy.url, load_settings(timeout=2), [1, 2, 3]) == {}
+    assert anyio.run(read_tasks, Endpoint(proxy.url), load_settings(timeout=2), [1, 2, 3]) == {}

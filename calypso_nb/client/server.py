@@ -13,7 +13,7 @@ import anyio
 
 from calypso_nb.client.calls import Counts, Source, check_statuses, decoded, unexpected
 from calypso_nb.errors import TinytaskAPIError
-from calypso_nb.settings import Settings, is_url, public_endpoint
+from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
 
 if TYPE_CHECKING:
@@ -50,11 +50,13 @@ def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
     if endpoint.startswith(STDIO):
         command = _command(endpoint)
         return ServerSource(command, _shown(command), settings)
-    if is_url(endpoint):
-        return ServerSource(endpoint, public_endpoint(endpoint), settings)
-    shown = public_endpoint(endpoint)
+    address = Endpoint(endpoint)
+    if address.has_query:  # The URL is logged, and goes to more than one place.
+        raise ValueError("an endpoint has no query: give a key as a header, headers={...}")
+    if address.is_url:
+        return ServerSource(address, address.shown, settings)
     raise ValueError(
-        f"{shown!r} is not a valid endpoint: give http://host:port, https://host:port or 'demo', "
+        f"{address.shown!r} is not a valid endpoint: give http://host:port, https://host:port or 'demo', "
         "stdio:COMMAND, or the path of a TinyTask database"
     )
 
@@ -90,7 +92,7 @@ class ServerSource:
         self._settings = settings
         self._connection = Connection(target, name, settings)
         # The REST twin's address, until it turns out that there is no such twin.
-        self._twin = target if isinstance(target, str) else None
+        self._twin = target if isinstance(target, Endpoint) else None
         weakref.finalize(self, bridge.run_soon, self._connection.abandon())
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:

@@ -17,7 +17,7 @@ import orjson
 import yaml
 
 from calypso_nb.records import Task
-from calypso_nb.settings import load_settings, public_endpoint
+from calypso_nb.settings import Endpoint, load_settings
 
 __all__ = [
     "Command",
@@ -143,7 +143,7 @@ def command_for(recipe: Recipe, task: Task, endpoint: str, agent: str, folder: P
 def endpoint_here(endpoint: str) -> str:
     """Return a public endpoint with the password that this process's settings may have for it."""
     own = load_settings().endpoint
-    return own if public_endpoint(own) == endpoint else endpoint
+    return own if Endpoint(own).shown == endpoint else endpoint
 
 
 def _papermill_call(path: Path, output: Path, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,7 @@ from calypso_nb.scheduler.recipes import RecipeError, read_recipes
 from calypso_nb.scheduler.run import RUN_COLUMNS, Job, Run, StopSignal, carry_out, carry_out_elsewhere
 from calypso_nb.scheduler.tags import RUNNING
 from calypso_nb.scheduler.watchdog import clock
-from calypso_nb.settings import is_url
-from calypso_nb.wire.transport import mcp_url
+from calypso_nb.settings import Endpoint
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -186,7 +185,7 @@ class Scheduler:
 
     @contextmanager
     def _working(self) -> Iterator[Executor]:
-        if not is_url(self._client.endpoint):
+        if not Endpoint(self._client.endpoint).is_url:
             raise ValueError(
                 f"runs are processes of their own and cannot reach {self._client.endpoint}: "
                 "give the URL of a server, for example of `calypso-nb serve --demo`"
@@ -259,11 +258,10 @@ def _result(future: Future[Run], job: Job) -> Run:
 
 def _server_time(endpoint: str) -> datetime | None:
     """Return the server's clock by its HTTP responses, for the plan only: leases are judged by comments."""
-    if not is_url(endpoint):
+    if not Endpoint(endpoint).is_url:
         return None
-    url = mcp_url(endpoint).removesuffix("/mcp") + "/health"
     # Not by HTTPX: it reads all certificates for a client, 40 ms each time, for http too.
-    request = urllib.request.Request(url, headers={"Cache-Control": "no-cache"})
+    request = urllib.request.Request(Endpoint(endpoint).health, headers={"Cache-Control": "no-cache"})
     try:
         with urllib.request.urlopen(request, timeout=_CLOCK_SECONDS) as response:
             date = response.headers.get("date", "")

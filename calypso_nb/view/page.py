@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader
 
 from calypso_nb.files import write_whole
 from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES
+from calypso_nb.settings import Endpoint
 from calypso_nb.view.bundle import libraries
 from calypso_nb.view.charts import chart_specs
 from calypso_nb.view.rows import UNASSIGNED, task_rows
@@ -200,7 +201,7 @@ def asset(name: str) -> str:
 def _source(data: Workload) -> str:
     """What a reader is told of where the data are from: a file without the folders that it is in."""
     endpoint = data.endpoint
-    return endpoint if "://" in endpoint else re.split(r"[/\\]", endpoint)[-1]
+    return endpoint if Endpoint(endpoint).is_url else re.split(r"[/\\]", endpoint)[-1]
 
 
 @cache

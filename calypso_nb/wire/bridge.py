@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import os
-import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -26,14 +24,7 @@ T = TypeVar("T")
 
 
 class _Loop:
-    """The process's background loop; forgotten in a forked child, where its thread does not exist."""
-
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        # Ending an inherited portal would wait for a thread that a fork leaves behind, so it is kept.
-        self._inherited = dict(vars(self))
         self._lock = threading.Lock()
         self._exit = ExitStack()
         self._portal: BlockingPortal | None = None
@@ -44,7 +35,6 @@ class _Loop:
             if self._portal is None:
                 self._portal = self._exit.enter_context(start_blocking_portal(name="calypso-nb"))
                 self.events = self._portal.call(asyncio.get_running_loop)
-                self.events.getaddrinfo = _addresses  # type: ignore[method-assign]
             return self._portal
 
     def stop(self) -> None:
@@ -55,24 +45,8 @@ class _Loop:
         self._exit.close()
 
 
-async def _addresses(host: Any, port: Any, **options: int) -> list[Any]:
-    """What the loop's own `getaddrinfo` does, with no executor: those end before a script's last threads."""
-    found: Future[list[Any]] = Future()
-
-    def look_up() -> None:
-        found.set_running_or_notify_cancel()
-        try:
-            found.set_result(socket.getaddrinfo(host, port, **options))
-        except OSError as error:
-            found.set_exception(error)
-
-    threading.Thread(target=look_up, name="calypso-nb-address", daemon=True).start()
-    return await asyncio.wrap_future(found)
-
-
 _before_end: list[Callable[[], Awaitable[object]]] = []
 _loop = _Loop()
-os.register_at_fork(after_in_child=_loop.reset)
 atexit.register(_loop.stop)
 
 
@@ -80,9 +54,7 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     """Run a coroutine function on the background loop and wait for what it returns or raises.
 
     A KeyboardInterrupt during the wait (the kernel's Stop button) cancels the coroutine and is raised on.
-    Raises RuntimeError where the caller is the background loop itself, which would wait for itself.
-
-    Example: `run(anyio.sleep, 1)`
+    Raises RuntimeError if the caller is the background loop itself, which would wait for itself.
     """
     portal = _loop.portal()
     future: Future[T] = portal.start_task_soon(_call, function, args, kwargs)
@@ -94,11 +66,9 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
 
 
 def run_soon(function: Callable[[], object]) -> None:
-    """Have the background loop call a plain function soon, without waiting; nothing where no loop runs.
+    """Have the background loop, if it runs, call a plain function soon, without waiting.
 
     Safe in a finalizer, which may run in any thread, the loop's own included.
-
-    Example: `run_soon(event.set)`
     """
     events = _loop.events
     if events is not None and not events.is_closed():
@@ -106,11 +76,9 @@ def run_soon(function: Callable[[], object]) -> None:
 
 
 def before_end(function: Callable[[], Awaitable[object]]) -> None:
-    """Have a coroutine function run on the background loop, where there is one, before the process ends.
+    """Have a coroutine function run on the background loop, if there is one, before the process ends.
 
     It must bound its own time and must not raise.
-
-    Example: `before_end(leave_all)`
     """
     _before_end.append(function)
 
@@ -122,14 +90,12 @@ async def _call(
 
 
 def let_cells_run_coroutines() -> bool:
-    """Make `asyncio.run(...)` work in a cell, with nest-asyncio: True, or False on Python 3.14 and later.
+    """Make `asyncio.run(...)` work in a cell, with nest-asyncio; return False on Python 3.14 and later.
 
     The coroutine runs on a loop of its own inside the kernel's. No client needs this, and it changes asyncio
-    for the whole process: only who asks for it gets it.
-
-    Example: `let_cells_run_coroutines()`
+    for the whole process, so it happens only on request (`%load_ext calypso_nb`).
     """
-    if sys.version_info >= (3, 14):  # There nest-asyncio breaks asyncio.current_task().
+    if sys.version_info >= (3, 14):  # nest-asyncio breaks asyncio.current_task() there.
         return False
     import nest_asyncio
 
@@ -140,10 +106,7 @@ def let_cells_run_coroutines() -> bool:
 
 
 def stop_cells_from_running_coroutines() -> None:
-    """Give back Python's own `asyncio.run`; what else nest-asyncio has patched stays until the process ends.
-
-    Example: `stop_cells_from_running_coroutines()`
-    """
+    """Give back Python's own `asyncio.run`; nest-asyncio's other patches stay until the process ends."""
     asyncio.run = _asyncio_run
 
 
@@ -155,6 +118,8 @@ def _run_inside(main: Coroutine[Any, Any, T], **options: Any) -> T:
         outer = asyncio.get_running_loop()
     except RuntimeError:
         return _asyncio_run(main, **options)
+    # Private, as asyncio has no public way to run a loop inside a running one; nest-asyncio itself does this
+    # around each turn of a loop: `_patch_loop` in https://github.com/erdewit/nest_asyncio.
     asyncio._set_running_loop(None)
     try:
         return _asyncio_run(main, **options)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Set
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -24,8 +22,8 @@ from tenacity import (
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
 from calypso_nb.settings import Settings
 from calypso_nb.wire import bridge
-from calypso_nb.wire.faults import Fault, fault_of, words
-from calypso_nb.wire.transport import Target, Tools, mcp_url, open_session, tools_of
+from calypso_nb.wire.faults import Fault, fault_of
+from calypso_nb.wire.transport import Target, Tools, open_session, tools_of
 
 __all__ = ["Connection"]
 
@@ -33,7 +31,9 @@ T = TypeVar("T")
 
 ATTEMPTS = 4
 CLOSING_SECONDS = 2.0
-ENDING_SECONDS = 1.5  # at the end of the process, for all sessions together
+# At the end of the process, for all sessions together; the SDK ends a command within 5 s, by force at last.
+ENDING_SECONDS = 1.5
+COMMAND_ENDING_SECONDS = 6.0
 
 
 class Connection:
@@ -42,27 +42,24 @@ class Connection:
     def __init__(self, target: Target, name: str, settings: Settings) -> None:
         self.name = name  # It is shown, so it holds no credentials.
         self.settings = settings
-        self._target = mcp_url(target) if isinstance(target, str) else target
+        self._target = target
         self._link: _Link | None = None
-        self._inherited: _Link | None = None
         self._opening = anyio.Lock()
-        self._pid = os.getpid()
 
     async def call(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> str:
-        """Call one tool and return the text of its answer, within the settings' timeout, retries included.
+        """Call one tool and return the text of its response, within the timeout, retries included.
 
-        Raises TinytaskAPIError where the server says no and TinytaskConnectionError where no answer comes.
-        A read is repeated with exponential backoff; a write only if it certainly was not carried out.
+        Raises TinytaskAPIError if the server refuses and TinytaskConnectionError if no response comes. A read
+        is repeated with exponential backoff; a write only if it certainly was not sent.
         """
-
         return await self._asked(tool, lambda link: link.call(tool, arguments), write)
 
     async def tools(self) -> Set[str]:
-        """The names of the tools that the server says it has now, as `call` reads."""
+        """Return the names of the tools that the server has now."""
         return await self._asked("list_tools", _Link.list_tools, write=False)
 
     async def accepts(self, tool: str, argument: str) -> bool:
-        """Whether a tool of the present session takes an argument, as far as the server has said."""
+        """Return whether a tool takes an argument, as far as the server publishes that."""
         return await self._asked(tool, lambda link: link.accepts(tool, argument), write=False)
 
     async def close(self) -> None:
@@ -74,7 +71,7 @@ class Connection:
                 await link.gone.wait()
 
     def abandon(self) -> Callable[[], None]:
-        """What to do on the loop once nobody holds this connection any more; it may have a session then."""
+        """Return what to do on the loop once nobody holds this connection any more."""
 
         def leave() -> None:
             if self._link is not None:
@@ -122,10 +119,6 @@ class Connection:
             raise Fault(f"no answer within {self.settings.timeout:g} s", sent=sent) from error
 
     async def _opened(self) -> _Link:
-        if self._pid != os.getpid():  # A forked child shares no session with its parent.
-            # It is kept all the same: its end would take the parent's sockets out of the parent's loop.
-            self._inherited, self._link = self._link, None
-            self._opening, self._pid = anyio.Lock(), os.getpid()
         async with self._opening:
             if self._link is None or self._link.ended:
                 self._link = None
@@ -140,12 +133,12 @@ class Connection:
         link.retire()
 
     def _public(self, fault: Fault, tool: str, write: bool) -> TinytaskClientError:
-        if fault.no:
+        if fault.refused:
             return TinytaskAPIError(tool, str(fault))
         where = f"TinyTask at {self.name}"
         if write and fault.sent:
             return TinytaskConnectionError(
-                f"{tool} got no answer from {where}: {fault}. Whether it was carried out is unknown: "
+                f"{tool}: no answer from {where}: {fault}. Whether it was carried out is unknown: "
                 "read the task before you repeat it.",
                 outcome_unknown=True,
             )
@@ -161,6 +154,7 @@ class _Link:
     def __init__(self, target: Target, name: str, settings: Settings) -> None:
         self.tools: Tools = {}
         self.gone = anyio.Event()
+        self.ending_seconds = COMMAND_ENDING_SECONDS if isinstance(target, tuple) else ENDING_SECONDS
         self._target = target
         self._name = name
         self._settings = settings
@@ -170,14 +164,14 @@ class _Link:
         self._failure: BaseException | None = None
         self._retired = False
         self._calls = 0
-        self._sent = 0  # messages, where the transport tells: then one at least, the handshake
+        self._sent = 0  # Messages, if the transport reports them: then at least one, the handshake.
 
     @property
     def ended(self) -> bool:
         return self._leave.is_set() or self.gone.is_set()
 
     async def open(self) -> None:
-        """Enter the session; raises Fault where that fails or takes longer than the connect timeout."""
+        """Enter the session; raise Fault if that fails or takes longer than the connect timeout."""
         owner = asyncio.get_running_loop().create_task(self._own())
         try:
             with anyio.fail_after(self._settings.connect_timeout):
@@ -190,15 +184,13 @@ class _Link:
             raise
         if self._session is None:
             failure = self._failure or RuntimeError("the session ended while it was opened")
-            fault = fault_of(failure)
-            fault.sent = False  # Whatever failed was the handshake and not the call.
-            raise fault from failure
+            raise fault_of(failure, sent=False) from failure  # It was the handshake and not the call.
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> str:
-        """Call a tool and return the text of its answer; raises TinytaskAPIError where that is a no."""
+        """Call a tool and return the text of its response; raise TinytaskAPIError if it refuses."""
         if tool not in self.tools:
             raise TinytaskAPIError(tool, f"the TinyTask at {self._name} has no such tool")
-        # The first generation ignores what it does not know: a wrong answer that looks like a right one.
+        # v1 ignores what it doesn't know: a wrong answer that looks like a right one.
         accepted = self.tools[tool]
         if accepted is not None and (unknown := arguments.keys() - accepted):
             names = ", ".join(sorted(unknown))
@@ -207,21 +199,19 @@ class _Link:
         try:
             result = await self._during(self._entered.call_tool(tool, arguments))
         except MCPError as error:
-            if before and self._sent == before:
-                raise Fault(words(error), sent=False) from error
-            raise
+            raise fault_of(error, sent=not before or self._sent > before) from error
         text = "".join(part.text for part in result.content if isinstance(part, TextContent))
         if result.is_error:
             raise TinytaskAPIError(tool, text)
         return text
 
     async def accepts(self, tool: str, argument: str) -> bool:
-        """Whether a tool takes an argument; one whose arguments are not published takes any."""
+        """Return whether a tool takes an argument; one whose arguments are not published takes any."""
         accepted = self.tools.get(tool)
         return accepted is None or argument in accepted
 
     async def list_tools(self) -> Set[str]:
-        """Ask for the names of the tools."""
+        """Return the names of the tools that the server has now."""
         return tools_of(await self._during(self._entered.list_tools())).keys()
 
     @property
@@ -255,12 +245,12 @@ class _Link:
             self._leave.set()
 
     async def _own(self) -> None:
-        _owned[os.getpid()].add(self)
+        _owned.add(self)
         try:
             async with open_session(self._target, self._settings, self._lost, self._sending) as session:
                 self.tools = tools_of(await session.list_tools())
                 if "list_tasks" not in self.tools:
-                    reason = "what answers there is no TinyTask: it lacks list_tasks"
+                    reason = "not a TinyTask server: it has no tool list_tasks"
                     raise Fault(reason, sent=False, transient=False)
                 self._session = session
                 self._ready.set()
@@ -270,27 +260,26 @@ class _Link:
         finally:
             self._ready.set()
             self.gone.set()
-            _owned[os.getpid()].discard(self)
+            _owned.discard(self)
 
     def _sending(self) -> None:
         self._sent += 1
 
     def _lost(self, why: Fault | None) -> None:
         self._leave.set()
-        if why is not None:  # Who waits for the session need not wait for the end of what it was not.
+        if why is not None:  # Who waits for the session need not wait any longer.
             self._failure = why
             self._ready.set()
 
 
-# By process: after a fork, the parent's links are not the child's to leave.
-_owned: defaultdict[int, set[_Link]] = defaultdict(set)
+_owned: set[_Link] = set()
 
 
 async def _leave_all() -> None:
-    links = list(_owned[os.getpid()])
+    links = list(_owned)
     for link in links:
         link.retire(at_once=True)
-    with anyio.move_on_after(ENDING_SECONDS):
+    with anyio.move_on_after(max((link.ending_seconds for link in links), default=0)):
         for link in links:
             await link.gone.wait()
 

@@ -1,37 +1,39 @@
-"""The ways to reach a TinyTask: HTTP, SSE, a process of our own, a server object.
+"""The ways to reach a TinyTask: HTTP, SSE, a command, a server object.
 
 Real servers speak Streamable HTTP or the older SSE at `{endpoint}/mcp`. Opening the wrong one hangs in the
-SDK, so which one it is gets asked first, with a plain POST that takes some 10 ms.
+SDK, so a plain POST that takes some 10 ms finds out which it is.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import ssl
-from collections.abc import AsyncIterator, Callable, Set
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Set
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import anyio
 import httpx2
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp import Client
 from mcp.client import Transport
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server import MCPServer, Server
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCRequest, ListToolsResult, jsonrpc_message_adapter
 from pydantic import ValidationError
 
-from calypso_nb.settings import Settings
-from calypso_nb.wire.faults import NO_ANSWER, NOT_CONNECTED, NOT_DONE, Fault, words
-from calypso_nb.wire.stdio import stdio_transport
+from calypso_nb.settings import Endpoint, Settings
+from calypso_nb.wire.faults import NOT_SENT, SENT, Fault, fault_of
 
-__all__ = ["Target", "Tools", "mcp_url", "open_session", "tools_of"]
+__all__ = ["Target", "Tools", "open_session", "tools_of"]
 
-# A URL, the words of a command, or a server object.
-Target: TypeAlias = str | tuple[str, ...] | Server[Any] | MCPServer
+# An address, the words of a command, or a server object.
+Target: TypeAlias = Endpoint | tuple[str, ...] | Server[Any] | MCPServer
 Tools: TypeAlias = dict[str, Set[str] | None]
 Lost: TypeAlias = Callable[[Fault | None], None]
 
@@ -48,67 +50,48 @@ _HELLO = {
 }
 
 
-def mcp_url(endpoint: str) -> str:
-    """The URL at which an endpoint speaks MCP, whether it is given with `/mcp` or without.
-
-    Example: `mcp_url("http://localhost:3000")` is `"http://localhost:3000/mcp"`
-    """
-    parts = urlsplit(endpoint)
-    path = parts.path.rstrip("/").removesuffix("/mcp") + "/mcp"
-    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
-
-
 @asynccontextmanager
 async def open_session(
     target: Target, settings: Settings, lost: Lost, sending: Callable[[], None]
 ) -> AsyncIterator[Client]:
-    """Enter an MCP session with a server object, a command or a URL, over whichever transport answers there.
+    """Enter an MCP session with a server object, a command or a URL, over whichever transport works there.
 
-    `lost` is called when the other side has ended the session, with a Fault where that says why it never was
-    one. `sending` is called before each message that goes out over SSE, where the end of the stream hides
-    which have. Raises Fault, or what `faults.fault_of` understands.
+    - lost: called when the other side has ended the session, with a Fault if that says why it never was one
+    - sending: called before each message that goes out over SSE, as the end of the stream hides which have
 
-    Example: `async with open_session("http://localhost:3000/mcp", settings, lost, sending) as session: ...`
+    Raises Fault, or what `faults.fault_of` translates.
     """
-    if isinstance(target, tuple):
-        async with Client(stdio_transport(target, lost), mode="legacy", cache=None) as session:
-            yield session
-        return
-    if not isinstance(target, str):
-        async with Client(target, cache=None) as session:
-            yield session
-        return
-    async with _http_client(settings, target) as http:
-        # The SDK and the HTTP client log the URL, so it must hold neither a password nor a key.
-        parts = urlsplit(target)
-        url = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-        if await _speaks_sse(http, url):
-            transport: Transport = _sse_transport(http, url, lost, sending)
+    async with AsyncExitStack() as stack:
+        server: Transport | Server[Any] | MCPServer
+        mode = "legacy"
+        if isinstance(target, Endpoint):
+            http = await stack.enter_async_context(_http_client(settings, target))
+            if await _speaks_sse(http, target.mcp):
+                server = _sse_transport(http, target.mcp, lost, sending)
+            else:
+                server = streamable_http_client(target.mcp, http_client=http, max_sse_event_size=None)
+        elif isinstance(target, tuple):
+            server = _stdio_transport(target, lost)
         else:
-            transport = streamable_http_client(url, http_client=http, max_sse_event_size=None)
-        async with Client(transport, mode="legacy", cache=None) as session:
-            yield session
+            server, mode = target, "auto"
+        yield await stack.enter_async_context(Client(server, mode=mode, cache=None))
 
 
 def tools_of(listing: ListToolsResult) -> Tools:
-    """The tools by name, each with the names of its arguments where the server has published them.
-
-    Example: `tools_of(await session.list_tools())["get_task"]`
-    """
+    """Return the tools by name, each with the names of its arguments if the server publishes them."""
     published = {tool.name: tool.input_schema.get("properties") for tool in listing.tools}
-    # The schemas of the second generation leave status out where several may be given.
+    # The schemas of v2 leave status out if several may be given.
     return {
         name: names and ({*names, "status"} if "exclude_status" in names else set(names))
         for name, names in published.items()
     }
 
 
-def _http_client(settings: Settings, url: str) -> httpx2.AsyncClient:
-    parts = urlsplit(url)
+def _http_client(settings: Settings, endpoint: Endpoint) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
-        headers=settings.secret_headers(url),
+        headers=settings.secret_headers(endpoint),
         timeout=httpx2.Timeout(settings.timeout, connect=settings.connect_timeout),
-        transport=_FaultsAsAnswers(parts.query, verify=_certificates()),
+        transport=_FaultsAsAnswers(verify=_certificates()),
     )
 
 
@@ -117,27 +100,7 @@ def _certificates() -> ssl.SSLContext:
     return httpx2.create_ssl_context()  # It takes 40 ms: more than all else that opening a session does.
 
 
-class _AddsQuery(httpx2.AsyncHTTPTransport):
-    """Adds the endpoint's own query, which may be a key, to each request below the logging."""
-
-    def __init__(self, query: str, *, verify: ssl.SSLContext) -> None:
-        super().__init__(verify=verify)
-        self._query = query.encode()
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._query:
-            query = b"&".join(part for part in (request.url.query, self._query) if part)
-            request = httpx2.Request(
-                request.method,
-                request.url.copy_with(query=query),
-                headers=request.headers,
-                stream=request.stream,
-                extensions=request.extensions,
-            )
-        return await super().handle_async_request(request)
-
-
-class _FaultsAsAnswers(_AddsQuery):
+class _FaultsAsAnswers(httpx2.AsyncHTTPTransport):
     """Answers a POST that fails with a JSON-RPC error: at an exception the SDK ends the whole session."""
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -145,25 +108,23 @@ class _FaultsAsAnswers(_AddsQuery):
             return await super().handle_async_request(request)
         try:
             response = await super().handle_async_request(request)
-        except NOT_CONNECTED as error:
-            return _rpc_error(NOT_DONE, words(error))
         except httpx2.TransportError as error:
-            return _rpc_error(NO_ANSWER, words(error))
+            return _rpc_error(fault_of(error))
         if response.status_code < 300:
             return response
         await response.aclose()
         # A refusal by HTTP says that the session has gone, or who is there now: connecting again tells which.
-        code = NO_ANSWER if response.status_code >= 500 else NOT_DONE
-        return _rpc_error(code, f"it answers HTTP {response.status_code}")
+        status = response.status_code
+        return _rpc_error(Fault(f"responded with HTTP {status}", sent=status >= 500))
 
 
-def _rpc_error(code: int, message: str) -> httpx2.Response:
-    error = {"code": code, "message": message}
+def _rpc_error(fault: Fault) -> httpx2.Response:
+    error = {"code": SENT if fault.sent else NOT_SENT, "message": str(fault)}
     return httpx2.Response(503, json={"jsonrpc": "2.0", "id": None, "error": error})
 
 
 async def _speaks_sse(http: httpx2.AsyncClient, url: str) -> bool:
-    """Whether TinyTask speaks SSE (True) or Streamable HTTP (False) at `url`; raises Fault where neither."""
+    """Return True if TinyTask speaks SSE at `url`, False if Streamable HTTP; raise Fault if neither."""
     accept = {"Accept": "application/json, text/event-stream"}
     async with http.stream("POST", url, json=_HELLO, headers=accept, extensions={"hello": True}) as response:
         kind = response.headers.get("content-type", "")
@@ -178,12 +139,12 @@ async def _speaks_sse(http: httpx2.AsyncClient, url: str) -> bool:
     if response.status_code == 400 and b"Missing session ID" in body:
         return True
     if response.status_code in (401, 403):
-        wanted = "set TINYTASK_TOKEN, or give token= or headers="
-        reason = f"it wants credentials (HTTP {response.status_code}): {wanted}"
+        way_on = "set TINYTASK_TOKEN, or give token= or headers="
+        reason = f"credentials required (HTTP {response.status_code}): {way_on}"
     elif response.status_code == 200:
-        reason = f"what answers there is not a TinyTask (it sends {kind or 'no content type'})"
+        reason = f"not a TinyTask server: responded with {kind or 'no content type'}"
     else:
-        reason = f"what answers there is not a TinyTask (HTTP {response.status_code})"
+        reason = f"not a TinyTask server: responded with HTTP {response.status_code}"
     raise Fault(reason, sent=False, transient=response.status_code >= 500)
 
 
@@ -206,8 +167,8 @@ async def _sse_transport(
                 if event.event == "message" and event.data:
                     message = jsonrpc_message_adapter.validate_json(event.data, by_name=False)
                     await to_session.send(SessionMessage(message))
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.SSEError, ValidationError):
-            pass  # A broken stream and one that has ended are told in the same way: by closing our side.
+        except (httpx2.HTTPError, httpx2.StreamError, ValidationError):
+            pass  # A broken stream ends like any other: by closing our side.
         finally:
             # A message that is being sent may yet turn out not to have left, which the session is to learn.
             with anyio.move_on_after(_POST_SECONDS):
@@ -217,12 +178,12 @@ async def _sse_transport(
             lost(None)
             to_session.close()
 
-    async def post(where: str, item: SessionMessage, done: anyio.Event) -> None:
+    async def post(where: httpx2.URL, item: SessionMessage, done: anyio.Event) -> None:
         body = item.message.model_dump_json(by_alias=True, exclude_unset=True)
         try:
             answer = await http.post(where, content=body, headers={"Content-Type": "application/json"})
             if answer.status_code >= 400 and isinstance(item.message, JSONRPCRequest):
-                refusal = JSONRPCError.model_validate(answer.json())
+                refusal = JSONRPCError.model_validate_json(answer.content)
                 refusal.id = item.message.id
                 await to_session.send(SessionMessage(refusal))
         finally:
@@ -235,10 +196,13 @@ async def _sse_transport(
         to_session, from_server, to_server, from_session,
     ):  # fmt: skip
         if source.response.status_code != 200:
-            raise Fault(f"it answers HTTP {source.response.status_code} to an SSE client", sent=False)
+            raise Fault(f"responded to an SSE client with HTTP {source.response.status_code}", sent=False)
         events = aiter(source)
-        where = urljoin(url, (await anext(events)).data)
-        if urlsplit(where).netloc != urlsplit(url).netloc:
+        first = await anext(events, None)
+        if first is None:
+            raise Fault("it hangs up at once", sent=False)
+        where = httpx2.URL(url).join(first.data)
+        if where.netloc != httpx2.URL(url).netloc:
             raise Fault("it sends messages on to another host", sent=False, transient=False)
 
         async def send() -> None:
@@ -252,4 +216,40 @@ async def _sse_transport(
         tasks.start_soon(receive, events)
         tasks.start_soon(send)
         yield from_server, to_server
+        tasks.cancel_scope.cancel()
+
+
+# Its records would be tracebacks on the terminal of who has no logging, for what `lost` says in a line.
+logging.getLogger("mcp.client.stdio").addHandler(logging.NullHandler())
+
+
+@asynccontextmanager
+async def _stdio_transport(command: tuple[str, ...], lost: Lost) -> AsyncIterator[tuple[Any, Any]]:
+    """The SDK's transport to a command; it calls `lost` at once if that isn't an MCP server, or has ended."""
+    parameters = StdioServerParameters(command=command[0], args=[*command[1:]], env=dict(os.environ))
+    to_session, from_server = anyio.create_memory_object_stream[Any](0)
+
+    async def receive(messages: AsyncIterable[SessionMessage | Exception]) -> None:
+        heard, why = False, "the command ended at once: run it in a terminal to see what it says"
+        async with to_session:
+            async for message in messages:
+                if not isinstance(message, Exception):
+                    heard = True
+                    await to_session.send(message)
+                elif not heard:
+                    why = "what the command prints is not MCP"
+                    break
+            lost(None if heard else Fault(why, sent=False, transient=False))
+
+    async with AsyncExitStack() as stack:
+        nowhere = stack.enter_context(Path(os.devnull).open("w"))  # noqa: SIM115
+        try:
+            messages, sink = await stack.enter_async_context(stdio_client(parameters, errlog=nowhere))
+        except OSError as error:
+            reason = f"the command can't be started: {error.strerror}"
+            raise Fault(reason, sent=False, transient=False) from error
+        stack.enter_context(from_server)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(receive, messages)
+        yield from_server, sink
         tasks.cancel_scope.cancel()

@@ -10,13 +10,14 @@ export TINYTASK_ENDPOINT
 # JupyterLab refuses to run as root, as in a container, unless it is told that this is meant.
 ROOT_TOO := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help demo lab test check bench clean
+.PHONY: help demo lab test check bench bundle clean
 
 help:
 	@echo "make demo    run the workload notebook and write build/workload.html"
 	@echo "make lab     the same notebook, live in JupyterLab"
 	@echo "make test    all tests, those in a browser included"
 	@echo "make bench   how fast it is, against what it stands on"
+	@echo "make bundle  the browser's script from calypso_nb/view/browser (needs Node 20 or later)"
 	@echo "make check   lint, formatting, types, notebooks without outputs, import levels"
 
 demo: $(VENV)/lab
@@ -37,6 +38,9 @@ check: $(VENV)/test
 bench: $(VENV)/test
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_page
+
+bundle:
+	cd calypso_nb/view/browser && npm ci && npm run lint && npm run build
 
 clean:
 	rm -rf $(VENV) build

@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
 
 BROWSER := calypso_nb/view/browser
 
-.PHONY: help demo lab quick test check bench clean
+.PHONY: help demo lab quick test check bench bundle clean
 
 help:
 	@echo "make demo    run the workload notebook and write build/workload.html"
@@ -23,6 +23,7 @@ help:
 	@echo "make quick   the tests for every save: no browser, no other programs, under a minute"
 	@echo "make test    all tests, those in a browser included"
 	@echo "make bench   how fast it is, against what it stands on"
+	@echo "make bundle  the browser's script from calypso_nb/view/browser (needs Node 20 or later)"
 	@echo "make check   lint, formatting, types, rooms, notebooks without outputs"
 
 demo: $(VENV)/lab
@@ -49,6 +50,9 @@ check: $(VENV)/test
 bench: $(VENV)/test
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_page
+
+bundle:
+	cd calypso_nb/view/browser && npm ci && npm run lint && npm run build
 
 clean:
 	rm -rf $(VENV) build

@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from calypso_nb import WorkloadData
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.frames import tasks_frame
-from calypso_nb.view.bundle import libraries
 from calypso_nb.view.page import write_report
 from tests.browser import ARGUMENTS, READY, chromium_path
 from tests.lab import ROOT, open_lab, running_lab
@@ -123,7 +122,6 @@ def in_the_lab(browser: Browser, count: int, folder: Path) -> Iterator[str]:
 def main() -> None:
     """Measure each size, and print its row as soon as it is known."""
     sizes = [int(size) for size in sys.argv[1:]] or SIZES
-    libraries()  # made once for all documents of a machine
     print(" | ".join(HEADS), flush=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=ARGUMENTS)

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 
+from calypso_nb.view.bundle import asset
+from calypso_nb.view.page import json_for_html, view_style
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,6 +37,23 @@ READY = """() => new Promise((done, fail) => {
   };
   look();
 })"""
+
+
+def live_view(payload: Any, kernel: str, **data: Any) -> str:
+    """A page with a live view whose kernel is a script that has `mount` and `read(name)` of `data`."""
+    parts = {"bundle": asset("bundle.js"), "payload": payload, **data}
+    stored = (
+        f'<script type="application/json" id="{name}">{json_for_html(value)}</script>'
+        for name, value in parts.items()
+    )
+    return f"""<!DOCTYPE html><meta charset=utf-8><style>{view_style()}</style>
+      <div class='calypso-view'></div>{"".join(stored)}<script>window.mounted = (async () => {{
+      const read = (name) => JSON.parse(document.getElementById(name).textContent);
+      const code = new Blob([read("bundle")], {{ type: "text/javascript" }});
+      const {{ mount }} = await import(URL.createObjectURL(code));
+      {kernel}
+      await document.querySelector(".calypso-view").__calypso.ready;
+      }})();</script>"""
 
 
 def chromium_path() -> str:

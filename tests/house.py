@@ -1,4 +1,4 @@
-"""Print the house in figures: `python -m tests.house`. Lines per room, ties between rooms, floors, circles."""
+"""Print the house in figures, lines per room, ties, floors, circles: `python -m tests.house`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ties = dict[str, set[str]]
 
 def room(module: str) -> str:
     """Return the room of a module: a folder or a file right below the package."""
-    return (module.split(".") + [FACES[0]])[1]
+    return [*module.split("."), FACES[0]][1]
 
 
 def read_ties() -> tuple[list[str], Ties]:
@@ -74,7 +74,7 @@ def upward(ties: Ties, layers: list[str]) -> list[str]:
 
 
 def main() -> None:
-    modules, ties = read_ties()
+    _, ties = read_ties()
     by_room = Counter[str]()
     count = Counter[str]()
     for path in PACKAGE.rglob("*.py"):

@@ -70,13 +70,13 @@ def test_blocking_queues_tags_and_parents_are_those_of_the_report(
 ) -> None:
     """A mark for each task of a chain, and the tables' numbers as the frames have them."""
     page = open_page(report_page(data))
-    labels = page.page.locator('[data-answer="blocking"] text').all_text_contents()
+    labels = page.page.locator('[data-section="blocking"] text').all_text_contents()
     assert all(any(f"#{task} " in label for label in labels) for task in data.blocking["id"])
     tables = {
         table.locator("summary b").inner_text(): [
             row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()
         ]
-        for table in page.page.locator(".calypso-answers details:has(table)").all()
+        for table in page.page.locator(".calypso-sections details:has(table)").all()
     }
     assert [row[:4] for row in tables["Queues"]] == [
         [queue, str(opened), str(idle), str(working)]
@@ -98,4 +98,4 @@ def test_a_board_without_trouble_says_so(store: TinytaskStore, open_page: Open) 
     store.update_task(1, status="working")
     page = open_page(report_page(report(store)))
     assert page.page.locator(".calypso-attention h3").inner_text() == "Nothing needs attention"
-    assert "No task is blocked" in page.page.locator(".calypso-answers").inner_text()
+    assert "No task is blocked" in page.page.locator(".calypso-sections").inner_text()

@@ -10,10 +10,9 @@ import pytest
 
 from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
-from calypso_nb.view.bundle import libraries
-from calypso_nb.view.page import json_for_html, report_page, view_html, view_payload, view_script, view_style
+from calypso_nb.view.page import report_page, view_html, view_payload
 from calypso_nb.view.task_dialog import task_details
-from tests.browser import Opened
+from tests.browser import Opened, live_view
 from tests.test_page import exported, shown
 
 pytestmark = pytest.mark.browser
@@ -40,8 +39,7 @@ CORPUS = {
 # As they are shown: what has no look of its own has a picture, and an isolate ends with its text.
 PICTURES = str.maketrans({"\x00": "\u2400", "\x07": "\u2407", "\x1b": "\u241b"})
 SEEN = [text.translate(PICTURES) + "\u2069" * (2 * ("\u2067" in text)) for text in CORPUS.values()]
-KERNEL = """{
-const read = (id) => JSON.parse(document.getElementById(id).textContent);
+KERNEL = """
 const details = read("details");
 const changes = Object.values(details).map((task) => ({ ...task, change: "new" }));
 const live = {
@@ -49,9 +47,8 @@ const live = {
   every: () => 0, setEvery: () => {}, refresh: () => {},
   ask: async (_, { id }) => details[id],
 };
-const libraries = document.getElementById("libraries").textContent;
-mount(document.querySelector(".calypso-view"), read("payload"), { libraries, live });
-}"""
+mount(document.querySelector(".calypso-view"), read("payload"), { live });
+"""
 
 
 @pytest.fixture
@@ -147,14 +144,7 @@ def test_nothing_runs_and_nothing_is_lost_in_the_live_view_and_its_details(
 ) -> None:
     """Each task is opened, and all of its texts stand there, with no link among them."""
     details: dict[int, Any] = {task: task_details(client, task, data) for task in data.tasks["id"].tolist()}
-    parts = (
-        f"<!DOCTYPE html><meta charset=utf-8><style>{view_style()}</style><div class='calypso-view'></div>"
-        f'<script type="application/json" id="payload">{json_for_html(view_payload(data))}</script>'
-        f'<script type="application/json" id="details">{json_for_html(details)}</script>'
-        f'<script type="text/plain" id="libraries">{libraries()}</script>'
-        f'<script type="module">{view_script()}{KERNEL}</script>'
-    )
-    opened = open_page(parts)
+    opened = open_page(live_view(view_payload(data), KERNEL, details=details))
     use(opened)
     opened.page.locator(".calypso-news summary").click()
     opened.filter()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,6 +26,7 @@ from calypso_nb.view.page import json_for_html, report_page, view_html, view_pay
 from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.phrases import readable_hours
 from tests.browser import Opened
+from tests.lab import ROOT
 
 NOW = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
 HOSTILE = ("</script><script>window.pwned=1</script>", "<img src=x onerror=window.pwned=1>&amp;")
@@ -195,6 +198,18 @@ def test_the_colours_of_statuses_differ_in_brightness_and_stand_out_in_both_them
     brightness = sorted(map(light, colours.values()))
     assert all(brighter / darker > 1.25 for darker, brighter in itertools.pairwise(brightness))
     assert light("#ffffff") / brightness[-1] > 3 and brightness[0] / light("#1c2127") > 2.9
+
+
+def test_the_bundle_is_what_the_build_makes_of_its_sources(tmp_path: Path) -> None:
+    """`make bundle` was run after the last change in `calypso_nb/view/browser`."""
+    browser = ROOT / "calypso_nb" / "view" / "browser"
+    if shutil.which("node") is None or not (browser / "node_modules" / "esbuild").exists():
+        pytest.skip("no Node or no packages: run `npm ci` in calypso_nb/view/browser")
+    subprocess.run(["node", "build.mjs", tmp_path], cwd=browser, check=True, timeout=60)
+    built = sorted(path.name for path in tmp_path.iterdir())
+    assert built == ["LICENSES.txt", "bundle.js", "page_loader.js", "widget_loader.js"]
+    assets = browser.parent / "assets"
+    assert [(tmp_path / name).read_text() == (assets / name).read_text() for name in built] == [True] * 4
 
 
 # --- In a browser ---------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from calypso_nb.view.bundle import libraries
-from calypso_nb.view.page import view_payload, view_script, view_style
+from calypso_nb.view.page import view_payload
+from tests.browser import live_view
 from tests.test_page import NOW, data_of, record
 
 pytestmark = pytest.mark.browser
@@ -26,8 +25,8 @@ const live = {
 const tell = (news) => { Object.assign(state.news, news); view.tell(); };
 const asked = [];
 const el = document.querySelector(".calypso-view");
-const payload = JSON.parse(document.getElementById("payload").textContent);
-const view = mount(el, payload, { libraries: document.getElementById("libraries").textContent, live });
+const payload = read("payload");
+const view = mount(el, payload, { live });
 window.kernel = { state, tell, asked, view, payload };
 """
 
@@ -36,17 +35,11 @@ window.kernel = { state, tell, asked, view, payload };
 def page(browser: Browser) -> Iterator[Page]:
     """A live view, 90 seconds after its data were read."""
     payload = view_payload(data_of([record(number) for number in range(1, 61)]))
-    parts = (
-        f"<style>{view_style()}</style><div class='calypso-view'></div>"
-        f'<script type="application/json" id="payload">{json.dumps(payload)}</script>'
-        f'<script type="text/plain" id="libraries">{libraries()}</script>'
-        f'<script type="module">{view_script()}{KERNEL}</script>'
-    )
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.clock.install(time=NOW + timedelta(seconds=90))
-    page.set_content(parts)
-    page.evaluate("() => kernel.view && document.querySelector('.calypso-view').__calypso.ready")
+    page.set_content(live_view(payload, KERNEL))
+    page.evaluate("() => mounted")
     yield page
     context.close()
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,22 @@ from jinja2 import Environment, PackageLoader
 from calypso_nb.files import write_whole
 from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES
 from calypso_nb.settings import Endpoint
-from calypso_nb.view.bundle import libraries
+from calypso_nb.view.bundle import asset, packed_bundle
 from calypso_nb.view.charts import chart_specs
 from calypso_nb.view.rows import UNASSIGNED, task_rows
-from calypso_nb.view.sections import answers
+from calypso_nb.view.sections import report_sections
 from calypso_nb.view.selection import NO_FILTER
 from calypso_nb.workload.counts import Tile
 from calypso_nb.workload.reporter import Workload
 
 __all__ = [
     "BELOW",
-    "asset",
     "json_columns",
     "json_for_html",
     "page_of",
     "report_page",
     "view_html",
     "view_payload",
-    "view_script",
     "view_style",
     "write_report",
 ]
@@ -45,8 +42,6 @@ __all__ = [
 # What a live dashboard leaves in its own output where there is no kernel: the next output holds the rest.
 BELOW = '<div class="calypso-below"></div>'
 _FALLBACK_ROWS = 20
-# One module for the page and for JupyterLab, in this order.
-_SCRIPTS = ("core", "filters", "charts", "table", "answers", "refresh", "details", "parts")
 _UNKNOWN = "\N{EN DASH}"
 
 
@@ -127,7 +122,7 @@ def view_payload(
         "filter": {**NO_FILTER, "statuses": list(OPEN_STATUSES) if only_open else []},
         "ages": [*AGE_BUCKETS, "unknown"],
         "rows": json_columns(rows),
-        "answers": answers(data),
+        **report_sections(data),
         "charts": [chart._asdict() for chart in chart_specs(unknown_age)],
     }
 
@@ -142,14 +137,14 @@ def json_for_html(value: Any) -> str:
 
 
 def page_of(template: str, scripts_allowed: bool = False, **parts: Any) -> str:
-    """Render a whole page from a template that extends `page.html.j2`, with styles, libraries and script.
+    """Render a whole page from a template that extends `page.html.j2`, with styles and script.
 
     Only our own script may run, found by its hash, and nothing may be fetched; `scripts_allowed` lets the
     page's other inline scripts run as well.
 
     Example: `page_of("notebook.html.j2", title="Today", body=body)`
     """
-    script = view_script() + asset("boot.js")
+    script = asset("page_loader.js")
     ours = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     may_run = "'unsafe-inline' 'unsafe-eval'" if scripts_allowed else f"'sha256-{ours}'"
     policy = (
@@ -160,7 +155,7 @@ def page_of(template: str, scripts_allowed: bool = False, **parts: Any) -> str:
     return (
         _templates()
         .get_template(template)
-        .render(policy=policy, style=style, script=script, libraries=libraries(), **parts)
+        .render(policy=policy, style=style, script=script, bundle=packed_bundle(), **parts)
     )
 
 
@@ -173,29 +168,12 @@ def json_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
     return {name: plain[name].where(frame[name].notna(), None).tolist() for name in frame.columns}
 
 
-def view_script() -> str:
-    """The script of the view, as one module.
-
-    Example: `view_script() + asset("boot.js")`
-    """
-    return "".join(asset(f"{name}.js") for name in _SCRIPTS)
-
-
 def view_style() -> str:
     """The style of the view.
 
     Example: `view_style()`
     """
-    return asset("view.css") + asset("answers.css")
-
-
-@cache
-def asset(name: str) -> str:
-    """The text of a file of `calypso_nb/assets`.
-
-    Example: `asset("view.css")`
-    """
-    return files("calypso_nb.view").joinpath("assets", name).read_text(encoding="utf-8")
+    return asset("view.css") + asset("sections.css")
 
 
 def _source(data: Workload) -> str:

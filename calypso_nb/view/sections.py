@@ -10,7 +10,7 @@ from calypso_nb.view.work_charts import blocking_chart, work_item_age_chart
 from calypso_nb.workload.phrases import readable_hours
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["answers"]
+__all__ = ["report_sections"]
 
 _UNKNOWN = "\N{EN DASH}"
 _INDENT = "\N{NO-BREAK SPACE}" * 3
@@ -18,26 +18,33 @@ _QUEUE_HEADS = ("queue", "open", "idle", "working", "blocked", "unassigned", "ol
 _TREE_HEADS = ("parent", "title", "agent", "leaves", "complete", "progress")
 
 
-def answers(data: Workload) -> dict[str, Any]:
-    """The answers of a report for `assets/answers.js`, as a dict that JSON can carry.
+def report_sections(data: Workload) -> dict[str, Any]:
+    """Return `attention` and `sections` of the payload, as a dict that JSON can carry.
 
     `attention` has a row a task and reason, which the view's filter narrows. `charts` are specs with their
     own data, `tables` hold `title`, `heads` and `rows` of text: both are about all tasks of the report.
-
-    Example: `answers(data)["attention"][0]["to_do"]`
     """
     return {
         "attention": _attention(data),
-        "charts": [
-            {"id": "blocking", "title": "Who blocks whom", "spec": _untitled(blocking_chart(data.blocking))}
-            if len(data.blocking)
-            else {"id": "blocking", "title": "Who blocks whom", "nothing": "No task is blocked"},
-            {"id": "ages", "title": "Work item age", "spec": _untitled(work_item_age_chart(data.tasks))}
-            if (data.tasks["status"] == "working").any()
-            else {"id": "ages", "title": "Work item age", "nothing": "No task is being worked on"},
-        ],
-        "tables": [_groups("Queues", data.queues), _groups("Tags", data.tags), _parents(data.tree)],
+        "sections": {
+            "charts": [_blocking(data), _ages(data)],
+            "tables": [_groups("Queues", data.queues), _groups("Tags", data.tags), _parents(data.tree)],
+        },
     }
+
+
+def _blocking(data: Workload) -> dict[str, Any]:
+    section = {"id": "blocking", "title": "Who blocks whom"}
+    if data.blocking.empty:
+        return {**section, "nothing": "No task is blocked"}
+    return {**section, "spec": _untitled(blocking_chart(data.blocking))}
+
+
+def _ages(data: Workload) -> dict[str, Any]:
+    section = {"id": "ages", "title": "Work item age"}
+    if not (data.tasks["status"] == "working").any():
+        return {**section, "nothing": "No task is being worked on"}
+    return {**section, "spec": _untitled(work_item_age_chart(data.tasks))}
 
 
 def _attention(data: Workload) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from calypso_nb.view.bundle import libraries
-from calypso_nb.view.page import asset, view_script, view_style
+from calypso_nb.view.bundle import asset, packed_bundle
+from calypso_nb.view.page import view_style
 
 __all__ = ["WorkloadView"]
 
@@ -25,7 +25,7 @@ class WorkloadView(anywidget.AnyWidget):
     Example: `WorkloadView(payload=view_payload(data), filter={"statuses": ["idle"]})`
     """
 
-    _esm = view_script() + asset("hosted.js") + asset("widget.js")
+    _esm = asset("widget_loader.js")
     _css = view_style()
 
     payload = traitlets.Dict().tag(sync=True)
@@ -39,10 +39,10 @@ class WorkloadView(anywidget.AnyWidget):
     news = traitlets.Dict().tag(sync=True)
     every = traitlets.Float(0, min=0).tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
-    libraries = traitlets.Unicode().tag(sync=True)
+    bundle = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **traits: Any) -> None:
-        super().__init__(libraries=libraries(), **traits)
+        super().__init__(bundle=packed_bundle(), **traits)
 
     def __repr__(self) -> str:
         return f"<WorkloadView of {len(self.payload['rows']['id'])} tasks>"  # and not of all that they say

@@ -1,7 +1,10 @@
-// ---- in the lab: the status and agent filters as the ipywidgets of the dashboard, where Python has them too
+// In the lab: the status and agent filters as the ipywidgets of the dashboard.
+
+import { CHOICES, chooser } from "./controls.js";
+import { visible } from "./dom.js";
 
 // The views of ipywidgets that the model names, by the model of each.
-async function viewsOf(model, references) {
+export async function viewsOf(model, references) {
   const manager = model.widget_manager;
   return Promise.all(references.map(async (reference) => {
     const child = await manager.get_model(reference.slice("IPY_MODEL_".length));
@@ -29,7 +32,7 @@ function tied(children, key, { view, choose }, { trait, read, write }) {
 // What was chosen before comes first, in its order.
 const inOrder = (now, before) => [...before.filter((one) => now.includes(one)), ...now.filter((one) => !before.includes(one))];
 
-const hostedStatuses = (views) => (context) => {
+export const hostedStatuses = (views) => (context) => {
   const children = views.map(({ child }) => child);
   const nameOf = (child) => child.get("description");
   const pressed = () => children.filter((child) => child.get("value")).map(nameOf);
@@ -49,7 +52,7 @@ const hostedStatuses = (views) => (context) => {
 };
 
 // The first of the widget's options stands for tasks of nobody.
-const hostedAgents = ({ child, node }) => (context) => chooser(CHOICES[0], context, () => {
+export const hostedAgents = ({ child, node }) => (context) => chooser(CHOICES[0], context, () => {
   const options = () => child.get("_options_labels").map((name, i) => (i ? name : null));
   const part = tied([child], "agents", context, {
     trait: "index",

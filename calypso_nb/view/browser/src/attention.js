@@ -1,10 +1,12 @@
-// ---- attention: what needs somebody now, of the tasks that the filter lets through
+// What needs somebody now, of the tasks that the filter lets through.
+
+import { count, make, printed, said, visible } from "./dom.js";
 
 const FIRST_ROWS = 8;
 const PRINTED_NEEDS = 40;
 const URGENCY = { 3: "never ends by itself", 2: "stands still", 1: "to be tidied up" };
 
-function attention(host, { view }) {
+export function attention(host, { view }) {
   const heading = make("h3");
   const list = make("ol", { class: "calypso-needs" });
   const more = make("button", { type: "button", onclick: () => { all = !all; fill(); } });
@@ -15,7 +17,7 @@ function attention(host, { view }) {
   let most = FIRST_ROWS;
   const unprint = printed(() => { most = PRINTED_NEEDS; fill(); }, () => { most = FIRST_ROWS; fill(); });
   const fill = () => {
-    const every = view.payload.answers.attention.length;
+    const every = view.payload.attention.length;
     const left = needed.length < every ? ` of ${count(every)}` : "";
     heading.textContent = every ? `Needs attention: ${count(needed.length)}${left}` : "Nothing needs attention";
     more.hidden = needed.length <= FIRST_ROWS;
@@ -31,33 +33,9 @@ function attention(host, { view }) {
   const show = (indices) => {
     const titles = new Map(indices.map((i) => [view.rows[i].id, view.rows[i].title]));
     // A circle of tasks concerns each of them.
-    needed = view.payload.answers.attention.filter(({ id, concerns }) => [id, ...concerns].some((task) => titles.has(task)))
+    needed = view.payload.attention.filter(({ id, concerns }) => [id, ...concerns].some((task) => titles.has(task)))
       .map((need) => ({ ...need, title: titles.get(need.id) }));
     fill();
   };
   return { show, destroy: unprint };
-}
-
-// ---- answers: who waits for whom, how long work runs, queues, tags, parents; about the whole report
-
-function answers(host, { view, libraries }) {
-  let finalizers = [];
-  const clear = () => { finalizers.forEach((finalize) => finalize()); finalizers = []; };
-  const load = async () => {
-    clear();
-    const { charts: drawings, tables } = view.payload.answers;
-    const body = make("div", { class: "calypso-answers-body" });
-    host.replaceChildren(make("h3", {}, "All tasks of the report, whatever the filter"), body);
-    await Promise.all(drawings.map(async (drawing) => {
-      const canvas = make("div", { class: "calypso-chart", "data-answer": drawing.id });
-      body.append(section(drawing.title, drawing.nothing ?? drawing.spec.usermeta.subtitle, canvas));
-      if (drawing.spec) finalizers.push((await drawChart(canvas, structuredClone(drawing.spec), libraries)).finalize);
-    }));
-    body.append(...tables.filter(({ rows }) => rows.length).map(({ title, heads, rows }) => section(title, "", make("table", { "aria-label": title },
-      make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
-      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell) => make("td", { dir: "auto" }, cell)))))))));
-  };
-  const section = (title, note, content) => make("details", { open: true },
-    make("summary", {}, make("b", {}, title), note ? ` ${note}` : ""), content);
-  return { load, show: () => {}, destroy: clear };
 }

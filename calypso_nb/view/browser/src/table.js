@@ -1,4 +1,8 @@
-// ---- table
+// The table of tasks.
+
+import DataTable from "datatables.net";
+import { count, make, printed, visible } from "./dom.js";
+import { UNASSIGNED } from "./rows.js";
 
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 const escaped = (text) => String(text).replace(/[&<>"']/g, (char) => ESCAPES[char]);
@@ -35,7 +39,7 @@ const column = ([data, title, type, html]) => ({
 
 const PRINTED_ROWS = 500;
 
-function table(host, { view, libraries, open }) {
+export function table(host, { view, open }) {
   const node = make("table", { class: "calypso-rows", "aria-label": "Tasks" });
   const body = make("div", { class: "calypso-table-body" }, node);
   const unprinted = make("p", { class: "calypso-unprinted" });
@@ -46,8 +50,7 @@ function table(host, { view, libraries, open }) {
   });
   let shown = new Set();
   let stays = false;
-  const load = async () => {
-    const { DataTable } = await libraries;
+  const load = () => {
     if (view.table) {
       stays = true;
       view.table.clear().rows.add(view.rows);

@@ -1,39 +1,12 @@
-// ---- the filter: what each field lets through stands here, and for Python in calypso_nb/selection.py
+// The controls of the filter, and what is active in words.
 
-const NO_FILTER = { statuses: [], agents: [], queues: [], tags: [], ages: [], priority: [null, null], search: "" };
-const normal = (filter) => ({ ...NO_FILTER, ...filter });
-const searched = ({ search }) => search.replace(/^ +| +$/g, "").toLowerCase();
-
-export function selected(rows, filter) {
-  const has = (chosen) => (chosen.length ? new Set(chosen) : null);
-  const [statuses, agents, queues, ages] = [filter.statuses, filter.agents, filter.queues, filter.ages].map(has);
-  const [low, high] = filter.priority;
-  const [tags, text] = [has(filter.tags), searched(filter)];
-  const matches = (row) => (!statuses || statuses.has(row.status))
-    && (!agents || agents.has(row.agent))
-    && (!queues || queues.has(row.queue))
-    && (!tags || row.tags.some((tag) => tags.has(tag)))
-    && (!ages || (row.is_open && ages.has(row.age_bucket)))
-    && (low == null || (row.priority != null && row.priority >= low))
-    && (high == null || (row.priority != null && row.priority <= high))
-    && (!text || (row.title ?? "").toLowerCase().includes(text));
-  return rows.flatMap((row, i) => (matches(row) ? [i] : []));
-}
-
-const toggled = (list, item) => (list.includes(item) ? list.filter((other) => other !== item) : [...list, item]);
-
-// A click on a bar shows only what the bar counts, and a second click all again; with Ctrl, Shift or the
-// Command key it adds and takes away.
-function picked(list, item, adding) {
-  if (adding) return toggled(list, item);
-  return list.length === 1 && list[0] === item ? [] : [item];
-}
-
-// ---- controls
+import { count, make, said } from "./dom.js";
+import { NO_FILTER, searched, toggled } from "./filter.js";
+import { STATUSES, UNASSIGNED } from "./rows.js";
 
 const SEARCHED_FROM = 12;
 const SHOWN_AT_MOST = 200;
-const CHOICES = [
+export const CHOICES = [
   ["agents", "Agent", "Agents", UNASSIGNED, (row) => [row.agent]],
   ["queues", "Queue", "Queues", "(no queue)", (row) => [row.queue]],
   ["tags", "Tag", "Tags", "", (row) => row.tags],
@@ -64,7 +37,7 @@ function checkboxes(key, { view, choose }) {
 }
 
 // Many values, of which several may be chosen: a list that opens, with a search where it is long.
-function chooser([key, one, many, , valuesOf], context, listOf = checkboxes) {
+export function chooser([key, one, many, , valuesOf], context, listOf = checkboxes) {
   const { view } = context;
   const summary = make("summary");
   const find = make("input", { type: "search", placeholder: `Search ${many.toLowerCase()}`, "aria-label": `Search ${many.toLowerCase()}` });
@@ -136,7 +109,7 @@ function statusToggles({ view, choose }) {
   return { nodes, show };
 }
 
-function controls(host, context) {
+export function controls(host, context) {
   const { view, choose, hosted } = context;
   const statuses = (hosted?.statuses ?? statusToggles)(context);
   const choosers = CHOICES.map((choice) => (hosted?.[choice[0]] ?? ((given) => chooser(choice, given)))(context));

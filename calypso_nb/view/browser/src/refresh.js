@@ -1,4 +1,6 @@
-// ---- refresh: from when the data are, what changed since, and when they are read again
+// From when the data are, what changed since, and when they are read again.
+
+import { count, make, said } from "./dom.js";
 
 const INTERVALS = [[0, "off"], [10, "every 10 s"], [30, "every 30 s"], [60, "every minute"], [300, "every 5 min"]];
 const CHANGES = ["new", "started", "finished", "reassigned"];
@@ -10,7 +12,7 @@ function readableSeconds(seconds) {
   return seconds < 172800 ? `${(seconds / 3600).toFixed(1)} h` : `${Math.round(seconds / 86400)} days`;
 }
 
-function refresh(host, { view, live, open }) {
+export function refresh(host, { view, live, open }) {
   const again = make("button", { type: "button", class: "calypso-refresh", onclick: () => live.refresh(false) }, "↻ Refresh");
   const every = make("select", { "aria-label": "Refresh by itself", onchange: () => live.setEvery(Number(every.value)) });
   const bar = make("progress", { "aria-label": "Reading tasks", hidden: true });

@@ -1,4 +1,9 @@
-// ---- charts
+// The charts, which Vega draws from specs that Python makes.
+
+import vegaEmbed from "vega-embed";
+import { make, printed } from "./dom.js";
+import { picked } from "./filter.js";
+import { STATUSES, UNASSIGNED } from "./rows.js";
 
 // currentColor lets the charts follow the page's theme with no repainting.
 const CHART_CONFIG = {
@@ -15,8 +20,7 @@ const CHART_CONFIG = {
 const PAPER = 660;  // how many pixels wide a chart is on A4
 
 // Draws any Vega-Lite or Vega spec; `ast` interprets expressions, so a page needs no right to `eval`.
-export async function drawChart(host, spec, libraries) {
-  const { vegaEmbed } = await libraries;
+export async function drawChart(host, spec) {
   const tooltip = { id: "calypso-tooltip", disableDefaultStyle: true };
   const quiet = { actions: false, defaultStyle: false, logLevel: 1 };
   const config = { ...CHART_CONFIG, font: getComputedStyle(host).fontFamily };
@@ -67,7 +71,7 @@ function chartRows({ fields, open_only, top }, rows, indices) {
   return [...groups.values()];
 }
 
-function charts(host, { view, libraries, choose, open }) {
+export function charts(host, { view, choose, open }) {
   const legend = make("p", { class: "calypso-legend", "aria-hidden": "true" },
     ...STATUSES.map((status) => make("span", { "data-status": status }, make("span", { class: "calypso-swatch" }), status)));
   const columns = [make("div"), make("div")];
@@ -86,7 +90,7 @@ function charts(host, { view, libraries, choose, open }) {
     if (PICKS[chart.id] || open) canvas.classList.add("calypso-clickable");
     const nothing = make("p", { class: "calypso-nothing", hidden: true });
     columnOf(i).append(make("figure", {}, make("figcaption", {}, make("h3", {}, chart.title), make("p", {}, chart.description)), canvas, nothing));
-    const { view: vegaView, finalize } = await drawChart(canvas, structuredClone(chart.spec), libraries);
+    const { view: vegaView, finalize } = await drawChart(canvas, structuredClone(chart.spec));
     vegaView.addEventListener("click", (event, item) => {
       if (item?.mark?.marktype === "rect" && item.datum) clicked(chart, item.datum, event.ctrlKey || event.shiftKey || event.metaKey);
     });

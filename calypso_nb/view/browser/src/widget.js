@@ -1,5 +1,9 @@
-// Appended to the view in JupyterLab: the same view as an anywidget, its filter shared with Python.
-async function render({ model, el }) {
+// The same view as an anywidget, its filter shared with Python.
+
+import { hostedAgents, hostedStatuses, viewsOf } from "./hosted.js";
+import { mount } from "./view.js";
+
+export async function render({ model, el }) {
   el.classList.add("calypso-view", "calypso-live");
   // The lab's own keys, such as D D for "delete cell", are not meant for what is typed here. It asks only the
   // element that has the focus.
@@ -34,7 +38,6 @@ async function render({ model, el }) {
   const [statuses, agents] = await Promise.all([viewsOf(model, model.get("statuses")), viewsOf(model, model.get("agents"))]);
   let shown = null;
   const view = mount(el, model.get("payload"), {
-    libraries: model.get("libraries"),
     filter: model.get("filter"),
     onFilter: (filter) => { shown = filter; set("filter", filter); },
     live: model.get("live") ? live : undefined,
@@ -59,5 +62,3 @@ async function render({ model, el }) {
     view.destroy();
   };
 }
-
-export default { render };

@@ -1,4 +1,7 @@
-// ---- details: one task, and what a supervisor can do with it
+// One task in full, and what a supervisor can do with it.
+
+import { make, said, visible } from "./dom.js";
+import { UNASSIGNED } from "./rows.js";
 
 const moment = (iso) => (iso ? `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC` : "–");
 const passage = (text) => make("p", { class: "calypso-passage", dir: "auto" }, visible(text));
@@ -9,7 +12,7 @@ function reference(url) {
   return web ? make("a", { href: url, rel: "noopener noreferrer", target: "_blank", dir: "ltr" }, url) : said(url);
 }
 
-function details(host, { view, live }) {
+export function taskDialog(host, { view, live }) {
   const dialog = make("dialog", { class: "calypso-dialog", "aria-labelledby": `calypso-task-${Math.random().toString(36).slice(2)}` });
   const body = make("div");
   const failure = make("p", { class: "calypso-error", role: "alert", hidden: true });

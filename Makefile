@@ -1,4 +1,4 @@
-# Needs nothing but Python 3.11 or later and make; the browser tests need Chromium as well (see README.md).
+# Needs nothing but Python 3.11 or later and make; the browser tests need Chromium as well (see CONTRIBUTING.md).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -1,4 +1,4 @@
-"""Print the house in figures, lines per room, ties, floors, circles: `python -m tests.house`."""
+"""Print the house in figures, by `python -m tests.house`: lines per room, ties, floors and circles."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def room(module: str) -> str:
     return [*module.split("."), FACES[0]][1]
 
 
-def read_ties() -> tuple[list[str], Ties]:
-    """Return all modules, and the rooms that each room imports; the package's own face is none."""
+def read_ties() -> Ties:
+    """Return the rooms that each room imports; the package's own face is none."""
     graph = grimp.build_graph("calypso_nb", exclude_type_checking_imports=True, cache_dir=None)
     ties: Ties = {room(module): set() for module in graph.modules}
     for module in graph.modules:
         ties[room(module)] |= {room(other) for other in graph.find_modules_directly_imported_by(module)}
     for face in FACES:
         ties.pop(face, None)
-    return sorted(graph.modules), {one: others & ties.keys() - {one} for one, others in ties.items()}
+    return {one: others & ties.keys() - {one} for one, others in ties.items()}
 
 
 def circles(ties: Ties) -> list[set[str]]:
@@ -74,7 +74,7 @@ def upward(ties: Ties, layers: list[str]) -> list[str]:
 
 
 def main() -> None:
-    _, ties = read_ties()
+    ties = read_ties()
     by_room = Counter[str]()
     count = Counter[str]()
     for path in PACKAGE.rglob("*.py"):

@@ -126,18 +126,19 @@ def test_the_schema_knows_every_column_and_allows_no_other() -> None:
     jsonschema.Draft202012Validator.check_schema(report_schema())
     for name, columns in {
         "attention": ATTENTION_COLUMNS,
-        "agent": AGENT_COLUMNS,
-        "priority": PRIORITY_COLUMNS,
-        "age": AGE_COLUMNS,
+        "agent_breakdown": AGENT_COLUMNS,
+        "priority_distribution": PRIORITY_COLUMNS,
         "blocking": BLOCKING_COLUMNS,
-        "queue": QUEUE_COLUMNS,
-        "tag": TAG_COLUMNS,
-        "parent": TREE_COLUMNS,
-        "task": TASK_COLUMNS | FLOW_COLUMNS,
+        "queues": QUEUE_COLUMNS,
+        "tags": TAG_COLUMNS,
+        "tree": TREE_COLUMNS,
+        "tasks": TASK_COLUMNS | FLOW_COLUMNS,
     }.items():
-        rows = report_schema()["$defs"][name]
+        rows = report_schema()["properties"][name]["items"]
         assert set(rows["properties"]) == set(columns) == set(rows["required"]), name
         assert rows["additionalProperties"] is False
+    buckets = report_schema()["properties"]["age_metrics"]["properties"]["buckets"]["items"]
+    assert set(buckets["properties"]) == set(AGE_COLUMNS)
 
 
 def test_the_json_has_the_keys_that_scripts_read() -> None:

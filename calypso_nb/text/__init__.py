@@ -2,8 +2,9 @@
 
 from calypso_nb.text.console import difference_to_console, to_console
 from calypso_nb.text.csv import to_csv
-from calypso_nb.text.json import difference_to_json, report_schema, to_json
+from calypso_nb.text.json import difference_to_json, to_json
 from calypso_nb.text.markdown import difference_to_markdown, to_markdown
+from calypso_nb.text.schema import report_schema
 
 __all__ = [
     "difference_to_console",

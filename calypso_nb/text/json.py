@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from calypso_nb.workload.difference import Difference
 from calypso_nb.workload.reporter import Workload
 from calypso_nb.workload.saved import plain_records, to_document
 
-__all__ = ["difference_to_json", "report_schema", "to_json"]
+__all__ = ["difference_to_json", "to_json"]
 
 
 def to_json(data: Workload) -> str:
@@ -66,18 +64,6 @@ def difference_to_json(change: Difference) -> str:
             "after": change.after,
         }
     )
-
-
-@cache
-def report_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of what `to_json` writes.
-
-    Example: `jsonschema.validate(json.loads(to_json(data)), report_schema())`
-    """
-    schema: dict[str, Any] = json.loads(
-        files("calypso_nb.text").joinpath("report_schema.json").read_text("utf-8")
-    )
-    return schema
 
 
 def _dumped(document: dict[str, Any]) -> str:

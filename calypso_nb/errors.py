@@ -1,8 +1,8 @@
 """What can go wrong between this package and a TinyTask server.
 
-    TinytaskClientError              anything below
+    TinytaskClientError              either of these
     ├── TinytaskConnectionError      no answer: refused, unknown host, timed out, cut off, not a TinyTask
-    └── TinytaskAPIError             an answer that says no: unknown task, bad argument, missing tool
+    └── TinytaskAPIError             the server refuses: unknown task, bad argument, missing tool
 
 An outage is always one of these and never an empty result.
 """
@@ -15,16 +15,16 @@ __all__ = ["TinytaskAPIError", "TinytaskClientError", "TinytaskConnectionError"]
 class TinytaskClientError(Exception):
     """Any failure of a TinyTask call; catch this to catch them all.
 
-    Example: `except TinytaskClientError as error: print(error)`
+    Example: `isinstance(error, TinytaskClientError)`
     """
 
 
 class TinytaskConnectionError(TinytaskClientError):
     """The server gave no answer, or none that TinyTask would give.
 
-    `outcome_unknown` is True when a write may or may not have been carried out: look before repeating it.
+    - outcome_unknown: True if a write may or may not have been carried out: look before you repeat it
 
-    Example: `if error.outcome_unknown: client.get_task(7)`
+    Example: `error.outcome_unknown`
     """
 
     def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:
@@ -33,11 +33,12 @@ class TinytaskConnectionError(TinytaskClientError):
 
 
 class TinytaskAPIError(TinytaskClientError):
-    """The server answered, and the answer is no; the same call again would get the same answer.
+    """The server refused; the same call would be refused again.
 
-    `tool` is the TinyTask tool that was called and `reason` the server's own words.
+    - tool: the TinyTask tool that was called
+    - reason: the server's own words
 
-    Example: `except TinytaskAPIError as error: print(error.tool, error.reason)`
+    Example: `TinytaskAPIError("get_task", "Task not found: 9").reason`
     """
 
     def __init__(self, tool: str, reason: str) -> None:

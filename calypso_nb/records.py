@@ -138,8 +138,7 @@ class Task(_Record):
     subtasks: tuple[Task, ...] | None = None
 
     def __repr__(self) -> str:
-        who = f"assigned to {_quoted(self.assigned_to)}" if self.assigned_to else "unassigned"
-        parts = [self.status, who, f"priority {self.priority}"]
+        parts = [self.status, self._assignment(), f"priority {self.priority}"]
         if self.is_currently_blocked:
             parts.append(f"blocked by task {self.blocked_by_task_id}")
         for name in ("comments", "links", "subtasks"):
@@ -148,6 +147,9 @@ class Task(_Record):
         if self.archived_at is not None:
             parts.append("archived")
         return f"<Task {self.id} {_quoted(self.title)}: {', '.join(parts)}>"
+
+    def _assignment(self) -> str:
+        return f"assigned to {_quoted(self.assigned_to)}" if self.assigned_to else "unassigned"
 
 
 @dataclass(frozen=True, repr=False)
@@ -212,11 +214,10 @@ class Claim(_Record):
     def _sentence(self) -> str:
         if self.task is None:
             return f"there is no task {self.task_id}"
-        holder = _quoted(self.task.assigned_to) if self.task.assigned_to else "nobody"
         rest = {
             "claimed": f"is {_quoted(self.agent)}'s and working",
-            "taken": f"is {self.task.status}, assigned to {holder}",
-            "other_agent": f"is assigned to {holder}, not to {_quoted(self.agent)}",
+            "taken": f"is {self.task.status}, {self.task._assignment()}",
+            "other_agent": f"is {self.task._assignment()}, not to {_quoted(self.agent)}",
             "blocked": f"is blocked by task {self.task.blocked_by_task_id}",
         }
         return f"task {self.task_id} {rest.get(self.outcome, f'is {self.outcome}')}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import logging
 import math
 import os
@@ -23,7 +24,7 @@ from mcp.server import MCPServer
 from calypso_nb import TinytaskAPIError, TinytaskClient, TinytaskClientError, TinytaskConnectionError
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.frames import TASK_COLUMNS
-from calypso_nb.settings import load_settings
+from calypso_nb.settings import Endpoint, load_settings
 from calypso_nb.wire import bridge
 from tests.conftest import NOW, SECONDS, eventually
 
@@ -107,6 +108,14 @@ def test_list_tasks_narrows_by_every_filter(client: TinytaskClient, store: Tinyt
     assert titles(include_archived=True) == ["child", "done", "gone", "parent"]
     assert titles(limit=1) == ["done"]
     assert titles(limit=2, offset=1) == ["child", "parent"]
+
+
+@pytest.mark.parametrize("name", ["list_tasks", "get_queue_tasks", "update_task"])
+def test_filters_and_changes_are_parameters_by_name(name: str) -> None:
+    """`client.list_tasks?` in a notebook shows each of them."""
+    parameters = inspect.signature(getattr(TinytaskClient, name)).parameters
+    assert {"status", "assigned_to", "parent_task_id"} < set(parameters)
+    assert not [one for one in parameters.values() if one.kind is inspect.Parameter.VAR_KEYWORD]
 
 
 def test_update_task_changes_what_is_given(client: TinytaskClient) -> None:
@@ -273,6 +282,20 @@ def test_a_timeout_that_is_none_is_a_value_error(
     monkeypatch.setenv(f"TINYTASK_{name.upper()}", str(seconds))
     with pytest.raises(ValueError, match=rf"{name} \(or TINYTASK_{name.upper()}\)"):
         TinytaskClient("demo")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "mcp", "rest", "health"),
+    [
+        ("http://h:1", "http://h:1", "http://h:1/mcp", "http://h:1/api/v1", "http://h:1/health"),
+        ("http://u:p@h/t/mcp/", "http://h/t/mcp", "http://h/t/mcp", "http://h/t/api/v1", "http://h/t/health"),
+    ],
+)
+def test_an_address_is_taken_apart(text: str, shown: str, mcp: str, rest: str, health: str) -> None:
+    """Each URL of a server, none with credentials in it."""
+    endpoint = Endpoint(text)
+    assert (endpoint.shown, endpoint.mcp, endpoint.rest, endpoint.health) == (shown, mcp, rest, health)
+    assert text not in repr(endpoint)
 
 
 def test_an_endpoint_with_a_query_is_a_value_error() -> None:

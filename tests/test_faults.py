@@ -442,6 +442,22 @@ def test_json_that_is_not_tinytasks_is_an_error_and_never_empty(
     assert len(client.list_tasks()) == 20
 
 
+@pytest.mark.parametrize("where", ["calypso_nb.wire.connection._Link.call", "calypso_nb.frames._typed"])
+def test_a_bug_of_our_own_is_no_fault_of_the_server(
+    where: str, client: TinytaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is raised as it is, and the client lives on."""
+
+    def bug(*_: Any) -> None:
+        raise AttributeError("bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, bug)
+        with pytest.raises(AttributeError, match="bug"):
+            client.list_tasks()
+    assert len(client.list_tasks()) == 20
+
+
 def test_an_answer_of_40_megabytes_arrives_whole(store: TinytaskStore, url: str) -> None:
     """No limit on an event's size cuts it off; afterwards the client is as quick as before."""
     text = '\N{SNOWMAN}\n\\"' * 7_000_000

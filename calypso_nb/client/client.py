@@ -147,35 +147,14 @@ class TinytaskClient:
             offset=offset,
         )
 
-    def list_task_records(
-        self,
-        *,
-        status: Status | Sequence[Status] | None = None,
-        exclude_status: Sequence[Status] | None = None,
-        assigned_to: str | None = None,
-        queue_name: str | None = None,
-        parent_task_id: int | None = None,
-        exclude_subtasks: bool = False,
-        include_archived: bool = False,
-        limit: int | None = None,
-        offset: int | None = None,
-    ) -> list[dict[str, Any]]:
+    def list_task_records(self, **filters: Any) -> list[dict[str, Any]]:
         """Return what `list_tasks` makes its frame of: the server's own JSON objects, in its order.
 
-        Example: `client.list_task_records(limit=10)`
+        - filters: those of `list_tasks`
+
+        Example: `client.list_task_records(status="idle", limit=10)`
         """
-        filters = given(
-            status=status,
-            exclude_status=exclude_status,
-            assigned_to=assigned_to,
-            queue_name=queue_name,
-            parent_task_id=parent_task_id,
-            exclude_subtasks=exclude_subtasks or None,
-            include_archived=include_archived or None,
-            limit=limit,
-            offset=offset,
-        )
-        return self._calls.records("tasks", "list_tasks", **filters)
+        return self._calls.records("tasks", "list_tasks", **given(**filters))
 
     def get_my_queue(self, agent_name: str, *, now: datetime | None = None) -> pd.DataFrame:
         """Return an agent's open tasks, most urgent first, in the form of `list_tasks`.

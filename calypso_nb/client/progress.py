@@ -1,4 +1,4 @@
-"""A progress bar where somebody looks: in a notebook, or on a terminal's standard error."""
+"""A progress bar in a notebook, or on standard error if that is a terminal."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Connection:
                 await link.gone.wait()
 
     def abandon(self) -> Callable[[], None]:
-        """Return what to do on the loop once nobody holds this connection any more."""
+        """Return what to do on the loop once this connection is no longer in use."""
 
         def leave() -> None:
             if self._link is not None:

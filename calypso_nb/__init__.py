@@ -47,13 +47,13 @@ if _typing.TYPE_CHECKING:
     from calypso_nb.errors import TinytaskAPIError as TinytaskAPIError
     from calypso_nb.errors import TinytaskClientError as TinytaskClientError
     from calypso_nb.errors import TinytaskConnectionError as TinytaskConnectionError
+    from calypso_nb.history.difference import difference as difference
     from calypso_nb.report import WorkloadData as WorkloadData
     from calypso_nb.report import WorkloadReporter as WorkloadReporter
     from calypso_nb.scheduler import Scheduler as Scheduler
     from calypso_nb.view.dashboard import Dashboard as Dashboard
     from calypso_nb.view.page import write_report as write_report
     from calypso_nb.workload.attention import Thresholds as Thresholds
-    from calypso_nb.workload.difference import difference as difference
 
     __version__: str
 
@@ -68,7 +68,7 @@ _HOMES = {
     "TinytaskConnectionError": "errors",
     "WorkloadData": "report",
     "WorkloadReporter": "report",
-    "difference": "workload.difference",
+    "difference": "history.difference",
     "write_report": "view.page",
 }
 

@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import pandas as pd
 
+from calypso_nb.history.saved import from_document
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.phrases import UNKNOWN, moment, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
-from calypso_nb.workload.saved import from_document
 
 __all__ = ["WorkloadData", "WorkloadReporter"]
 

@@ -27,8 +27,8 @@ from calypso_nb import (
 )
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.embedded.web import create_app, running_app
+from calypso_nb.history.saved import to_document
 from calypso_nb.settings import load_settings
-from calypso_nb.workload.saved import to_document
 from tests.conftest import NOW, SECONDS, SLACK, eventually
 from tests.test_faults import server_process
 from tests.v1_server import running_v1_server

@@ -15,8 +15,8 @@ from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.cli.conditions import condition_that_holds, parse_condition
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.frames import tasks_frame
+from calypso_nb.history.difference import difference
 from calypso_nb.settings import load_settings
-from calypso_nb.workload.difference import difference
 from tests.conftest import NOW, SECONDS
 
 

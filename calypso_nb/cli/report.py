@@ -11,9 +11,9 @@ from pathlib import Path
 from calypso_nb.cli.conditions import Condition, condition_that_holds
 from calypso_nb.cli.terminal import console_width, say, use_color, write
 from calypso_nb.errors import TinytaskConnectionError
+from calypso_nb.history.difference import difference
 from calypso_nb.report import WorkloadData, WorkloadReporter
 from calypso_nb.text import difference_to_console, difference_to_json, difference_to_markdown
-from calypso_nb.workload.difference import difference
 
 __all__ = ["Options", "again", "run", "saved", "write_difference"]
 

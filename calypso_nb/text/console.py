@@ -12,8 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from calypso_nb.history.difference import Difference
 from calypso_nb.text.visible import visible
-from calypso_nb.workload.difference import Difference
 from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, readable_hours, readable_range
 from calypso_nb.workload.reporter import Workload
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from calypso_nb.workload.saved import plain_records
+from calypso_nb.history.saved import plain_records
 
 __all__ = ["to_csv"]
 

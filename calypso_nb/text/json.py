@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from calypso_nb.workload.difference import Difference
+from calypso_nb.history.difference import Difference
+from calypso_nb.history.saved import plain_records, to_document
 from calypso_nb.workload.reporter import Workload
-from calypso_nb.workload.saved import plain_records, to_document
 
 __all__ = ["difference_to_json", "to_json"]
 

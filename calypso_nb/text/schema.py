@@ -17,10 +17,10 @@ from calypso_nb.frames import (
     TIME,
     Column,
 )
+from calypso_nb.history.saved import HELD_FIELDS
 from calypso_nb.workload.attention import ATTENTION_COLUMNS, REASONS
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS
 from calypso_nb.workload.flow import FLOW_COLUMNS
-from calypso_nb.workload.saved import HELD_FIELDS
 from calypso_nb.workload.tree import TREE_COLUMNS
 
 __all__ = ["report_schema"]

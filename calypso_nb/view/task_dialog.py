@@ -11,7 +11,7 @@ import pandas as pd
 
 from calypso_nb.client import TinytaskClient
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
-from calypso_nb.workload.difference import difference
+from calypso_nb.history.difference import difference
 from calypso_nb.workload.reporter import Workload
 
 __all__ = ["act", "reason", "task_details", "told_changes", "with_counts_of"]

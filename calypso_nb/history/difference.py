@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from calypso_nb.frames import Column, records_to_frame
+from calypso_nb.history.saved import HELD_FIELDS, about, all_records
 from calypso_nb.workload.reporter import Workload
-from calypso_nb.workload.saved import HELD_FIELDS, about, all_records
 
 __all__ = ["CHANGES", "DIFFERENCE_COLUMNS", "Difference", "difference"]
 

@@ -15,7 +15,7 @@ __all__ = ["TinytaskAPIError", "TinytaskClientError", "TinytaskConnectionError"]
 class TinytaskClientError(Exception):
     """Any failure of a TinyTask call; catch this to catch them all.
 
-    Example: `except TinytaskClientError as error: print(error)`
+    Example: `isinstance(error, TinytaskClientError)`
     """
 
 
@@ -24,7 +24,7 @@ class TinytaskConnectionError(TinytaskClientError):
 
     `outcome_unknown` is True when a write may or may not have been carried out: look before repeating it.
 
-    Example: `if error.outcome_unknown: client.get_task(7)`
+    Example: `client.get_task(7) if error.outcome_unknown else None`
     """
 
     def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:
@@ -37,7 +37,7 @@ class TinytaskAPIError(TinytaskClientError):
 
     `tool` is the TinyTask tool that was called and `reason` the server's own words.
 
-    Example: `except TinytaskAPIError as error: print(error.tool, error.reason)`
+    Example: `TinytaskAPIError("get_task", "Task 7 not found").reason == "Task 7 not found"`
     """
 
     def __init__(self, tool: str, reason: str) -> None:

@@ -1,7 +1,7 @@
 """Wire records to typed frames: the one table of columns, dtypes and units.
 
 Every frame of tasks in this package has the columns of `TASK_COLUMNS`, in that order and with those
-dtypes, whether it holds no task or 50,000. What a server did not send is NA.
+dtypes, whether it holds no task or 50,000. Anything the server doesn't report is NA.
 """
 
 from __future__ import annotations
@@ -56,32 +56,32 @@ class Column(NamedTuple):
 TASK_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "the task's number on its server"),
     "title": Column("str", "", "free text, written by an agent"),
-    "description": Column("str", "", "free text, NA where there is none"),
+    "description": Column("str", "", "free text, NA if there is none"),
     "status": Column("str", "", "idle, working or complete"),
-    "assigned_to": Column("str", "", "agent, NA where unassigned"),
+    "assigned_to": Column("str", "", "agent, NA if unassigned"),
     "previous_assigned_to": Column("str", "", "agent before the last handoff"),
     "created_by": Column("str", "", "agent that created the task"),
     "priority": Column("Int64", "", "any integer, higher is more urgent"),
-    "tags": Column("object", "", "tuple of strings, empty where there are none"),
+    "tags": Column("object", "", "tuple of strings, empty if there are none"),
     "parent_task_id": Column("Int64", "", "the task that this is a part of"),
-    "queue_name": Column("str", "", "queue, NA where in none"),
+    "queue_name": Column("str", "", "queue, NA if in none"),
     "blocked_by_task_id": Column("Int64", "", "the task that this one waits for"),
     "is_currently_blocked": Column("boolean", "", "the blocking task exists and is not complete"),
     "created_at": Column(TIME, "UTC", "when the task was created"),
     "updated_at": Column(TIME, "UTC", "the last edit of any kind"),
-    "archived_at": Column(TIME, "UTC", "when it was archived, NA where it was not"),
+    "archived_at": Column(TIME, "UTC", "when it was archived, NA if it was not"),
     "is_open": Column("bool", "", "idle or working, and not archived"),
     "age_hours": Column("float64", "hours", "since created_at, exact; for a complete task too"),
     "hours_since_update": Column("float64", "hours", "since updated_at"),
-    "comment_count": Column("Int64", "", "comments, NA where details were not read"),
-    "link_count": Column("Int64", "", "links, NA where details were not read"),
+    "comment_count": Column("Int64", "", "comments, NA if they were not counted"),
+    "link_count": Column("Int64", "", "links, NA if they were not counted"),
 }
 
 COMMENT_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "the comment's number on its server"),
     "task_id": Column("int64", "", "the task that it is about"),
     "content": Column("str", "", "free text"),
-    "created_by": Column("str", "", "agent, NA where it gave no name"),
+    "created_by": Column("str", "", "agent, NA if it gave no name"),
     "created_at": Column(TIME, "UTC", "when it was written"),
     "updated_at": Column(TIME, "UTC", "when it was last edited"),
 }
@@ -90,8 +90,8 @@ LINK_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "the link's number on its server"),
     "task_id": Column("int64", "", "the task that it belongs to"),
     "url": Column("str", "", "URL, path or any reference: free text"),
-    "description": Column("str", "", "free text, NA where there is none"),
-    "created_by": Column("str", "", "agent, NA where it gave no name"),
+    "description": Column("str", "", "free text, NA if there is none"),
+    "created_by": Column("str", "", "agent, NA if it gave no name"),
     "created_at": Column(TIME, "UTC", "when it was added"),
 }
 
@@ -175,11 +175,11 @@ def age_buckets(tasks: pd.DataFrame) -> pd.Series:
     edges = [0, *AGE_BUCKETS.values()]
     # A task "created in the future" (two clocks that disagree) is young, not unknown.
     names = pd.cut(tasks["age_hours"].clip(lower=0), edges, right=False, labels=[*AGE_BUCKETS])
-    return names.astype("str").fillna("unknown")
+    return names.astype(_DTYPES["str"]).fillna("unknown")
 
 
 def schema(columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Describe the columns of a frame: one row a column, with `column`, `dtype`, `unit` and `meaning`.
+    """Describe the columns of a frame: one row per column, with `column`, `dtype`, `unit` and `meaning`.
 
     Example: `schema(TASK_COLUMNS)`
     """
@@ -191,8 +191,10 @@ def schema(columns: Mapping[str, Column]) -> pd.DataFrame:
 def records_to_frame(records: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> pd.DataFrame:
     """Make the frame that `columns` describes; what a record lacks is NA, what `columns` lacks is dropped.
 
-    Raises InvalidRecord if a value can't be what its column holds.
+    - records: dicts as a server sends them
+    - columns: a table of columns, such as `COMMENT_COLUMNS`
 
+    Raise InvalidRecord, a ValueError, if a value can't be what its column holds.
     Example: `records_to_frame([{"id": 1, "task_id": 7, "content": "done"}], COMMENT_COLUMNS)`
     """
     raw = pd.DataFrame(records, columns=list(columns))
@@ -200,20 +202,23 @@ def records_to_frame(records: Sequence[Mapping[str, Any]], columns: Mapping[str,
 
 
 def conformed(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """The rows with the columns, order and dtypes that `columns` says, numbered from 0.
+    """Return the rows with the columns, order and dtypes of a table of columns, numbered from 0.
 
-    Example: `conformed(rows, AGENT_COLUMNS)`
+    Example: `conformed(data.agents, AGENT_COLUMNS)`
     """
-    dtypes = {name: column.dtype for name, column in columns.items()}
+    dtypes: dict[str, Any] = {
+        name: _DTYPES.get(column.dtype, column.dtype) for name, column in columns.items()
+    }
     return rows.reset_index(drop=True)[list(columns)].astype(dtypes)
 
 
 def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
-    """Make a frame of tasks with the columns of `TASK_COLUMNS`, its ages in hours measured at `now`.
+    """Return records of tasks as a frame with the columns of `TASK_COLUMNS`.
 
-    `now` must have a time zone. A record's own `comments` and `links`, where it carries them, are counted.
+    - records: dicts as a server sends them.
+    - now: the moment at which ages are measured, an aware datetime.
 
-    Example: `tasks_frame(records, datetime.now(UTC))`
+    Example: `tasks_frame(client.list_task_records(), datetime.now(UTC))`
     """
     tasks = records_to_frame(records, TASK_COLUMNS)
     moment = pd.Timestamp(now).tz_convert("UTC")
@@ -224,6 +229,8 @@ def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataF
 
 
 _LISTS = (list, tuple)
+# Before pandas 3, "str" by itself means Python objects, None among them as the text "None".
+_DTYPES: dict[str, Any] = {"str": pd.StringDtype(na_value=float("nan"))}
 
 
 def _converted(values: pd.Series, dtype: str) -> pd.Series:
@@ -247,4 +254,4 @@ def _typed(values: pd.Series, dtype: str) -> pd.Series:
         numbers = pd.to_numeric(values, errors="coerce").astype("float64")
         known = numbers.abs() < 2**53
         return numbers.where(known, 0).astype("int64").astype("Int64").where(known)
-    return values.astype(dtype)  # type: ignore[call-overload, no-any-return]
+    return values.astype(_DTYPES.get(dtype, dtype))  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,90 @@
+"""Every example in a docstring that users reach runs as it stands."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import calypso_nb
+from calypso_nb import Dashboard, Scheduler, TinytaskClient, TinytaskConnectionError, WorkloadReporter
+from calypso_nb.embedded import TinytaskStore, create_server, fill_sample
+
+FACES = ("charts", "frames", "scheduler", "embedded", "errors", "records")
+
+
+def public_names(module: ModuleType) -> dict[str, Any]:
+    """The functions, classes and tables that a module offers."""
+    return {name: getattr(module, name) for name in getattr(module, "__all__", dir(module))}
+
+
+def members(owner: type) -> Iterator[tuple[str, Any]]:
+    """The public methods and properties of a class, those that it inherits from us included."""
+    ours = [one for one in owner.__mro__ if one.__module__.startswith("calypso_nb")]
+    for name in sorted({name for one in ours for name in vars(one)}):
+        if not name.startswith("_"):
+            yield name, inspect.getattr_static(owner, name)
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """The name and the docstring of all that users reach."""
+    for module in (calypso_nb, *(import_module(f"calypso_nb.{face}") for face in FACES)):
+        for name, value in public_names(module).items():
+            if isinstance(value, type):
+                yield f"{module.__name__}.{name}", inspect.getdoc(value) or ""
+                for method, member in members(value):
+                    yield f"{module.__name__}.{name}.{method}", inspect.getdoc(member) or ""
+            elif callable(value):
+                yield f"{module.__name__}.{name}", inspect.getdoc(value) or ""
+
+
+EXAMPLES = {name: doc for name, doc in documented() if "Example:" in doc}
+
+
+@pytest.fixture
+def namespace(clean_environment: Path) -> Iterator[dict[str, Any]]:
+    """What an example may use: a server with sample tasks, all that reads it, and the public names."""
+    (clean_environment / "recipes").mkdir()
+    names: dict[str, Any] = {"pd": pd, "Path": Path, "datetime": datetime, "UTC": UTC}
+    for module in (*(import_module(f"calypso_nb.{face}") for face in FACES), calypso_nb):
+        names |= public_names(module)
+    with TinytaskStore() as store:
+        fill_sample(store)
+        with TinytaskClient(create_server(store)) as client:
+            reporter = WorkloadReporter(client)
+            yield names | {
+                "client": client,
+                "reporter": reporter,
+                "data": reporter.collect_workload_data(details=False),
+                "dashboard": Dashboard(reporter, details=False),
+                "scheduler": Scheduler(client, ["api-dev"], "recipes"),
+                "error": TinytaskConnectionError("no response"),
+            }
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.timeout(60)
+def test_an_example_runs(name: str, namespace: dict[str, Any]) -> None:
+    """As one expression or statement; an expression that compares must be true."""
+    examples = re.findall(r"^Example: `(.+)`$", EXAMPLES[name], re.M)
+    assert len(examples) == EXAMPLES[name].count("Example:") == 1
+    try:
+        code = compile(examples[0], name, "eval")
+    except SyntaxError:
+        exec(compile(examples[0], name, "exec"), namespace)
+    else:
+        assert eval(code, namespace) is not False
+
+
+def test_every_public_function_and_class_of_the_package_has_an_example() -> None:
+    """Whoever finds a name by TAB sees how to use it."""
+    public = {f"calypso_nb.{name}" for name in dir(calypso_nb) if callable(getattr(calypso_nb, name))}
+    assert public <= EXAMPLES.keys()

@@ -19,7 +19,8 @@ from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from tests.conftest import NOW, SECONDS, SLACK
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 
-pytestmark = pytest.mark.slow
+# Its kernels are started once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kernel")]
 
 
 @dataclass
@@ -180,6 +181,7 @@ def test_asyncio_run_in_a_cell_works_once_the_extension_is_loaded(kernel: Kernel
     """The user's own asyncio.run is what `%load_ext calypso_nb` is for."""
     answer = kernel.finish(
         kernel.start("""
+import asyncio
 async def main():
     await asyncio.sleep(0.01)
     return len(client.list_tasks())

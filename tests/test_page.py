@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from calypso_nb.view.page import json_for_html, report_page, view_html, view_pay
 from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.phrases import readable_hours
 from tests.browser import Opened
+from tests.conftest import SECONDS
 from tests.lab import ROOT
 
 NOW = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
@@ -200,12 +200,11 @@ def test_the_colours_of_statuses_differ_in_brightness_and_stand_out_in_both_them
     assert light("#ffffff") / brightness[-1] > 3 and brightness[0] / light("#1c2127") > 2.9
 
 
+@pytest.mark.node
 def test_the_bundle_is_what_the_build_makes_of_its_sources(tmp_path: Path) -> None:
     """`make bundle` was run after the last change in `calypso_nb/view/browser`."""
     browser = ROOT / "calypso_nb" / "view" / "browser"
-    if shutil.which("node") is None or not (browser / "node_modules" / "esbuild").exists():
-        pytest.skip("no Node or no packages: run `npm ci` in calypso_nb/view/browser")
-    subprocess.run(["node", "build.mjs", tmp_path], cwd=browser, check=True, timeout=60)
+    subprocess.run(["node", "build.mjs", tmp_path], cwd=browser, check=True, timeout=SECONDS)
     built = sorted(path.name for path in tmp_path.iterdir())
     assert built == ["LICENSES.txt", "bundle.js", "page_loader.js", "widget_loader.js"]
     assets = browser.parent / "assets"

@@ -69,7 +69,7 @@ def test_the_wheel_holds_what_users_need_and_no_more(wheel: Path) -> None:
     names = ZipFile(wheel).namelist()
     assert "calypso_nb/py.typed" in names
     assert any(name.startswith("calypso_nb/view/assets/") for name in names)
-    assert [name for name in names if "node_modules" in name or not name.startswith("calypso_nb")] == []
+    assert [name for name in names if "view/browser" in name or not name.startswith("calypso_nb")] == []
 
 
 def test_an_installed_command_reports(python: Path, tmp_path: Path) -> None:

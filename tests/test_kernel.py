@@ -281,6 +281,7 @@ def sockets():
             pass
     return count
 again = TinytaskClient(); again.list_tasks(); gc.collect()
+import threading
 threads, before = threading.active_count(), sockets()
 """)
     for _ in range(24):

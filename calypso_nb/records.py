@@ -216,7 +216,7 @@ class Handoff(_Record):
     """A task that has been moved to another agent, and the comment that went with it.
 
     `comment` is None where the server (a TinyTask v1) tells it among `task.comments` only.
-    Example: `client.move_task(7, client.get_task(7).assigned_to, "bob", "your turn").task.assigned_to`
+    Example: `client.move_task(client.create_task("x", assigned_to="alice").id, "alice", "bob", "go").task`
     """
 
     task: Task

@@ -27,19 +27,15 @@ _URGENCY = {3: ("!!!", "bold red"), 2: ("!!", "yellow"), 1: ("!", "")}
 
 
 def to_console(data: Workload, width: int = 80, color: bool = False) -> str:
-    """The report as text for a terminal with `width` columns, with ANSI colours where `color` says so.
+    """Return the report as text for a terminal with `width` columns, with ANSI colours if `color` is true.
 
-    No title, name or tag can move the cursor, set a colour or hide: what would be obeyed is written out.
-    Example: `print(to_console(data, width=160))`
+    No title, name or tag can move the cursor, set a colour or hide: control characters are written out.
     """
     return _rendered(console_report(data, width), width, color)
 
 
 def difference_to_console(change: Difference, width: int = 80, color: bool = False) -> str:
-    """What changed as text for a terminal with `width` columns, a line a change.
-
-    Example: `print(difference_to_console(difference(first, second)))`
-    """
+    """Return what changed as text for a terminal with `width` columns, a line per change."""
     before, after = change.before, change.after
     head = _plain(f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {after['endpoint']}")
     table = _table("change", ("task", "right"), "title", "field", "before", "after")
@@ -55,10 +51,7 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
 
 
 def console_report(data: Workload, width: int) -> Group:
-    """The report as something that a rich console of that width prints, or shows live.
-
-    Example: `Console().print(console_report(data, 80))`
-    """
+    """Return the report as something that a rich console of that width prints, or shows live."""
     wide = width >= WIDE
     sections = [
         ("Summary", _summary(data, wide), 1),
@@ -260,5 +253,5 @@ def _rendered(report: RenderableType, width: int, color: bool) -> str:
         highlight=False,
     )
     console.print(report)
-    # What pads a column is of no use at a line's end.
+    # Padding is of no use at the end of a line.
     return "\n".join(line.rstrip() for line in target.getvalue().split("\n"))

@@ -16,10 +16,9 @@ __all__ = ["difference_to_json", "report_schema", "to_json"]
 
 
 def to_json(data: Workload) -> str:
-    """The whole report as JSON in ASCII, so that no terminal and no decoder can be led astray by a title.
+    """Return the whole report as JSON in ASCII, so that no title can mislead a terminal or a decoder.
 
     `WorkloadData.from_json` reads it back, and `report_schema` says what is in it.
-    Example: `Path("today.json").write_text(to_json(data))`
     """
     held = to_document(data)
     measured = plain_records(data.tasks[["id", "is_open", "age_hours", "hours_since_update"]])
@@ -70,10 +69,7 @@ def difference_to_json(change: Difference) -> str:
 
 @cache
 def report_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of what `to_json` writes.
-
-    Example: `jsonschema.validate(json.loads(to_json(data)), report_schema())`
-    """
+    """Return the JSON Schema (2020-12) of what `to_json` writes."""
     schema: dict[str, Any] = json.loads(
         files("calypso_nb.text").joinpath("report_schema.json").read_text("utf-8")
     )

@@ -20,10 +20,9 @@ Row = dict[str, Any]
 
 
 def to_markdown(data: Workload, most: int = 20) -> str:
-    """The report as Markdown: its numbers, then attention, agents, queues and tasks, at most `most` of each.
+    """Return the report as Markdown: numbers, attention, agents, queues and tasks, at most `most` of each.
 
-    Whatever agents wrote stands in code spans: there no syntax, HTML, link or @mention counts.
-    Example: `to_markdown(data, most=10)`
+    Text by agents stands in code spans, where no syntax, HTML, link or @mention counts.
     """
     lines = [
         "## Workload",
@@ -38,10 +37,7 @@ def to_markdown(data: Workload, most: int = 20) -> str:
 
 
 def difference_to_markdown(change: Difference) -> str:
-    """What changed as a Markdown table, a row a change.
-
-    Example: `difference_to_markdown(difference(first, second))`
-    """
+    """Return what changed as a Markdown table, a row per change."""
     before, after = change.before, change.after
     lines = [
         "## What changed",
@@ -52,17 +48,14 @@ def difference_to_markdown(change: Difference) -> str:
 
 
 def code(text: Any) -> str:
-    """Any text as one code span that can stand in a table; NA and blank text as a dash.
-
-    Example: `code("a | b")` is `"`a \\\\| b`"`
-    """
+    """Return any text as one code span that can stand in a table; NA and blank text as a dash."""
     if pd.isna(text) or not str(text).strip():
         return UNKNOWN
     # Blanks at the ends, and at the ends only, would not survive a table.
     shown = visible(str(text)).strip()
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     pad = " " if shown.startswith("`") or shown.endswith("`") else ""
-    # In a table a backslash before a pipe belongs to the pipe, so one that is text needs company.
+    # In a table a backslash before a pipe belongs to the pipe, so one that is text is doubled.
     escaped = re.sub(r"(\\*)\|", r"\1\1\\|", shown)
     return f"{fence}{pad}{escaped}{pad}{fence}"
 

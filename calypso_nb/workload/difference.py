@@ -38,8 +38,8 @@ DIFFERENCE_COLUMNS: dict[str, Column] = {
     "title": Column("str", "", "its title now, or its last one if it is gone"),
     "agent": Column("str", "", "agent now, or the last one if it is gone; NA if unassigned"),
     "field": Column("str", "", "the field that changed, NA for a task that is new or gone"),
-    "before": Column("str", "", "what the field held, NA where nothing"),
-    "after": Column("str", "", "what it holds now, NA where nothing"),
+    "before": Column("str", "", "what the field held, NA if nothing"),
+    "after": Column("str", "", "what it holds now, NA if nothing"),
 }
 
 Record = dict[str, Any]

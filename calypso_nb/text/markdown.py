@@ -10,7 +10,7 @@ import pandas as pd
 
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.difference import Difference
-from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, readable_hours
+from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Workload
 
 __all__ = ["code", "difference_to_markdown", "to_markdown"]
@@ -42,8 +42,11 @@ def difference_to_markdown(change: Difference) -> str:
     lines = [
         "## What changed",
         f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {code(after['endpoint'])}",
-        *(_table(change.changes, _change_cells) if len(change.changes) else ["Nothing."]),
     ]
+    if change.changes.empty:
+        lines.append("Nothing.")
+    else:
+        lines += _table(change.changes, _change_cells)
     return "\n\n".join(lines) + "\n"
 
 
@@ -105,15 +108,13 @@ def _counts(row: Row) -> Row:
 def _section(title: str, frame: pd.DataFrame, most: int, cells: Callable[[Row], Row]) -> list[str]:
     if frame.empty:
         return []
-    more = [f"… and {len(frame) - most:,} more."] if len(frame) > most else []
-    return [f"### {title}", *_table(frame.head(most), cells), *more]
+    parts = [f"### {title}", *_table(frame.head(most), cells)]
+    if len(frame) > most:
+        parts.append(f"… and {len(frame) - most:,} more.")
+    return parts
 
 
 def _table(frame: pd.DataFrame, cells: Callable[[Row], Row]) -> list[str]:
     rows = [cells(row) for row in cast(list[Row], frame.to_dict("records"))]
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(cell) for cell in row.values()] for row in rows)]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(or_unknown, row.values()) for row in rows)]
     return ["\n".join(f"| {' | '.join(line)} |" for line in lines)]
-
-
-def _cell(value: Any) -> str:
-    return UNKNOWN if pd.isna(value) else str(value)

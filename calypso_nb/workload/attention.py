@@ -151,7 +151,9 @@ def _after(event: Any, *edits: Any) -> tuple[Any, str]:
 
 def _since_edit(*tasks: dict[str, Any]) -> tuple[Any, str]:
     times = [task["updated_at"] for task in tasks]
-    return (pd.NaT, NOT_KNOWN) if any(pd.isna(time) for time in times) else (max(times), BOUND)
+    if any(pd.isna(time) for time in times):
+        return pd.NaT, NOT_KNOWN
+    return max(times), BOUND
 
 
 def _archived_blocker(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:

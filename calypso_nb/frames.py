@@ -254,4 +254,4 @@ def _typed(values: pd.Series, dtype: str) -> pd.Series:
         numbers = pd.to_numeric(values, errors="coerce").astype("float64")
         known = numbers.abs() < 2**53
         return numbers.where(known, 0).astype("int64").astype("Int64").where(known)
-    return values.astype(_DTYPES.get(dtype, dtype))  # type: ignore[call-overload, no-any-return]
+    return values.astype(_DTYPES.get(dtype, dtype))

@@ -10,11 +10,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
-
 from calypso_nb.history.saved import from_document
 from calypso_nb.text.visible import visible
-from calypso_nb.workload.phrases import UNKNOWN, moment, readable_hours
+from calypso_nb.workload.phrases import moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
 
 __all__ = ["WorkloadData", "WorkloadReporter"]
@@ -126,12 +124,13 @@ def _row(tag: str, cells: Iterable[str]) -> str:
 
 
 def _shown(value: Any, longest: int = 120) -> str:
-    if pd.isna(value):
-        return UNKNOWN
-    text = visible(str(value))
-    return escape(text if len(text) <= longest else f"{text[: longest - 1]}…")
+    text = visible(or_unknown(value))
+    if len(text) > longest:
+        text = f"{text[: longest - 1]}…"
+    return escape(text)
 
 
 def _left_out(data: Workload) -> str:
-    more = len(data.tasks) - _ROWS
-    return f"<p>… and {more:,} more; <code>Dashboard</code> shows all of them.</p>" if more > 0 else ""
+    if len(data.tasks) <= _ROWS:
+        return ""
+    return f"<p>… and {len(data.tasks) - _ROWS:,} more; <code>Dashboard</code> shows all of them.</p>"

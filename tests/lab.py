@@ -120,18 +120,23 @@ class Lab:
 
     def run(self, code: str) -> str:
         """Run code in a new cell at the notebook's end, and return the text of what it shows."""
+        self.start(code)
+        self.page.evaluate("() => window.ran")
+        shown = self.page.locator(".jp-OutputArea").last
+        return shown.inner_text() if shown.count() else ""
+
+    def start(self, code: str) -> None:
+        """Start code in a new cell at the notebook's end."""
         self.page.evaluate(
             """async (code) => {
               const notebook = window.jupyterapp.shell.currentWidget.content;
               notebook.activeCellIndex = notebook.widgets.length - 1;
               await window.jupyterapp.commands.execute('notebook:insert-cell-below');
               notebook.activeCell.model.sharedModel.setSource(code);
-              await window.jupyterapp.commands.execute('notebook:run-cell');
+              window.ran = window.jupyterapp.commands.execute('notebook:run-cell');
             }""",
             code,
         )
-        shown = self.page.locator(".jp-OutputArea").last
-        return shown.inner_text() if shown.count() else ""
 
 
 @contextmanager

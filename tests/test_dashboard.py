@@ -253,11 +253,15 @@ def test_the_widgets_and_the_filter_say_the_same_at_once(asked: Asked) -> None:
     assert shown == [[1, 2, 3, 4], [1, 2, 4], [], [3]]
 
 
-def test_what_is_clicked_is_left_to_the_filter_that_the_browser_sends(asked: Asked) -> None:
-    """Its filter may be ahead of the widget's news, and an answer from here would undo the next click."""
+def test_a_widget_filters_if_it_is_clicked_outside_the_view_too(asked: Asked) -> None:
+    """Such as `display(dashboard.agents)` in another cell, and what the view sends sets the widgets."""
     dashboard = asked.dashboard
     dashboard.agents.set_state({"index": [1]})
-    assert dashboard.agents.value == ("alice",) and dashboard.filter["agents"] == []
+    assert dashboard.agents.value == ("alice",) and dashboard.filter["agents"] == ["alice"]
+    dashboard.view.set_state({"filter": {"statuses": ["complete"], "agents": ["bob", "not offered"]}})
+    assert [button.value for button in dashboard.statuses] == [False, False, True]
+    assert dashboard.agents.value == ("bob",)
+    assert dashboard.filter["agents"] == ["bob", "not offered"]
 
 
 def test_an_agent_that_is_chosen_stays_chosen_when_its_tasks_have_gone(asked: Asked) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -15,7 +16,7 @@ from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, runni
 from calypso_nb.workload.phrases import readable_hours
 from tests.browser import Opened
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
-from tests.lab import IDLE, ROOT, Lab, open_lab, running_lab
+from tests.lab import IDLE, ROOT, VIEW, Lab, open_lab, running_lab
 
 pytestmark = pytest.mark.browser
 
@@ -193,6 +194,31 @@ def test_status_and_agent_are_ipywidgets_that_python_shares(lab: Lab) -> None:
     lab.page.get_by_text("chosen ('api-dev',)", exact=True).wait_for()
     lab.click("[data-filter=agents]")
     lab.wait_until("v.filter.agents.length === 0")
+
+
+def test_clicks_while_the_kernel_is_busy_filter_at_once_and_none_is_undone(lab: Lab, tmp_path: Path) -> None:
+    """What Python says late of the first click does not take back the second."""
+    go_on = tmp_path / "go on"
+    lab.start(f"import time, pathlib\nwhile not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.01)")
+    for status in ("idle", "working", "complete", "idle"):
+        lab.click(f".calypso-toggles [data-status={status}]")
+    lab.click(".calypso-agents summary")
+    for agent in ("qa-lead", "(unassigned)"):
+        lab.page.get_by_role("option", name=agent, exact=True).click()
+    lab.page.keyboard.press("Escape")
+    lab.wait_until("v.filter.statuses.join() === 'complete,idle' && v.filter.agents.length === 2")
+    lab.page.evaluate(
+        f"""() => {{ window.undone = 0; const v = ({VIEW})(); window.watch = setInterval(() => {{
+            window.undone += v.filter.statuses.length !== 2 || v.filter.agents.length !== 2; }}, 5); }}"""
+    )
+    go_on.touch()
+    lab.run(
+        "print('then', dashboard.filter['statuses'], dashboard.filter['agents'], *dashboard.agents.value)"
+    )
+    lab.page.get_by_text("then ['complete', 'idle'] ['qa-lead', None] qa-lead None", exact=True).wait_for()
+    assert lab.page.evaluate("() => { clearInterval(window.watch); return window.undone; }") == 0
+    lab.run("dashboard.filter = {'statuses': ['working', 'idle'], 'agents': []}")
+    lab.wait_until("v.filter.statuses.join() === 'working,idle'")
 
 
 def test_agents_are_listed_and_searched_as_they_read(lab: Lab, store: TinytaskStore) -> None:

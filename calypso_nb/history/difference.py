@@ -38,8 +38,8 @@ DIFFERENCE_COLUMNS: dict[str, Column] = {
     "title": Column("str", "", "its title now, or its last one if it is gone"),
     "agent": Column("str", "", "agent now, or the last one if it is gone; NA if unassigned"),
     "field": Column("str", "", "the field that changed, NA for a task that is new or gone"),
-    "before": Column("str", "", "what the field held, NA where nothing"),
-    "after": Column("str", "", "what it holds now, NA where nothing"),
+    "before": Column("str", "", "what the field held, NA if nothing"),
+    "after": Column("str", "", "what it holds now, NA if nothing"),
 }
 
 Record = dict[str, Any]
@@ -94,8 +94,8 @@ def _rows(before: Record | None, after: Record | None) -> Iterator[Record]:
         # Of a block, the task that is waited for says more than yes or no.
         was, now = before[name], after[name]
         if name == "is_currently_blocked":
-            was = before["blocked_by_task_id"] if was else None
-            now = after["blocked_by_task_id"] if now else None
+            was = (was and before["blocked_by_task_id"]) or None
+            now = (now and after["blocked_by_task_id"]) or None
         yield {
             **about_task,
             "change": change,
@@ -108,7 +108,9 @@ def _rows(before: Record | None, after: Record | None) -> Iterator[Record]:
 def _changes(edits: dict[str, list[Any]]) -> Iterator[tuple[str, str]]:
     # Comments and links are counted for shown tasks alone: a count that was not read is no edit.
     unread = {name for name in ("comment_count", "link_count") if None in edits.get(name, ())}
-    told_by_another = unread | ({"updated_at"} if len(edits.keys() - unread) > 1 else set())
+    told_by_another = set(unread)
+    if len(edits.keys() - unread) > 1:
+        told_by_another.add("updated_at")
     if "is_currently_blocked" in edits:
         told_by_another.add("blocked_by_task_id")
     if "assigned_to" in edits:

@@ -14,32 +14,29 @@ from rich.text import Text
 
 from calypso_nb.history.difference import Difference
 from calypso_nb.text.visible import visible
-from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, readable_hours, readable_range
+from calypso_nb.workload.phrases import held_since, moment, or_unknown, readable_hours, readable_range
 from calypso_nb.workload.reporter import Workload
 
 __all__ = ["console_report", "difference_to_console", "to_console"]
 
 MOST_ROWS = 50
 WIDE = 120
+_AGENT_WIDTH = {True: 24, False: 14}
 
 _STATUS_STYLES = {"idle": "yellow", "working": "blue", "complete": "bright_black"}
 _URGENCY = {3: ("!!!", "bold red"), 2: ("!!", "yellow"), 1: ("!", "")}
 
 
 def to_console(data: Workload, width: int = 80, color: bool = False) -> str:
-    """The report as text for a terminal with `width` columns, with ANSI colours where `color` says so.
+    """Return the report as text for a terminal with `width` columns, with ANSI colours if `color` is true.
 
-    No title, name or tag can move the cursor, set a colour or hide: what would be obeyed is written out.
-    Example: `print(to_console(data, width=160))`
+    No title, name or tag can move the cursor, set a colour or hide: control characters are written out.
     """
     return _rendered(console_report(data, width), width, color)
 
 
 def difference_to_console(change: Difference, width: int = 80, color: bool = False) -> str:
-    """What changed as text for a terminal with `width` columns, a line a change.
-
-    Example: `print(difference_to_console(difference(first, second)))`
-    """
+    """Return what changed as text for a terminal with `width` columns, a line per change."""
     before, after = change.before, change.after
     head = _plain(f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {after['endpoint']}")
     table = _table("change", ("task", "right"), "title", "field", "before", "after")
@@ -50,15 +47,14 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
         cells = (row["title"], row["field"], row["before"], row["after"])
         table.add_row(row["change"], str(row["task_id"]), *map(_plain, cells))
     table.expand = True
-    body: RenderableType = table if len(change.changes) else Text("nothing changed")
+    body: RenderableType = table
+    if change.changes.empty:
+        body = Text("nothing changed")
     return _rendered(Group(_heading("What changed"), head, Text(), body), width, color)
 
 
 def console_report(data: Workload, width: int) -> Group:
-    """The report as something that a rich console of that width prints, or shows live.
-
-    Example: `Console().print(console_report(data, 80))`
-    """
+    """Return the report as something that a rich console of that width prints, or shows live."""
     wide = width >= WIDE
     sections = [
         ("Summary", _summary(data, wide), 1),
@@ -77,7 +73,11 @@ def console_report(data: Workload, width: int) -> Group:
         _plain(data.filters_text()),
     ]
     for title, body, rows in sections:
-        parts += [Text(), _heading(title), *(body if rows else [Text("none", "bright_black")])]
+        parts += [Text(), _heading(title)]
+        if rows:
+            parts += body
+        else:
+            parts.append(Text("none", "bright_black"))
     return Group(*parts)
 
 
@@ -144,10 +144,9 @@ def _bars(groups: pd.DataFrame, by: str) -> Iterator[RenderableType]:
 def _groups(groups: pd.DataFrame, by: str) -> Iterator[RenderableType]:
     names = ("open", "idle", "working", "blocked", "unassigned")
     table = _table(by, *((name, "right") for name in names), ("oldest", "right"))
-    for row in _records(groups.head(MOST_ROWS)):
-        group = "(no queue)" if pd.isna(row[by]) else row[by]
+    for row in _records(groups.fillna({by: f"(no {by})"}).head(MOST_ROWS)):
         oldest = _plain(readable_hours(row["oldest_age_hours"]))
-        table.add_row(_plain(group), *(_number(row[name]) for name in names), oldest)
+        table.add_row(_plain(row[by]), *(_number(row[name]) for name in names), oldest)
     yield table
     yield from _left_out(len(groups))
 
@@ -161,14 +160,18 @@ def _blocking(data: Workload, wide: bool) -> Iterator[RenderableType]:
         "agent",
         "title",
     )
-    table.columns[4].max_width = 24 if wide else 14
+    table.columns[4].max_width = _AGENT_WIDTH[wide]
     table.columns[5].ratio = 1
     table.expand = True
     most_first = data.blocking[data.blocking["holds_up_directly"] > 0]
     for row in _records(most_first.head(MOST_ROWS)):
-        note = " (circle)" if row["cycle"] else " (archived)" if pd.notna(row["archived_at"]) else ""
+        note = ""
+        if row["cycle"]:
+            note = "(circle) "
+        elif pd.notna(row["archived_at"]):
+            note = "(archived) "
         counts = map(_number, (row["blocked_by_task_id"], row["holds_up_directly"], row["holds_up_in_all"]))
-        title = _plain(f"{note} {UNKNOWN if pd.isna(row['title']) else row['title']}".strip())
+        title = _plain(f"{note}{or_unknown(row['title'])}")
         table.add_row(str(row["id"]), *counts, _plain(row["assigned_to"]), title)
     yield table
     yield from _left_out(len(most_first))
@@ -194,23 +197,23 @@ def _tree(data: Workload) -> Iterator[RenderableType]:
 def _tasks(data: Workload, wide: bool) -> Iterator[RenderableType]:
     more = ("queue", ("blocked by", "right"), ("in progress", "right")) if wide else ()
     table = _table(("task", "right"), ("prio", "right"), "status", "agent", ("age", "right"), *more, "title")
-    table.columns[3].max_width = 24 if wide else 14
+    table.columns[3].max_width = _AGENT_WIDTH[wide]
     table.columns[-1].ratio = 1
     table.expand = True
     # Open tasks first, in the server's order.
     shown = data.tasks.sort_values("is_open", ascending=False, kind="stable").head(MOST_ROWS)
     in_progress = data.flow.set_index("id")
     for row in _records(shown):
-        status = Text(
-            UNKNOWN if pd.isna(row["status"]) else visible(row["status"]),
-            _STATUS_STYLES.get(row["status"], ""),
-        )
+        status = _plain(row["status"])
+        status.stylize(_STATUS_STYLES.get(row["status"], ""))
         cells: list[RenderableType] = [str(row["id"]), _number(row["priority"]), status]
         cells += [_plain(row["assigned_to"]), _plain(readable_hours(row["age_hours"]))]
         if wide:
             work = in_progress.loc[row["id"]]
             age = readable_range(work["work_item_age_min_hours"], work["work_item_age_max_hours"])
-            waits = row["blocked_by_task_id"] if row["is_currently_blocked"] is True else None
+            waits = None
+            if row["is_currently_blocked"] is True:
+                waits = row["blocked_by_task_id"]
             cells += [_plain(row["queue_name"]), _number(waits), _plain(age)]
         table.add_row(*cells, _plain(row["title"]))
     yield table
@@ -235,11 +238,11 @@ def _heading(title: str) -> Text:
 
 
 def _plain(value: Any) -> Text:
-    return Text(UNKNOWN if value is None or pd.isna(value) else visible(str(value)))
+    return Text(visible(or_unknown(value)))
 
 
 def _number(value: Any) -> str:
-    return UNKNOWN if pd.isna(value) else f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else or_unknown(value)
 
 
 def _records(frame: pd.DataFrame) -> Iterable[dict[str, Any]]:
@@ -260,5 +263,5 @@ def _rendered(report: RenderableType, width: int, color: bool) -> str:
         highlight=False,
     )
     console.print(report)
-    # What pads a column is of no use at a line's end.
+    # Padding is of no use at the end of a line.
     return "\n".join(line.rstrip() for line in target.getvalue().split("\n"))

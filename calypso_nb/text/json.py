@@ -14,10 +14,9 @@ __all__ = ["difference_to_json", "to_json"]
 
 
 def to_json(data: Workload) -> str:
-    """The whole report as JSON in ASCII, so that no terminal and no decoder can be led astray by a title.
+    """Return the whole report as JSON in ASCII, so that no title can mislead a terminal or a decoder.
 
     `WorkloadData.from_json` reads it back, and `report_schema` says what is in it.
-    Example: `Path("today.json").write_text(to_json(data))`
     """
     held = to_document(data)
     measured = plain_records(data.tasks[["id", "is_open", "age_hours", "hours_since_update"]])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from calypso_nb.history.difference import Difference
 from calypso_nb.text.visible import visible
-from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, readable_hours
+from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Workload
 
 __all__ = ["code", "difference_to_markdown", "to_markdown"]
@@ -20,10 +20,9 @@ Row = dict[str, Any]
 
 
 def to_markdown(data: Workload, most: int = 20) -> str:
-    """The report as Markdown: its numbers, then attention, agents, queues and tasks, at most `most` of each.
+    """Return the report as Markdown: numbers, attention, agents, queues and tasks, at most `most` of each.
 
-    Whatever agents wrote stands in code spans: there no syntax, HTML, link or @mention counts.
-    Example: `to_markdown(data, most=10)`
+    Text by agents stands in code spans, where no syntax, HTML, link or @mention counts.
     """
     lines = [
         "## Workload",
@@ -38,31 +37,28 @@ def to_markdown(data: Workload, most: int = 20) -> str:
 
 
 def difference_to_markdown(change: Difference) -> str:
-    """What changed as a Markdown table, a row a change.
-
-    Example: `difference_to_markdown(difference(first, second))`
-    """
+    """Return what changed as a Markdown table, a row per change."""
     before, after = change.before, change.after
     lines = [
         "## What changed",
         f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {code(after['endpoint'])}",
-        *(_table(change.changes, _change_cells) if len(change.changes) else ["Nothing."]),
     ]
+    if change.changes.empty:
+        lines.append("Nothing.")
+    else:
+        lines += _table(change.changes, _change_cells)
     return "\n\n".join(lines) + "\n"
 
 
 def code(text: Any) -> str:
-    """Any text as one code span that can stand in a table; NA and blank text as a dash.
-
-    Example: `code("a | b")` is `"`a \\\\| b`"`
-    """
+    """Return any text as one code span that can stand in a table; NA and blank text as a dash."""
     if pd.isna(text) or not str(text).strip():
         return UNKNOWN
     # Blanks at the ends, and at the ends only, would not survive a table.
     shown = visible(str(text)).strip()
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     pad = " " if shown.startswith("`") or shown.endswith("`") else ""
-    # In a table a backslash before a pipe belongs to the pipe, so one that is text needs company.
+    # In a table a backslash before a pipe belongs to the pipe, so one that is text is doubled.
     escaped = re.sub(r"(\\*)\|", r"\1\1\\|", shown)
     return f"{fence}{pad}{escaped}{pad}{fence}"
 
@@ -112,15 +108,13 @@ def _counts(row: Row) -> Row:
 def _section(title: str, frame: pd.DataFrame, most: int, cells: Callable[[Row], Row]) -> list[str]:
     if frame.empty:
         return []
-    more = [f"… and {len(frame) - most:,} more."] if len(frame) > most else []
-    return [f"### {title}", *_table(frame.head(most), cells), *more]
+    parts = [f"### {title}", *_table(frame.head(most), cells)]
+    if len(frame) > most:
+        parts.append(f"… and {len(frame) - most:,} more.")
+    return parts
 
 
 def _table(frame: pd.DataFrame, cells: Callable[[Row], Row]) -> list[str]:
     rows = [cells(row) for row in cast(list[Row], frame.to_dict("records"))]
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(cell) for cell in row.values()] for row in rows)]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(map(or_unknown, row.values()) for row in rows)]
     return ["\n".join(f"| {' | '.join(line)} |" for line in lines)]
-
-
-def _cell(value: Any) -> str:
-    return UNKNOWN if pd.isna(value) else str(value)

@@ -15,10 +15,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def visible(text: str) -> str:
-    r"""The text on one line, with control and bidirectional characters written out, and all else as it is.
-
-    Example: `visible("a\x1b[31m\nb\u202e")` is `"a␛[31m␊b<U+202E>"`
-    """
+    r"""The text on one line, with control and bidirectional characters written out, and all else as it is."""
     return _UNSURE.sub(_shown, text)
 
 

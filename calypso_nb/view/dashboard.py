@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
+import traitlets
 from IPython.display import DisplayHandle, display
 
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.view.page import BELOW, view_html, view_payload
 from calypso_nb.view.rows import UNASSIGNED
-from calypso_nb.view.selection import NO_FILTER, in_order, matching
+from calypso_nb.view.selection import NO_FILTER, matching
 from calypso_nb.view.task_dialog import act, reason, task_details, told_changes, with_counts_of
 from calypso_nb.view.widget import WorkloadView
 from calypso_nb.workload.reporter import Reporter, Workload
@@ -53,7 +54,6 @@ class Dashboard(widgets.VBox):
         self._callbacks: list[Callable[[pd.DataFrame], object]] = []
         self._saved = DisplayHandle()
         self._displayed = False
-        self._leads = False
         self.data = reporter.collect_workload_data(details=details, progress=False)
         self._counted_at = self.data.generated_at
         agents = [agent_filter] if isinstance(agent_filter, str) else list(agent_filter or ())
@@ -73,11 +73,14 @@ class Dashboard(widgets.VBox):
             live=True,
         )
         super().__init__([self.view])
-        self._offer_agents()
+        traitlets.dlink((self.agents, "options"), (self.view, "offered"), _values)
+        self._agents_link = self._linked(self.agents, self._chosen_agents, self._with_agents)
+        for button in self.statuses:
+            status = button.description
+            self._linked(button, partial(self._is_chosen, status), partial(self._with_status, status))
+        self._offer_agents(agents)
         self.view.on_msg(self._asked)
         self.view.observe(self._changed, names="filter")
-        for widget in (self.agents, *self.statuses):
-            widget.observe(self._chosen, names="value")
 
     @property
     def filter(self) -> dict[str, Any]:
@@ -92,12 +95,9 @@ class Dashboard(widgets.VBox):
         unknown = change.keys() - NO_FILTER.keys()
         if unknown:
             raise ValueError(f"unknown filter {min(unknown)!r}: there are {', '.join(NO_FILTER)}")
-        self.view.filter = {**self.filter, **change}
-        self._offer_agents()
-        with self._leading():
-            self.agents.value = self.filter["agents"]
-            for button in self.statuses:
-                button.value = button.description in self.filter["statuses"]
+        filter = {**self.filter, **change}
+        self._offer_agents(filter["agents"])
+        self.view.filter = filter
 
     @property
     def selected(self) -> pd.DataFrame:
@@ -160,38 +160,41 @@ class Dashboard(widgets.VBox):
         self._displayed = True
         self._saved.display(self._static(), raw=True)
 
-    def _offer_agents(self) -> None:
-        """Let the agents of the data be chosen, and those that are chosen already although they have gone.
+    def _offer_agents(self, chosen: Sequence[str | None]) -> None:
+        """Offer every agent in the data, plus chosen agents that have disappeared.
 
-        What is on offer keeps its place, and new agents come last: a click that is on its way names a place.
+        What is on offer keeps its place, and new agents come last.
         """
-        chosen, offered = self.filter["agents"], self.agents.options
-        named = {*self.data.tasks["assigned_to"].dropna(), *chosen} - {agent for _, agent in offered}
-        if named:
-            new = sorted(named, key=str.lower)
-            with self._leading(), self.agents.hold_sync():  # New options alone would take the choice away.
-                self.agents.options = (*offered, *zip(new, new, strict=True))
-                self.agents.rows = min(len(self.agents.options), 12)
-                self.agents.value = chosen
-
-    @contextmanager
-    def _leading(self) -> Iterator[None]:
-        """Let the widgets be set from the filter, and not the filter from the widgets."""
-        self._leads = True
-        try:
-            yield
-        finally:
-            self._leads = False
-
-    def _chosen(self, change: Mapping[str, Any]) -> None:
-        # What is clicked comes from the browser with the rest of its filter, which may be ahead of Python's.
-        if self._leads or change["owner"]._property_lock:
+        offered = self.view.offered
+        named = {*self.data.tasks["assigned_to"].dropna(), *chosen} - set(offered)
+        if not named:
             return
-        pressed = {button.description for button in self.statuses if button.value}
-        self.filter = {
-            "statuses": in_order(pressed, self.filter["statuses"]),
-            "agents": in_order(self.agents.value, self.filter["agents"]),
-        }
+        new = sorted(named, key=str.lower)
+        self._agents_link.unlink()  # New options clear the choice, which the filter must not follow.
+        with self.agents.hold_sync():
+            self.agents.options = (*self.agents.options, *zip(new, new, strict=True))
+            self.agents.rows = min(len(self.agents.options), 12)
+            self._agents_link.link()
+
+    def _linked(self, widget: Any, shown: Callable[..., Any], chosen: Callable[..., Any]) -> traitlets.link:
+        """Let the value of a widget follow the filter, and the filter what is chosen in the widget."""
+        return traitlets.link((self.view, "filter"), (widget, "value"), transform=(shown, chosen))
+
+    def _chosen_agents(self, filter: Mapping[str, Any]) -> list[str | None]:
+        return [agent for agent in filter.get("agents", ()) if agent in self.view.offered]
+
+    def _with_agents(self, agents: Sequence[str | None]) -> dict[str, Any]:
+        before = [agent for agent in self.filter["agents"] if agent in agents]
+        return {**self.filter, "agents": [*before, *(agent for agent in agents if agent not in before)]}
+
+    def _is_chosen(self, status: str, filter: Mapping[str, Any]) -> bool:
+        return status in filter.get("statuses", ())
+
+    def _with_status(self, status: str, pressed: bool) -> dict[str, Any]:
+        statuses = [other for other in self.filter["statuses"] if other != status]
+        if pressed:
+            statuses.append(status)
+        return {**self.filter, "statuses": statuses}
 
     def _static(self) -> dict[str, str]:
         payload = {**self.view.payload, "filter": self.filter}
@@ -226,7 +229,7 @@ class Dashboard(widgets.VBox):
 
     def _show(self, data: Workload) -> None:
         before, self.data = self.data, data
-        self._offer_agents()
+        self._offer_agents(self.filter["agents"])
         self.view.payload = view_payload(data, counted_at=self._counted_at)
         self._tell(error="", since=before.generated_at.isoformat(), changes=told_changes(before, data))
         self._changed()
@@ -275,3 +278,7 @@ class Dashboard(widgets.VBox):
                 self._show(self._read(recount=False, task=task))
             except Exception as error:
                 self._tell(error=reason(error), about="data")
+
+
+def _values(options: Sequence[tuple[str, str | None]]) -> list[str | None]:
+    return [value for _, value in options]

@@ -5,14 +5,14 @@ The same stands in `assets/filters.js` for the browser; a test compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from calypso_nb.frames import age_buckets
 
-__all__ = ["NO_FILTER", "in_order", "matching"]
+__all__ = ["NO_FILTER", "matching"]
 
 # An empty list lets everything through, None as an agent or a queue stands for tasks without, None as a
 # bound of the priority for no bound.
@@ -53,14 +53,6 @@ def matching(tasks: pd.DataFrame, filter: Mapping[str, Any]) -> pd.DataFrame:
     if text:
         keep &= tasks["title"].fillna("").map(lambda title: text in title.lower()).astype(bool)
     return tasks[keep].reset_index(drop=True)
-
-
-def in_order(chosen: Collection[str | None], before: Collection[str | None]) -> list[str | None]:
-    """What is chosen as a list for the filter: what was chosen before comes first, in its order.
-
-    Example: `in_order({"idle", "working"}, ["working"])`
-    """
-    return [*(one for one in before if one in chosen), *(one for one in chosen if one not in before)]
 
 
 def _among(values: pd.Series, wanted: list[str | None]) -> pd.Series:

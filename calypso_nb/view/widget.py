@@ -19,9 +19,9 @@ class WorkloadView(anywidget.AnyWidget):
 
     `payload` is what `view_payload` makes. `filter` holds the fields of `NO_FILTER`, shared with the browser
     both ways. `statuses` and `agents` are the ipywidgets for these two filters, a toggle button a status and
-    one input; where there are none, the view makes controls of its own. `live` says that somebody answers its
-    messages and keeps `news`; `every` is the time in seconds after which the browser asks for new data by
-    itself, 0 for never.
+    one input, whose options `offered` names; without them the view makes controls of its own. `live` says
+    that somebody answers its messages and keeps `news`; `every` is the time in seconds after which the
+    browser asks for new data by itself, 0 for never.
     Example: `WorkloadView(payload=view_payload(data), filter={"statuses": ["idle"]})`
     """
 
@@ -36,6 +36,7 @@ class WorkloadView(anywidget.AnyWidget):
     agents = traitlets.List(traitlets.Instance(widgets.SelectMultiple), maxlen=1).tag(
         sync=True, **widgets.widget_serialization
     )
+    offered: traitlets.List[str | None] = traitlets.List().tag(sync=True)
     news = traitlets.Dict().tag(sync=True)
     every = traitlets.Float(0, min=0).tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)

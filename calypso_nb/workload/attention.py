@@ -20,13 +20,13 @@ from calypso_nb.workload.tree import leaves
 __all__ = ["ATTENTION_COLUMNS", "REASONS", "Reason", "Thresholds", "attention"]
 
 ATTENTION_COLUMNS: dict[str, Column] = {
-    "urgency": Column("int64", "", "3: never ends by itself; 2: work stands still; 1: to be tidied up"),
+    "urgency": Column("int64", "", "3: never ends by itself; 2: work has stopped; 1: worth tidying up"),
     "task_id": Column("int64", "", "the task to look at"),
     "title": TASK_COLUMNS["title"],
     "agent": TASK_COLUMNS["assigned_to"],
     "priority": TASK_COLUMNS["priority"],
     "reason": Column("str", "", "a name of `REASONS`"),
-    "since": Column(TIME, "UTC", "since when it holds, NA where that is unknown"),
+    "since": Column(TIME, "UTC", "since when it holds, NA if that is unknown"),
     "since_known": Column("str", "", "exact; bound: since then or longer; unknown"),
     "evidence": Column("str", "", "what was seen"),
     "to_do": Column("str", "", "what ends it"),
@@ -35,11 +35,13 @@ ATTENTION_COLUMNS: dict[str, Column] = {
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From where on something needs attention; each belongs to the reason that its meaning names.
+    """From where on something needs attention; each threshold belongs to the reason that it is named after.
 
-    `…_hours` are hours that it must have lasted for certain, 0 being at once. `most_working` is the highest
-    number of working tasks (WIP) that is fine for one agent, `urgent_priority` the lowest priority that is
-    urgent, `parked_queues` the words that mark a queue as one for blocked work, whatever their case.
+    - …_hours: how long it must have lasted for certain, in hours; 0 means at once.
+    - urgent_priority: the lowest priority that is urgent.
+    - most_working: the most tasks in progress (WIP) that are fine for one agent.
+    - parked_queues: the words that mark a queue as one for blocked work, in any case.
+
     Example: `Thresholds(working_unedited_hours=4, most_working=2)`
     """
 
@@ -63,7 +65,7 @@ class Reason(NamedTuple):
 
     urgency: int
     meaning: str
-    find: Callable[[_Board, Thresholds], Iterator[dict[str, Any]]]
+    find: Callable[[_Seen, Thresholds], Iterator[dict[str, Any]]]
 
 
 def attention(
@@ -71,13 +73,12 @@ def attention(
 ) -> pd.DataFrame:
     """List what needs attention among `tasks`, most urgent first, with the columns of `ATTENTION_COLUMNS`.
 
-    Both have the columns of `TASK_COLUMNS`. `all_tasks` is all that was read, archived tasks included: what
-    is seen there counts, what is not among `tasks` is not listed. `now` is the moment of the listing. What
-    the server does not tell is no reason for anything.
-    Example: `attention(board, board, now, Thresholds(working_unedited_hours=4))`
+    `all_tasks` is all that was read, archived tasks included: everything in it is looked at, but only what is
+    among `tasks` is listed. `now` is the moment of the listing. What the server doesn't report is no reason
+    for anything.
     """
     limits = thresholds or Thresholds()
-    seen = _Board(all_tasks, set(tasks["id"].tolist()), pd.Timestamp(now))
+    seen = _Seen(all_tasks, set(tasks["id"].tolist()), pd.Timestamp(now))
     rows = [
         {"urgency": reason.urgency, "reason": name, **row}
         for name, reason in REASONS.items()
@@ -90,30 +91,30 @@ def attention(
 
 
 @dataclass(frozen=True)
-class _Board:
-    every: pd.DataFrame
+class _Seen:
+    all_tasks: pd.DataFrame
     shown: set[int]
     now: pd.Timestamp
 
     @cached_property
     def tasks(self) -> dict[int, dict[str, Any]]:
-        return cast(dict[int, dict[str, Any]], self.every.set_index("id", drop=False).to_dict("index"))
+        return cast(dict[int, dict[str, Any]], self.all_tasks.set_index("id", drop=False).to_dict("index"))
 
     @cached_property
     def open(self) -> pd.DataFrame:
-        return self.every[self.every["is_open"]]
+        return self.all_tasks[self.all_tasks["is_open"]]
 
     @cached_property
     def work(self) -> pd.DataFrame:
         """The open tasks that are work themselves: a parent's status and times are only rolled up."""
-        return self.open[leaves(self.open, self.every).fillna(True)]
+        return self.open[leaves(self.open, self.all_tasks).fillna(True)]
 
     @cached_property
     def startable(self) -> pd.DataFrame:
         return self.work[(self.work["status"] == "idle") & ~self.work["is_currently_blocked"].fillna(False)]
 
     def beside(self, column: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Each open task with the task that its `column` names, where the board has it."""
+        """Each open task with the task that its `column` names, if that was read."""
         for task in self.open.loc[self.open[column].notna(), "id"].tolist():
             other = self.tasks.get(int(self.tasks[task][column]))
             if other is not None:
@@ -138,7 +139,7 @@ def _row(task: dict[str, Any], evidence: str, to_do: str, since: Any, known: str
 
 
 def _after(event: Any, *edits: Any) -> tuple[Any, str]:
-    """Since when something holds that needs all of these: exact only where the event came last.
+    """Since when something holds that needs all of these: exact only if the event came last.
 
     An edit that was seen last can have changed anything, so before it nothing is certain.
     """
@@ -150,84 +151,84 @@ def _after(event: Any, *edits: Any) -> tuple[Any, str]:
 
 def _since_edit(*tasks: dict[str, Any]) -> tuple[Any, str]:
     times = [task["updated_at"] for task in tasks]
-    return (pd.NaT, NOT_KNOWN) if any(pd.isna(time) for time in times) else (max(times), BOUND)
+    if any(pd.isna(time) for time in times):
+        return pd.NaT, NOT_KNOWN
+    return max(times), BOUND
 
 
-def _archived_blocker(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for task, blocker in all_tasks.beside("blocked_by_task_id"):
+def _archived_blocker(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for task, blocker in seen.beside("blocked_by_task_id"):
         if blocker["status"] == "complete" or pd.isna(blocker["archived_at"]):
             continue
         since, known = _after(blocker["archived_at"], task["updated_at"], blocker["updated_at"])
-        if all_tasks.lasted(since, limits.archived_blocker_hours):
+        if seen.lasted(since, limits.archived_blocker_hours):
             evidence = f"waits for task {blocker['id']}, which is archived and still {blocker['status']}"
             yield _row(task, evidence, "unblock it, or let it wait for another task", since, known)
 
 
-def _blocking_cycle(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for cycle in cycles(all_tasks.every):
-        since, known = _since_edit(*(all_tasks.tasks[task] for task in cycle))
-        listed = [task for task in cycle if task in all_tasks.shown]
-        if listed and all_tasks.lasted(since, limits.blocking_cycle_hours):
+def _blocking_cycle(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for cycle in cycles(seen.all_tasks):
+        since, known = _since_edit(*(seen.tasks[task] for task in cycle))
+        listed = [task for task in cycle if task in seen.shown]
+        if listed and seen.lasted(since, limits.blocking_cycle_hours):
             evidence = "waits for itself: task " + " waits for ".join(map(str, (*cycle, cycle[0])))
-            yield _row(all_tasks.tasks[listed[0]], evidence, "unblock one task of the circle", since, known)
+            yield _row(seen.tasks[listed[0]], evidence, "unblock one task of the circle", since, known)
 
 
-def _urgent_unassigned(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    free = all_tasks.startable[all_tasks.startable["assigned_to"].isna()]
+def _urgent_unassigned(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    free = seen.startable[seen.startable["assigned_to"].isna()]
     for number in free.loc[(free["priority"] >= limits.urgent_priority).fillna(False), "id"].tolist():
-        task = all_tasks.tasks[number]
+        task = seen.tasks[number]
         since, known = _after(task["created_at"], task["updated_at"])
-        if all_tasks.lasted(since, limits.urgent_unassigned_hours):
-            yield _row(task, f"priority {task['priority']} and nobody's", "assign it", since, known)
+        if seen.lasted(since, limits.urgent_unassigned_hours):
+            yield _row(task, f"unassigned, priority {task['priority']}", "assign it", since, known)
 
 
-def _working_unedited(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for number in all_tasks.work.loc[all_tasks.work["status"] == "working", "id"].tolist():
-        task = all_tasks.tasks[number]
-        if all_tasks.lasted(task["updated_at"], limits.working_unedited_hours) and pd.notna(
-            task["updated_at"]
-        ):
+def _working_unedited(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for number in seen.work.loc[seen.work["status"] == "working", "id"].tolist():
+        task = seen.tasks[number]
+        if seen.lasted(task["updated_at"], limits.working_unedited_hours) and pd.notna(task["updated_at"]):
             silent = readable_hours(task["hours_since_update"])
-            evidence = f"working, last edit {silent} ago (comments are no edits)"
+            evidence = f"in progress, not edited for {silent} (comments don't count)"
             yield _row(task, evidence, "ask its agent, or set it idle again", task["updated_at"], EXACT)
 
 
-def _too_many_working(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    working = all_tasks.work[all_tasks.work["status"] == "working"].sort_values(["updated_at", "id"])
+def _too_many_working(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    working = seen.work[seen.work["status"] == "working"].sort_values(["updated_at", "id"])
     for agent, own in working.groupby("assigned_to"):
         if len(own) > limits.most_working:
             # Each has been working since its last edit or longer, so this many since the edit of the next.
             since = own["updated_at"].iloc[limits.most_working]
             ids = own["id"].tolist()
-            longest = next((task for task in ids if task in all_tasks.shown), ids[0])
-            evidence = f"{agent} has {len(own)} working tasks: {', '.join(map(str, sorted(ids)))}"
+            longest = next((task for task in ids if task in seen.shown), ids[0])
+            evidence = f"{agent} has {len(own)} tasks in progress: {', '.join(map(str, sorted(ids)))}"
             to_do = f"set all but {limits.most_working} idle"
-            yield _row(all_tasks.tasks[longest], evidence, to_do, since, BOUND)
+            yield _row(seen.tasks[longest], evidence, to_do, since, BOUND)
 
 
-def _nothing_working(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    busy = set(all_tasks.work.loc[all_tasks.work["status"] == "working", "assigned_to"].dropna())
-    last_edits = all_tasks.every.groupby("assigned_to")["updated_at"].max()
-    for agent, waiting in all_tasks.startable.groupby("assigned_to"):
-        if agent in busy or not all_tasks.lasted(last_edits[agent], limits.nothing_working_hours):
+def _nothing_working(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    busy = set(seen.work.loc[seen.work["status"] == "working", "assigned_to"].dropna())
+    last_edits = seen.all_tasks.groupby("assigned_to")["updated_at"].max()
+    for agent, waiting in seen.startable.groupby("assigned_to"):
+        if agent in busy or not seen.lasted(last_edits[agent], limits.nothing_working_hours):
             continue
         first = waiting.sort_values(["priority", "created_at", "id"], ascending=[False, True, True])[
             "id"
         ].iloc[0]
-        ago = readable_hours((all_tasks.now - last_edits[agent]).total_seconds() / 3600) or "an unknown time"
+        ago = readable_hours((seen.now - last_edits[agent]).total_seconds() / 3600) or "an unknown time"
         count = f"{len(waiting)} idle task{'s' * (len(waiting) != 1)}"
-        evidence = f"{agent} has {count} to start and none working; last edit of any of its tasks {ago} ago"
+        evidence = f"{agent} has {count} to start and none in progress; none of its tasks edited for {ago}"
         # Work that was taken from the agent meanwhile is no longer seen as its own: since when is unknown.
         yield _row(
-            all_tasks.tasks[int(first)], evidence, "see that the agent runs, or reassign", pd.NaT, NOT_KNOWN
+            seen.tasks[int(first)], evidence, "see that the agent runs, or reassign", pd.NaT, NOT_KNOWN
         )
 
 
-def _parked(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
+def _parked(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
     # Whole words, for which an underscore is no letter: "on_hold", but neither "threshold" nor "unblocked".
     any_of = "|".join(map(re.escape, limits.parked_queues)) or "(?!)"
     words = re.compile(rf"(?<![^\W_])(?:{any_of})(?![^\W_])", re.IGNORECASE)
-    for task, blocker in all_tasks.beside("blocked_by_task_id"):
+    for task, blocker in seen.beside("blocked_by_task_id"):
         if (
             blocker["status"] != "complete"
             or pd.isna(task["queue_name"])
@@ -235,50 +236,50 @@ def _parked(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
         ):
             continue
         since, known = _since_edit(task, blocker)
-        if all_tasks.lasted(since, limits.parked_hours):
+        if seen.lasted(since, limits.parked_hours):
             evidence = (
                 f"task {blocker['id']}, which it waited for, is complete; still in queue {task['queue_name']}"
             )
-            yield _row(task, evidence, "move it to the queue where it is worked on", since, known)
+            yield _row(task, evidence, "move it to a queue that is worked on", since, known)
 
 
-def _complete_parent(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for task, parent in all_tasks.beside("parent_task_id"):
+def _complete_parent(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for task, parent in seen.beside("parent_task_id"):
         since, known = _since_edit(task, parent)
         if parent["status"] != "complete" or pd.notna(parent["archived_at"]):
             continue
-        if all_tasks.lasted(since, limits.complete_parent_hours):
+        if seen.lasted(since, limits.complete_parent_hours):
             evidence = f"{task['status']}, though its parent, task {parent['id']}, is complete"
             yield _row(task, evidence, "finish it, or archive it", since, known)
 
 
-def _archived_parent(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for task, parent in all_tasks.beside("parent_task_id"):
+def _archived_parent(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for task, parent in seen.beside("parent_task_id"):
         if pd.isna(parent["archived_at"]):
             continue
         since, known = _after(parent["archived_at"], task["updated_at"])
-        if all_tasks.lasted(since, limits.archived_parent_hours):
+        if seen.lasted(since, limits.archived_parent_hours):
             evidence = f"{task['status']}, though its parent, task {parent['id']}, is archived"
             yield _row(task, evidence, "archive it too, or give it another parent", since, known)
 
 
-def _old_untouched(all_tasks: _Board, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for number in all_tasks.startable["id"].tolist():
-        task = all_tasks.tasks[number]
+def _old_untouched(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+    for number in seen.startable["id"].tolist():
+        task = seen.tasks[number]
         old = task["age_hours"] >= limits.old_hours and task["hours_since_update"] >= limits.untouched_hours
         if old:
             age, silent = readable_hours(task["age_hours"]), readable_hours(task["hours_since_update"])
-            evidence = f"created {age} ago, last edit {silent} ago"
+            evidence = f"created {age} ago, not edited for {silent}"
             yield _row(task, evidence, "do it, lower its priority, or archive it", task["updated_at"], EXACT)
 
 
 REASONS: dict[str, Reason] = {
     "archived_blocker": Reason(3, "blocked by a task that is archived and unfinished", _archived_blocker),
     "blocking_cycle": Reason(3, "tasks that wait for each other in a circle", _blocking_cycle),
-    "urgent_unassigned": Reason(3, "urgent, can be started, and nobody's", _urgent_unassigned),
-    "working_unedited": Reason(2, "working with no edit for long", _working_unedited),
-    "nothing_working": Reason(2, "an agent with work to start and nothing working", _nothing_working),
-    "too_many_working": Reason(2, "more working tasks for one agent than its limit", _too_many_working),
+    "urgent_unassigned": Reason(3, "urgent, ready to start, and unassigned", _urgent_unassigned),
+    "working_unedited": Reason(2, "in progress, but not edited for long", _working_unedited),
+    "nothing_working": Reason(2, "an agent with work to start and none in progress", _nothing_working),
+    "too_many_working": Reason(2, "more tasks in progress than an agent's limit", _too_many_working),
     "parked": Reason(2, "no longer blocked, yet in a queue for blocked work", _parked),
     "complete_parent": Reason(2, "open under a parent that is complete", _complete_parent),
     "archived_parent": Reason(2, "open under a parent that is archived", _archived_parent),

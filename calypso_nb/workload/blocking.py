@@ -16,23 +16,22 @@ __all__ = ["BLOCKING_COLUMNS", "blocking", "cycles"]
 BLOCKING_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "a task that waits or is waited for; what holds up most comes first"),
     **task_columns("title", "status", "assigned_to", "priority", "archived_at"),
-    "blocked_by_task_id": Column("Int64", "", "the task that it waits for now, NA where it waits for none"),
+    "blocked_by_task_id": Column("Int64", "", "the task that it waits for now, NA if it waits for none"),
     "root_task_id": Column("Int64", "", "where its chain starts, itself for a root; NA behind a cycle"),
     "depth": Column("Int64", "tasks", "how many must end before it can go on; NA behind a cycle"),
     "holds_up_directly": Column("int64", "tasks", "open tasks that wait for this one"),
     "holds_up_in_all": Column("int64", "tasks", "open tasks that wait for it, or for one that waits for it"),
     "longest_chain": Column("Int64", "tasks", "most that wait for it one behind the other; NA in a cycle"),
-    "cycle": Column("object", "", "ids of the cycle it is in, each blocked by the next; empty where in none"),
+    "cycle": Column("object", "", "ids of the cycle it is in, each blocked by the next; empty if in none"),
 }
 
 
 def blocking(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
-    """Say who blocks whom: a frame with the columns of `BLOCKING_COLUMNS`, one row a task of any chain.
+    """Return who blocks whom: a frame with the columns of `BLOCKING_COLUMNS`, one row per task of any chain.
 
-    Both have the columns of `TASK_COLUMNS`. `all_tasks` is all that was read, archived tasks included, and
+    `all_tasks` is all that was read, archived tasks included, and
     everything is counted on it; shown are those of `tasks`, and what they wait for. Only open tasks
-    wait. Where the server does not say what is blocked, there is no row.
-    Example: `blocking(board, board).query("depth == 0").head(1)` is the task that frees the most
+    wait. If the server doesn't report what is blocked, there is no row.
     """
     blocker_of = waits(all_tasks)
     chains = _measured(blocker_of)
@@ -57,19 +56,15 @@ def blocking(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
 
 
 def cycles(all_tasks: pd.DataFrame) -> list[tuple[int, ...]]:
-    """The circles of tasks that wait for each other, of any length, each from its smallest id on.
+    """Return the circles of tasks that wait for each other, of any length, each from its smallest id on.
 
     In each tuple a task is blocked by the next and the last by the first.
-    Example: `cycles(data.all_tasks)` is `[(3, 9, 5)]`
     """
     return sorted(set(_measured(waits(all_tasks)).cycle.values()))
 
 
 def waits(all_tasks: pd.DataFrame) -> dict[int, int]:
-    """The task that each blocked open task waits for.
-
-    Example: `waits(data.all_tasks)` is `{8: 3}` where task 8 waits for task 3
-    """
+    """Return the task that each blocked open task waits for, by id."""
     held = all_tasks[
         all_tasks["is_open"]
         & all_tasks["is_currently_blocked"].fillna(False)

@@ -25,7 +25,7 @@ from calypso_nb.frames import (
     age_buckets,
     conformed,
 )
-from calypso_nb.workload.phrases import UNKNOWN, readable_hours
+from calypso_nb.workload.phrases import UNKNOWN, or_unknown, readable_hours
 from calypso_nb.workload.tree import from_v2, leaves
 
 __all__ = [
@@ -139,12 +139,16 @@ def tiles(summary: WorkloadSummary, need_attention: int) -> list[Tile]:
         ("agents", "Agents with work", s.agents_with_work),
         ("attention", "Need attention", need_attention),
     ]
-    found = [
-        Tile(name, label, UNKNOWN, "unknown") if count is None else Tile(name, label, f"{count:,}")
-        for name, label, count in counts
-    ]
-    note = "" if s.oldest_open_task is None else f"#{s.oldest_open_task}"
-    return [*found, Tile("oldest", "Oldest open", readable_hours(s.oldest_open_hours) or UNKNOWN, note)]
+    found = []
+    for name, label, count in counts:
+        if count is None:
+            found.append(Tile(name, label, UNKNOWN, "unknown"))
+        else:
+            found.append(Tile(name, label, f"{count:,}"))
+    oldest = Tile("oldest", "Oldest open", or_unknown(readable_hours(s.oldest_open_hours)))
+    if s.oldest_open_task is not None:
+        oldest = oldest._replace(note=f"#{s.oldest_open_task}")
+    return [*found, oldest]
 
 
 def by_agent(rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,12 +13,18 @@ __all__ = [
     "UNKNOWN",
     "held_since",
     "moment",
+    "or_unknown",
     "readable_hours",
     "readable_range",
 ]
 
 UNASSIGNED = "(unassigned)"
 UNKNOWN = "\N{EN DASH}"
+
+
+def or_unknown(value: Any) -> str:
+    """Return any value as text, NA as the sign for unknown."""
+    return UNKNOWN if value is None or pd.isna(value) else str(value)
 
 
 def readable_hours(hours: float | None) -> str | None:

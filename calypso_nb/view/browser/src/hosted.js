@@ -1,7 +1,10 @@
-// In the lab: the status and agent filters as the ipywidgets of the dashboard.
+// In the lab: the status and agent filters as the ipywidgets of the dashboard. A click on one of them changes
+// the view's filter and not the widget, which follows the filter in Python (`link` in dashboard.py): so a click
+// does not wait for the kernel, and what a busy kernel says late of an earlier click does not undo a later one.
 
 import { CHOICES, chooser } from "./controls.js";
 import { visible } from "./dom.js";
+import { toggled } from "./filter.js";
 
 // The views of ipywidgets that the model names, by the model of each.
 export async function viewsOf(model, references) {
@@ -12,61 +15,50 @@ export async function viewsOf(model, references) {
   }));
 }
 
-// What is chosen in widgets goes into the filter at once, and not by way of the kernel, which may be busy; what
-// else changes the filter goes into the widgets. Neither answers to itself.
-function tied(children, key, { view, choose }, { trait, read, write }) {
-  let writing = false;
-  const same = () => JSON.stringify(read()) === JSON.stringify(view.filter[key]);
-  const chosen = () => writing || same() || choose({ [key]: read() });
-  children.forEach((child) => child.on(`change:${trait}`, chosen));
-  const show = () => {
-    if (same()) return;
-    writing = true;
-    write(view.filter[key]);
-    children.forEach((child) => child.save_changes());
-    writing = false;
-  };
-  return { show, destroy: () => children.forEach((child) => child.off(`change:${trait}`, chosen)) };
+// Takes an event of a widget's element before the widget itself does.
+function take(node, type, handle) {
+  node.addEventListener(type, (event) => {
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    handle(event);
+  }, { capture: true });
 }
 
-// What was chosen before comes first, in its order.
-const inOrder = (now, before) => [...before.filter((one) => now.includes(one)), ...now.filter((one) => !before.includes(one))];
+// Shows the filter again after the widget has shown its own value; returns how to end that.
+function after(child, show) {
+  child.on("change", show);
+  return () => child.off("change", show);
+}
 
-export const hostedStatuses = (views) => (context) => {
-  const children = views.map(({ child }) => child);
-  const nameOf = (child) => child.get("description");
-  const pressed = () => children.filter((child) => child.get("value")).map(nameOf);
-  const part = tied(children, "statuses", context, {
-    trait: "value",
-    read: () => inOrder(pressed(), context.view.filter.statuses),
-    write: (statuses) => children.forEach((child) => child.set("value", statuses.includes(nameOf(child)))),
+export const hostedStatuses = (views) => ({ view, choose }) => {
+  const show = () => views.forEach(({ child, node }) => {
+    node.dataset.status = child.get("description");
+    node.setAttribute("aria-pressed", view.filter.statuses.includes(node.dataset.status));
   });
-  const show = () => {
-    part.show();
-    views.forEach(({ child, node }) => {
-      node.dataset.status = nameOf(child);
-      node.setAttribute("aria-pressed", child.get("value"));
-    });
-  };
-  return { ...part, show, nodes: views.map(({ node }) => node) };
+  views.forEach(({ node }) => take(node, "click", () => choose({ statuses: toggled(view.filter.statuses, node.dataset.status) })));
+  const ends = views.map(({ child }) => after(child, show));
+  return { nodes: views.map(({ node }) => node), show, destroy: () => ends.forEach((end) => end()) };
 };
 
-// The first of the widget's options stands for tasks of nobody.
-export const hostedAgents = ({ child, node }) => (context) => chooser(CHOICES[0], context, () => {
-  const options = () => child.get("_options_labels").map((name, i) => (i ? name : null));
-  const part = tied([child], "agents", context, {
-    trait: "index",
-    read: () => inOrder(child.get("index").map((i) => options()[i]), context.view.filter.agents),
-    write: (agents) => child.set("index", options().flatMap((agent, i) => (agents.includes(agent) ? [i] : []))),
-  });
+// `offered` is who stands for each of the widget's options, null for tasks of nobody.
+export const hostedAgents = ({ child, node }, offered) => (context) => chooser(CHOICES[0], context, (_, { view, choose }) => {
+  const options = () => [...node.querySelectorAll("option")];
+  const show = () => options().forEach((option, i) => { option.selected = view.filter.agents.includes(offered()[i]); });
   // The widget's own words keep control characters, have no direction and are cut where they are long; and it
   // offers agents who have gone.
-  const fill = (values, text) => node.querySelectorAll("option").forEach((option, i) => {
-    const name = child.get("_options_labels")[i];
-    Object.assign(option, { textContent: visible(name), title: visible(name), dir: "auto" });
-    const agent = options()[i];
-    const known = values.includes(agent) || context.view.filter.agents.includes(agent);
-    option.hidden = !known || !name.toLowerCase().includes(text);
+  const fill = (values, text) => {
+    options().forEach((option, i) => {
+      const agent = offered()[i];
+      if (agent != null) Object.assign(option, { textContent: visible(agent), title: visible(agent), dir: "auto" });
+      const known = values.includes(agent) || view.filter.agents.includes(agent);
+      option.hidden = !known || !(agent ?? option.textContent).toLowerCase().includes(text);
+    });
+    show();
+  };
+  take(node, "change", () => {
+    const selected = offered().filter((_agent, i) => options()[i]?.selected);
+    const before = view.filter.agents.filter((agent) => selected.includes(agent));
+    choose({ agents: [...before, ...selected.filter((agent) => !before.includes(agent))] });
   });
   // A click adds or takes away, as with checkboxes; without this it would need Ctrl.
   node.addEventListener("mousedown", (event) => {
@@ -79,5 +71,5 @@ export const hostedAgents = ({ child, node }) => (context) => chooser(CHOICES[0]
     select.focus();
     select.scrollTop = top;
   });
-  return { ...part, node, fill };
+  return { node, fill, show, destroy: after(child, show) };
 });

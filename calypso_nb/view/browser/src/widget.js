@@ -41,7 +41,7 @@ export async function render({ model, el }) {
     filter: model.get("filter"),
     onFilter: (filter) => { shown = filter; set("filter", filter); },
     live: model.get("live") ? live : undefined,
-    hosted: { ...(statuses.length && { statuses: hostedStatuses(statuses) }), ...(agents.length && { agents: hostedAgents(agents[0]) }) },
+    hosted: { ...(statuses.length && { statuses: hostedStatuses(statuses) }), ...(agents.length && { agents: hostedAgents(agents[0], () => model.get("offered")) }) },
   });
   const listeners = {
     "change:payload": () => view.update(model.get("payload")),

@@ -94,16 +94,8 @@ class CalypsoHTMLExporter(HTMLExporter):
         if not self.allow_scripts:
             body = _LEADS_AWAY.sub("&lt;", body)
         title = _title(nb, resources.get("metadata", {}).get("name", ""))
-        headed = "<h1" in body
-        page = page_of(
-            "notebook.html.j2",
-            self.allow_scripts,
-            title=title,
-            headed=headed,
-            contents=_contents(body),
-            body=body,
-        )
-        return page, resources
+        main = f'<main class="page notebook">\n{_heading(body, title)}{_contents(body)}{body}\n</main>'
+        return page_of(title, main, self.allow_scripts), resources
 
 
 class _Told:
@@ -130,14 +122,25 @@ def _is_ours(html: str) -> bool:
     return 'class="calypso-view"' in html
 
 
-def _contents(body: str) -> list[tuple[int, str, str]]:
-    """The headings of the notebook's own text: level, anchor, and words; none where the page is short."""
-    found = [
-        (int(level), anchor, unescape(re.sub(r"<[^>]+>", "", words)).strip())
+def _heading(body: str, title: str) -> str:
+    return "" if "<h1" in body else f'<h1 dir="auto">{escape(title)}</h1>\n'
+
+
+def _contents(body: str) -> str:
+    """Return a table of contents from the headings of the notebook's own text; of a short page, nothing."""
+    headings = [
+        (level, anchor, unescape(re.sub(r"<[^>]+>", "", words)).strip())
         for level, anchor, words in _HEADING.findall(body)
+        if level != "1"
     ]
-    listed = [heading for heading in found if heading[0] > 1]
-    return listed if len(listed) >= _LONG else []
+    if len(headings) < _LONG:
+        return ""
+    entries = "\n".join(
+        f'<li class="level-{level}"><a href="#{anchor}" dir="auto">{escape(words)}</a></li>'
+        for level, anchor, words in headings
+    )
+    heading = '<h2 id="contents">Contents</h2>'
+    return f'<nav class="contents" aria-labelledby="contents">{heading}<ul>\n{entries}\n</ul></nav>\n'
 
 
 def _one_form(data: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from calypso_nb import WorkloadData
 from calypso_nb.frames import AGE_BUCKETS, STATUSES
 from calypso_nb.view.page import report_page
-from calypso_nb.view.selection import NO_FILTER, matching
+from calypso_nb.view.rows import NO_FILTER, matching
 from tests.browser import Opened
 from tests.test_page import data_of, record
 

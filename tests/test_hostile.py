@@ -10,7 +10,8 @@ import pytest
 
 from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
-from calypso_nb.view.page import report_page, view_html, view_payload
+from calypso_nb.view.page import report_page, view_html
+from calypso_nb.view.payload import view_payload
 from calypso_nb.view.task_dialog import task_details
 from tests.browser import Opened, live_view
 from tests.test_page import exported, shown

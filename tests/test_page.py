@@ -21,7 +21,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from calypso_nb import WorkloadData, charts
 from calypso_nb.frames import AGE_BUCKETS, tasks_frame
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
-from calypso_nb.view.page import json_for_html, report_page, view_html, view_payload, view_style, write_report
+from calypso_nb.view.page import json_for_html, report_page, view_html, view_style, write_report
+from calypso_nb.view.payload import view_payload
 from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.phrases import readable_hours
 from tests.browser import Opened

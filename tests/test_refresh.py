@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from calypso_nb.view.page import view_payload
+from calypso_nb.view.payload import view_payload
 from tests.browser import live_view
 from tests.test_page import NOW, data_of, record
 

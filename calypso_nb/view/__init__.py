@@ -1,1 +1,8 @@
 """What a browser shows: charts, the page, the dashboard."""
+
+
+class PageExtraMissing(ImportError):
+    """The packages that export notebooks are not installed; the message says what to install."""
+
+    def __init__(self) -> None:
+        super().__init__("exporting notebooks needs more packages: pip install 'calypso_nb[page]'")

@@ -1,4 +1,4 @@
-"""Task frames to Altair charts: one function a question, each usable by itself in a notebook cell.
+"""Altair charts of task frames: one function per question, each usable by itself in a notebook cell.
 
 The charts add up inside Vega-Lite. So the page and the dashboard filter rows, and every chart follows
 without asking Python.
@@ -8,42 +8,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import altair as alt
 import pandas as pd
 
 from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES, STATUSES
-from calypso_nb.view.rows import UNASSIGNED, task_rows
+from calypso_nb.view.rows import task_rows
+from calypso_nb.workload.flow import flow
+from calypso_nb.workload.phrases import UNASSIGNED, readable_range
 
 __all__ = [
+    "STATUS_COLORS",
     "ViewChart",
     "age_distribution",
+    "blocking_chart",
     "chart_specs",
     "load_per_agent",
     "oldest_tasks",
     "priority_distribution",
+    "work_item_age_chart",
 ]
 
 Chart = alt.Chart | alt.LayerChart
 Builder = Callable[..., Any]
 
 # Told apart with any kind of colour blindness, and at least 3:1 on a white and on a dark page.
-_STATUS_COLORS = {"idle": "#c48616", "working": "#276eb0", "complete": "#78828e"}
+STATUS_COLORS = {"idle": "#c48616", "working": "#276eb0", "complete": "#78828e"}
+_STATE_COLORS = {**STATUS_COLORS, "never ends": "#c2410c"}
 
 # Vega ignores tickMinStep for counts of 0 and 1: half a task has no label at least.
 _COUNT = alt.Axis(format="d", tickCount=6, labelExpr="datum.value % 1 ? '' : datum.label")
 # Without `resize`, labels of rows that come later would be cut.
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding", resize=True)
-_BY_STATUS = alt.Color(
-    "status:N", scale=alt.Scale(domain=list(STATUSES), range=list(_STATUS_COLORS.values()))
-)
+_BY_STATUS = alt.Color("status:N", scale=alt.Scale(domain=list(STATUSES), range=list(STATUS_COLORS.values())))
 _WITH_LEGEND = _BY_STATUS.legend(orient="top", title=None)
 _WITHOUT_LEGEND = _BY_STATUS.legend(None)  # the view has one legend for all its charts
 # A row stands for `n` tasks: one in a chart of its own, and many in the view, which counts before it draws.
 _TASKS = alt.Tooltip("sum(n):Q", title="tasks")
 _RANK = f"indexof({list(STATUSES)}, datum.status)"
-# An agent who is called "(unassigned)" is not nobody.
+# An agent may be called "(unassigned)".
 _WHO = (
     f"!isValid(datum.agent) ? '{UNASSIGNED}' : datum.agent == '{UNASSIGNED}' ? '“{UNASSIGNED}”' : datum.agent"
 )
@@ -51,6 +55,7 @@ _WHO = (
 # What a label shows of a title: measuring 100 kB of text, letter by letter, would stop the browser.
 _LABEL = 240
 _OLDEST = 15
+_INDENT, _ROW = 26, 20
 
 # Ticks at whole hours, days or weeks, at most about eight of them.
 _LONGEST = "domain('x')[1]"
@@ -65,11 +70,11 @@ _AGE_LABEL = (
 
 
 class ViewChart(NamedTuple):
-    """One chart of the shared view: what it is called, the row fields that it needs, and its Vega-Lite spec.
+    """One chart of the shared view, without rows: the spec's data is `{"name": "tasks"}`.
 
-    The spec's data is `{"name": "tasks"}`: rows come from the view, which groups them by `fields` and says in
-    `n` how many tasks a row stands for, or gives the `top` oldest ones. `open_only` says that the chart
-    leaves out complete tasks whatever the filter.
+    - fields: the fields by which the view groups rows; `n` of a row is how many tasks it stands for
+    - open_only: the chart leaves out complete tasks whatever the filter
+    - top: if not 0, the view gives that many of the oldest tasks, ungrouped
     """
 
     id: str
@@ -82,9 +87,10 @@ class ViewChart(NamedTuple):
 
 
 def load_per_agent(tasks: pd.DataFrame, statuses: Sequence[str] = OPEN_STATUSES) -> Chart:
-    """Who has how much: a bar of tasks an agent, by status, most open work first; unassigned in one row.
+    """Return a bar of tasks per agent, by status, most open work first; unassigned tasks share one bar.
 
-    `tasks` has the columns of `TASK_COLUMNS`; only tasks with one of `statuses` are counted.
+    - tasks: a frame with the columns of `TASK_COLUMNS`
+    - statuses: the statuses to count
 
     Example: `load_per_agent(data.tasks)`
     """
@@ -92,9 +98,10 @@ def load_per_agent(tasks: pd.DataFrame, statuses: Sequence[str] = OPEN_STATUSES)
 
 
 def priority_distribution(tasks: pd.DataFrame, statuses: Sequence[str] = OPEN_STATUSES) -> Chart:
-    """How urgent the work is: a bar of tasks a priority in use, by status, most urgent first.
+    """Return a bar of tasks per priority in use, by status, most urgent first.
 
-    `tasks` has the columns of `TASK_COLUMNS`; only tasks with one of `statuses` are counted.
+    - tasks: a frame with the columns of `TASK_COLUMNS`
+    - statuses: the statuses to count
 
     Example: `priority_distribution(data.tasks)`
     """
@@ -102,9 +109,9 @@ def priority_distribution(tasks: pd.DataFrame, statuses: Sequence[str] = OPEN_ST
 
 
 def age_distribution(tasks: pd.DataFrame) -> Chart:
-    """How old the open work is: a bar of open tasks a bucket of `AGE_BUCKETS`, by status, empty buckets too.
+    """Return a bar of open tasks per bucket of `AGE_BUCKETS`, by status, empty buckets included.
 
-    `tasks` has the columns of `TASK_COLUMNS`. Age is the time since creation.
+    - tasks: a frame with the columns of `TASK_COLUMNS`. Age is the time since creation.
 
     Example: `age_distribution(data.tasks)`
     """
@@ -113,9 +120,10 @@ def age_distribution(tasks: pd.DataFrame) -> Chart:
 
 
 def oldest_tasks(tasks: pd.DataFrame, n: int = _OLDEST) -> Chart:
-    """What has waited longest: a bar of age for each of the `n` oldest open tasks.
+    """Return a bar of age for each of the oldest open tasks.
 
-    `tasks` has the columns of `TASK_COLUMNS`. Age is the time since creation, shown in hours or days.
+    - tasks: a frame with the columns of `TASK_COLUMNS`. Age is the time since creation, in hours or days.
+    - n: how many tasks to show
 
     Example: `oldest_tasks(data.tasks, n=10)`
     """
@@ -124,10 +132,7 @@ def oldest_tasks(tasks: pd.DataFrame, n: int = _OLDEST) -> Chart:
 
 @lru_cache(maxsize=2)
 def chart_specs(with_unknown_age: bool = False) -> tuple[ViewChart, ...]:
-    """The charts of the shared view, without rows; `with_unknown_age` adds a bucket for tasks of unknown age.
-
-    Example: `[chart.title for chart in chart_specs()]`
-    """
+    """Return the charts of the shared view; `with_unknown_age` adds a bucket for tasks of unknown age."""
     return (
         _view_chart("load", _load),
         _view_chart("priority", _priority),
@@ -240,8 +245,7 @@ def _of_rows(name: str, builder: Builder, tasks: pd.DataFrame, statuses: Sequenc
         chart = nothing.mark_text(text="No task matches", fontSize=14)
     else:
         # As values and not as a frame, which Altair refuses above 5,000 rows.
-        values: Any = rows.astype("object").where(rows.notna(), None).to_dict("records")
-        chart = builder(alt.InlineData(values=values), _WITH_LEGEND)
+        chart = builder(alt.InlineData(values=cast(Any, _records(rows))), _WITH_LEGEND)
     heading = alt.TitleParams(title, subtitle=description, anchor="start")
     titled: Chart = chart.properties(title=heading, description=description)
     return titled
@@ -252,5 +256,180 @@ def _view_chart(name: str, builder: Builder) -> ViewChart:
     open_only = name in ("age", "oldest")
     chart = builder(alt.NamedData(name="tasks"), _WITHOUT_LEGEND)
     spec = chart.properties(description=f"{title}: {description}").to_dict()
-    top = _OLDEST if name == "oldest" else 0
+    top = {"oldest": _OLDEST}.get(name, 0)
     return ViewChart(name, title, description, tuple(fields.split()), open_only, top, spec)
+
+
+def blocking_chart(blocking: pd.DataFrame, most: int = 80) -> alt.LayerChart | alt.Chart:
+    """Return who blocks whom as a tree: what waits for a task stands below it and to its right, worst first.
+
+    What can never end, a circle or an archived task, has a colour of its own.
+
+    - blocking: a frame with the columns of `BLOCKING_COLUMNS`
+    - most: how many rows to draw; the subtitle says how many are left out
+
+    Example: `blocking_chart(data.blocking)`
+    """
+    rows = _tree_rows(blocking)
+    shown = rows[:most]
+    if not shown:
+        return _nothing("Who blocks whom", "No task is blocked")
+    deepest = max(row["depth"] for row in shown)
+    waiting = int(blocking["blocked_by_task_id"].notna().sum())
+    subtitle = f"{waiting} tasks wait; each is under the task that it waits for"
+    if len(rows) > most:
+        subtitle += f"; {len(rows) - most} more rows are left out"
+    x_scale = alt.Scale(domain=[0, deepest], range=[10, 10 + _INDENT * deepest], nice=False)
+    y_scale = alt.Scale(domain=[-0.5, len(shown) - 0.5], reverse=True, nice=False)
+    x, y = alt.X("depth:Q", scale=x_scale, axis=None), alt.Y("row:Q", scale=y_scale, axis=None)
+    data = alt.InlineData(values=shown)
+    links = alt.Chart(data).transform_filter("isValid(datum.above_row)")
+    tooltip = [
+        alt.Tooltip(f"{name}:N", title=title)
+        for name, title in {
+            "id": "task",
+            "title": "title",
+            "agent": "agent",
+            "state": "status",
+            "blocked_by": "waits for",
+            "holds_up_directly": "holds up directly",
+            "holds_up_in_all": "holds up in all",
+        }.items()
+    ]
+    x_above = alt.X("above_depth:Q", scale=x_scale, axis=None)
+    y_above = alt.Y("above_row:Q", scale=y_scale, axis=None)
+    lines = links.mark_rule(color="#8b95a1", strokeWidth=1.2)
+    down = lines.encode(x=x_above, y=y_above, y2="row:Q")
+    across = lines.encode(x=x_above, x2="depth:Q", y=y)
+    dots = (
+        alt.Chart(data).mark_circle(size=90, opacity=1).encode(x=x, y=y, color=_by_state(), tooltip=tooltip)
+    )
+    labels = (
+        alt.Chart(data)
+        .mark_text(align="left", baseline="middle", dx=9, limit=620)
+        .encode(x=x, y=y, text="label:N", tooltip=tooltip)
+    )
+    chart: alt.LayerChart = (
+        alt.layer(down, across, dots, labels)
+        .properties(width="container", height=_ROW * len(shown), title=_title("Who blocks whom", subtitle))
+        .configure_view(stroke=None)
+    )
+    return chart
+
+
+def work_item_age_chart(tasks: pd.DataFrame, most: int = 30) -> alt.Chart:
+    """Return for each working task the range in which its work item age lies.
+
+    A bar runs from the time since the last edit to the time since creation: TinyTask does not say when in
+    between a task was started.
+
+    - tasks: a frame with the columns of `TASK_COLUMNS`
+    - most: how many tasks to draw, those in progress longest first
+
+    Example: `work_item_age_chart(data.tasks)`
+    """
+    ages = flow(tasks).query("work_item_age_known == 'bound'")
+    longest = ages.sort_values("work_item_age_max_hours", ascending=False).head(most)
+    if longest.empty:
+        return _nothing("Work item age", "No task is working")
+    rows = [
+        {
+            "label": f"#{task['id']} {task['title']}",
+            "from_days": max(task["work_item_age_min_hours"], 0) / 24,
+            "to_days": max(task["work_item_age_max_hours"], 0) / 24,
+            "range": readable_range(task["work_item_age_min_hours"], task["work_item_age_max_hours"]),
+            "agent": task["assigned_to"],
+        }
+        for task in _records(longest)
+    ]
+    subtitle = "Working tasks: in progress since some moment between creation and last edit"
+    order = alt.EncodingSortField("to_days", order="descending")
+    y = alt.Y("label:N", title=None, sort=order, axis=alt.Axis(labelLimit=260))
+    tooltip = [alt.Tooltip("label:N", title="task"), "agent:N", alt.Tooltip("range:N", title="work item age")]
+    bars = alt.Chart(alt.InlineData(values=rows)).mark_bar(
+        height=9, cornerRadius=4, color=STATUS_COLORS["working"], opacity=0.75
+    )
+    chart: alt.Chart = bars.encode(
+        x=alt.X("from_days:Q", title="days in progress, from at least to at most"),
+        x2="to_days:Q",
+        y=y,
+        tooltip=tooltip,
+    ).properties(width="container", height=alt.Step(_ROW), title=_title("Work item age", subtitle))
+    return chart
+
+
+def _tree_rows(blocking: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a dict per task, each below the task that it waits for; a circle starts at its smallest id."""
+    tasks: dict[int, dict[str, Any]] = {task["id"]: task for task in _records(blocking)}
+    waiting: dict[int, list[int]] = {}
+    tops = []
+    for number, task in tasks.items():
+        blocker = task["blocked_by_task_id"]
+        # The smallest of a circle stands at the top, and waits for the one that is drawn furthest below it.
+        if blocker not in tasks or number in task["cycle"][:1]:
+            tops.append(number)
+        else:
+            waiting.setdefault(blocker, []).append(number)
+    rows: list[dict[str, Any]] = []
+    stack = [(number, {"row": None, "depth": -1}) for number in reversed(tops)]
+    while stack:
+        number, above = stack.pop()
+        row = _tree_row(tasks[number], len(rows), above)
+        rows.append(row)
+        stack.extend((below, row) for below in reversed(waiting.get(number, [])))
+    return rows
+
+
+def _tree_row(task: dict[str, Any], position: int, above: dict[str, Any]) -> dict[str, Any]:
+    circled, archived = bool(task["cycle"]), pd.notna(task["archived_at"])
+    holds_up = task["holds_up_in_all"]
+    title, agent, blocker = (task[name] for name in ("title", "assigned_to", "blocked_by_task_id"))
+    remarks = [
+        (agent or UNASSIGNED, True),
+        ("archived", archived),
+        (f"in a circle, waits for #{blocker}", circled),
+        (f"holds up {holds_up}", holds_up > 0),
+    ]
+    return {
+        "row": position,
+        "depth": above["depth"] + 1,
+        "above_row": above["row"],
+        "above_depth": above["depth"],
+        "label": " · ".join(
+            [f"#{task['id']} {_cut(title or '')}", *(text for text, is_so in remarks if is_so)]
+        ),
+        "state": "never ends" if circled or (archived and holds_up > 0) else task["status"],
+        "id": task["id"],
+        "title": title or "",
+        "agent": agent,
+        "blocked_by": blocker,
+        "holds_up_directly": task["holds_up_directly"],
+        "holds_up_in_all": holds_up,
+    }
+
+
+def _cut(title: str, most: int = 70) -> str:
+    return title if len(title) <= most else title[: most - 1] + "…"
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as JSON can carry them: NA is None."""
+    plain = frame.astype("object")
+    return cast(list[dict[str, Any]], plain.where(frame.notna(), None).to_dict("records"))
+
+
+def _by_state() -> alt.Color:
+    scale = alt.Scale(domain=list(_STATE_COLORS), range=list(_STATE_COLORS.values()))
+    return alt.Color("state:N", scale=scale, legend=alt.Legend(orient="top", title=None))
+
+
+def _title(title: str, subtitle: str) -> alt.TitleParams:
+    return alt.TitleParams(title, subtitle=subtitle, anchor="start")
+
+
+def _nothing(title: str, subtitle: str) -> alt.Chart:
+    empty = alt.Chart(
+        alt.InlineData(values=[{}]), width="container", height=40, title=_title(title, subtitle)
+    )
+    chart: alt.Chart = empty.mark_text(text="")
+    return chart

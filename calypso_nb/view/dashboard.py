@@ -8,37 +8,81 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 import pandas as pd
 import traitlets
 from IPython.display import DisplayHandle, display
 
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
-from calypso_nb.view.page import BELOW, view_html, view_payload
-from calypso_nb.view.rows import UNASSIGNED
-from calypso_nb.view.selection import NO_FILTER, matching
-from calypso_nb.view.task_dialog import act, reason, task_details, told_changes, with_counts_of
-from calypso_nb.view.widget import WorkloadView
+from calypso_nb.view.bundle import asset, packed_bundle
+from calypso_nb.view.page import BELOW, view_html, view_style
+from calypso_nb.view.payload import view_payload
+from calypso_nb.view.rows import NO_FILTER, matching
+from calypso_nb.view.task_dialog import act, changes_between, reason, refusal, task_details, with_counts_of
+from calypso_nb.workload.phrases import UNASSIGNED
 from calypso_nb.workload.reporter import Reporter, Workload
 
-__all__ = ["Dashboard"]
+__all__ = ["Dashboard", "WorkloadView"]
+
+
+class WorkloadView(anywidget.AnyWidget):
+    """A `Workload` drawn and filtered in the browser.
+
+    - payload: what `view_payload` returns
+    - filter: the fields of `NO_FILTER`, shared with the browser both ways
+    - statuses, agents: the ipywidgets of these two filters; without them the view makes its own controls
+    - offered: the agent for each option of `agents`
+    - live: whether a kernel responds to the view's messages
+    - news: what the kernel reports: an error, progress, what changed
+    - every: seconds after which the browser asks for new data by itself, 0 for never
+    """
+
+    _esm = asset("widget_loader.js")
+    _css = view_style()
+
+    payload = traitlets.Dict().tag(sync=True)
+    filter = traitlets.Dict().tag(sync=True)
+    statuses = traitlets.List(traitlets.Instance(widgets.ToggleButton)).tag(
+        sync=True, **widgets.widget_serialization
+    )
+    agents = traitlets.List(traitlets.Instance(widgets.SelectMultiple), maxlen=1).tag(
+        sync=True, **widgets.widget_serialization
+    )
+    offered: traitlets.List[str | None] = traitlets.List().tag(sync=True)
+    news = traitlets.Dict().tag(sync=True)
+    every = traitlets.Float(0, min=0).tag(sync=True)
+    live = traitlets.Bool(False).tag(sync=True)
+    bundle = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(bundle=packed_bundle(), **traits)
+
+    def __repr__(self) -> str:
+        return f"<WorkloadView of {len(self.payload['rows']['id'])} tasks>"  # and not of all that they say
 
 
 class Dashboard(widgets.VBox):
-    """A team's workload in one cell: numbers, filters, charts, tasks, and what a supervisor does with them.
+    """A team's workload in one cell: numbers, filters, charts, tasks, and a supervisor's actions.
 
-    `status_filter` and `agent_filter` are what the filters start with. A filter works in the browser on what
-    was read; *Refresh*, `refresh()` and, if `every` is not 0, a timer of that many seconds ask the server.
-    With `details`, comments and links are counted, at a refresh by the timer only those of new tasks.
-    `statuses` and `agents` are the ipywidgets of these two filters, to be observed or linked in Python; all
-    filters are in `filter`. `author` signs what is commented from here. Raises what `collect_workload_data`
-    raises when first read.
-    Example: `Dashboard(WorkloadReporter(TinytaskClient("demo")), every=60)`
+    Put `Dashboard(reporter)` in a cell; that's all. Filters work in the browser on what was read; *Refresh*,
+    `refresh()` and the timer ask the server. `statuses` and `agents` are the ipywidgets of these two filters,
+    to observe or link in Python; `filter` holds all filters.
+
+    - reporter: where the data come from
+    - status_filter, agent_filter: what the filters start with
+    - details: count comments and links; a refresh by the timer counts only those of new tasks
+    - every: seconds between refreshes by the timer, 0 for none
+    - author: who signs comments made here
+
+    Raises what `collect_workload_data` raises on the first read.
+
+    Example: `Dashboard(reporter, every=60)`
     """
 
     def __init__(
         self,
-        reporter: Reporter[Workload],
+        reporter: Reporter[Any],
         *,
         status_filter: Sequence[str] = OPEN_STATUSES,
         agent_filter: str | Sequence[str | None] | None = None,
@@ -50,11 +94,11 @@ class Dashboard(widgets.VBox):
         self.author = author
         self._details = details
         self._reading = threading.Lock()
-        self._telling = threading.Lock()
+        self._reporting = threading.Lock()
         self._callbacks: list[Callable[[pd.DataFrame], object]] = []
         self._saved = DisplayHandle()
         self._displayed = False
-        self.data = reporter.collect_workload_data(details=details, progress=False)
+        self.data: Workload = reporter.collect_workload_data(details=details, progress=False)
         self._counted_at = self.data.generated_at
         agents = [agent_filter] if isinstance(agent_filter, str) else list(agent_filter or ())
         self.statuses = tuple(
@@ -84,7 +128,7 @@ class Dashboard(widgets.VBox):
 
     @property
     def filter(self) -> dict[str, Any]:
-        """What the filters let through, with the fields of `NO_FILTER`; those that are assigned are changed.
+        """All filters, with the fields of `NO_FILTER`; assigning some of the fields keeps the others.
 
         Example: `dashboard.filter = {"agents": ["alice"], "priority": [5, None]}`
         """
@@ -94,14 +138,14 @@ class Dashboard(widgets.VBox):
     def filter(self, change: Mapping[str, Any]) -> None:
         unknown = change.keys() - NO_FILTER.keys()
         if unknown:
-            raise ValueError(f"unknown filter {min(unknown)!r}: there are {', '.join(NO_FILTER)}")
+            raise ValueError(f"unknown filter {min(unknown)!r}; the filters are {', '.join(NO_FILTER)}")
         filter = {**self.filter, **change}
         self._offer_agents(filter["agents"])
         self.view.filter = filter
 
     @property
     def selected(self) -> pd.DataFrame:
-        """The tasks that the dashboard shows now, as a frame.
+        """The tasks that the dashboard shows, as a frame.
 
         Example: `dashboard.selected.query("priority > 5")`
         """
@@ -109,7 +153,7 @@ class Dashboard(widgets.VBox):
 
     @property
     def filtered(self) -> Workload:
-        """What the dashboard shows now, counted.
+        """What the dashboard shows, counted.
 
         Example: `dashboard.filtered.summary.total_open_tasks`
         """
@@ -124,22 +168,22 @@ class Dashboard(widgets.VBox):
     def on_change(self, callback: Callable[[pd.DataFrame], object]) -> None:
         """Call a function with `selected`, now and whenever a filter or a refresh changes it.
 
-        It may be called in any thread. What it raises is shown in the dashboard.
-        Example: `dashboard.on_change(lambda tasks: setattr(label, "value", f"{len(tasks)} tasks"))`
+        - callback: a function that any thread may call; the dashboard shows what it raises
+
+        Example: `dashboard.on_change(lambda tasks: print(len(tasks)))`
         """
         self._callbacks.append(callback)
         self._call(callback)
 
     def refresh(self) -> None:
-        """Read all tasks from the server again; a failure shows in the dashboard and keeps the old numbers.
+        """Read all tasks again, unless a refresh runs; a failure is shown and keeps the old numbers.
 
-        A refresh that is asked for while another runs is not started.
         Example: `dashboard.refresh()`
         """
         self._refresh(recount=self._details)
 
     def close(self) -> None:
-        """Take the dashboard away, and its timer with it.
+        """Remove the dashboard and stop its timer.
 
         Example: `dashboard.close()`
         """
@@ -151,9 +195,9 @@ class Dashboard(widgets.VBox):
         return f"<Dashboard of {self.data!r}>"
 
     def _ipython_display_(self, **kwargs: Any) -> None:
-        """Show the widget and, hidden while it lives, what an exported or reopened notebook shows of it.
+        """Show the widget and, hidden while it lives, what an exported or reopened notebook shows.
 
-        They are two outputs, so that the second can follow each refresh without drawing the first again.
+        They are two outputs, so that each refresh can update the second without drawing the first again.
         """
         live = self._repr_mimebundle_(**kwargs)
         display({**live, "text/html": BELOW}, raw=True)
@@ -205,19 +249,19 @@ class Dashboard(widgets.VBox):
         if not self._reading.acquire(blocking=False):
             return
         try:
-            self._tell(busy=True, done=0, total=0)
+            self._report(busy=True, done=0, total=0)
             try:
                 self._show(self._read(recount))
             except Exception as error:  # Raised on a thread of its own it would be lost in the log.
-                self._tell(error=reason(error), about="data")
+                self._report(error=reason(error), about="data")
         finally:
             self._reading.release()
-            self._tell(busy=False, done=0, total=0)
+            self._report(busy=False, done=0, total=0)
 
     def _read(self, recount: bool, task: Mapping[str, Any] | None = None) -> Workload:
-        """Read all tasks, but count only new ones' comments and links unless told to; `task` is known."""
-        advance = lambda done, total: self._tell(done=done, total=total)  # noqa: E731
-        data = self.reporter.collect_workload_data(details=recount, progress=advance)
+        """Read all tasks; without `recount` only the comments and links of new ones, `task` being known."""
+        advance = lambda done, total: self._report(done=done, total=total)  # noqa: E731
+        data: Workload = self.reporter.collect_workload_data(details=recount, progress=advance)
         if recount or not self._details:
             self._counted_at = data.generated_at
             return data
@@ -231,7 +275,7 @@ class Dashboard(widgets.VBox):
         before, self.data = self.data, data
         self._offer_agents(self.filter["agents"])
         self.view.payload = view_payload(data, counted_at=self._counted_at)
-        self._tell(error="", since=before.generated_at.isoformat(), changes=told_changes(before, data))
+        self._report(error="", since=before.generated_at.isoformat(), changes=changes_between(before, data))
         self._changed()
         if self._displayed:
             self._saved.update(self._static(), raw=True)
@@ -245,10 +289,10 @@ class Dashboard(widgets.VBox):
             callback(self.selected)
         except Exception as error:
             name = getattr(callback, "__name__", "a callback")
-            self._tell(error=f"{name}: {type(error).__name__}: {error}", about="callback")
+            self._report(error=f"{name}: {type(error).__name__}: {error}", about="callback")
 
-    def _tell(self, **news: Any) -> None:
-        with self._telling:
+    def _report(self, **news: Any) -> None:
+        with self._reporting:
             self.view.news = {**self.view.news, **news}
 
     def _asked(self, _: object, message: Mapping[str, Any], __: object) -> None:
@@ -264,20 +308,20 @@ class Dashboard(widgets.VBox):
             if message["ask"] == "act":
                 act(client, task_id, message["action"], message, self.author)
             task = task_details(client, task_id, self.data)
-        except Exception as error:
-            self.view.send({"request": message["request"], "error": reason(error, refused=True)})
-        else:
-            self.view.send({"request": message["request"], "task": task})
-            if message["ask"] == "act":
-                self._read_after(task)
+        except Exception as error:  # The dialog waits for a response, whatever went wrong.
+            self.view.send({"request": message["request"], "error": refusal(error)})
+            return
+        self.view.send({"request": message["request"], "task": task})
+        if message["ask"] == "act":
+            self._read_after(task)
 
     def _read_after(self, task: Mapping[str, Any]) -> None:
-        """Show what an action changed, in other tasks too: a parent's status, a block that is gone."""
+        """Show what an action changed, in other tasks too, such as a parent's status."""
         with self._reading:
             try:
                 self._show(self._read(recount=False, task=task))
             except Exception as error:
-                self._tell(error=reason(error), about="data")
+                self._report(error=reason(error), about="data")
 
 
 def _values(options: Sequence[tuple[str, str | None]]) -> list[str | None]:

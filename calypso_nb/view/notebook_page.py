@@ -9,12 +9,17 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
-from nbconvert.exporters.html import HTMLExporter
-from nbformat import NotebookNode, from_dict
 from traitlets import Bool, default
 
+from calypso_nb.view import PageExtraMissing
 from calypso_nb.view.page import BELOW, json_for_html, page_of
 from calypso_nb.view.redaction import redacted, secrets_of_environment
+
+try:
+    from nbconvert.exporters.html import HTMLExporter
+    from nbformat import NotebookNode, from_dict
+except ModuleNotFoundError as error:
+    raise PageExtraMissing from error
 
 __all__ = ["CalypsoHTMLExporter"]
 
@@ -23,7 +28,7 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Elements that could send a reader elsewhere or fetch something, with no script at all.
 _LEADS_AWAY = re.compile(r"<(?=/?\s*(?:meta|base|link|iframe|frame|object|embed|portal)\b)", re.IGNORECASE)
 _HEADING = re.compile(r'<h([123])\b[^>]*\bid="([^"]+)"[^>]*>(.*?)<a class="anchor-link".*?</h\1>', re.DOTALL)
-_LONG = 4  # headings, from which a page has a table of contents
+_LONG = 4  # headings or more, and a page has a table of contents
 _STATIC = (
     "text/html",
     "text/markdown",
@@ -36,14 +41,12 @@ _STATIC = (
 
 
 class CalypsoHTMLExporter(HTMLExporter):
-    """Exports what a notebook's reader wants to see: text, tables and live charts, without kernel or network.
+    """Export a notebook for its readers: text, tables and interactive charts, without kernel or network.
 
     Each output keeps one form: our interactive view, an Altair chart, or the best static one. A widget
-    without a static form leaves a line that says so, an error stays visible. Scripts in other outputs do
-    not run, because tasks carry text that agents wrote, unless `allow_scripts` is set. Credentials and
-    local paths are cut out of outputs and code.
-
-    Example: `page, resources = CalypsoHTMLExporter().from_filename("report.ipynb")`
+    without a static form leaves a line that says so, and errors stay visible. Scripts in other outputs do
+    not run unless `allow_scripts` is set, because tasks carry text that agents wrote. Credentials and local
+    paths are cut out of outputs and code.
     """
 
     export_from_notebook = "Calypso HTML"
@@ -64,7 +67,7 @@ class CalypsoHTMLExporter(HTMLExporter):
 
     @property
     def default_config(self) -> Any:
-        """nbconvert's own, without the forms of an output that only a kernel or a script can show."""
+        """nbconvert's configuration, without forms of an output that need a kernel or a script."""
         config = super().default_config
         config.NbConvertBase.display_data_priority = list(_STATIC)
         return config
@@ -72,20 +75,17 @@ class CalypsoHTMLExporter(HTMLExporter):
     def from_notebook_node(  # type: ignore[override]
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kw: Any
     ) -> tuple[str, dict[str, Any]]:
-        """Make the page of a notebook; returns it with nbconvert's resources.
-
-        Example: `CalypsoHTMLExporter().from_notebook_node(nbformat.read("report.ipynb", 4))`
-        """
+        """Return the page of a notebook and nbconvert's resources."""
         reduced = copy.deepcopy(nb)
         reduced.metadata.pop("widgets", None)
         metadata = (resources or {}).get("metadata", {})
         secrets = secrets_of_environment()
-        told = _Told(secrets, [Path.cwd(), *filter(None, [metadata.get("path")])])
+        redaction = _Redaction(secrets, [Path.cwd(), *filter(None, [metadata.get("path")])])
         for cell in reduced.cells:
             if cell.cell_type == "code":
-                cell.source = told.text(cell.source)
+                cell.source = redaction.text(cell.source)
             for output in cell.get("outputs", []):
-                told.output(output)
+                redaction.output(output)
                 if "data" in output:
                     output.data = from_dict(_one_form(output.data))
         body, resources = super().from_notebook_node(reduced, resources, **kw)
@@ -94,20 +94,12 @@ class CalypsoHTMLExporter(HTMLExporter):
         if not self.allow_scripts:
             body = _LEADS_AWAY.sub("&lt;", body)
         title = _title(nb, resources.get("metadata", {}).get("name", ""))
-        headed = "<h1" in body
-        page = page_of(
-            "notebook.html.j2",
-            self.allow_scripts,
-            title=title,
-            headed=headed,
-            contents=_contents(body),
-            body=body,
-        )
-        return page, resources
+        main = f'<main class="page notebook">\n{_heading(body, title)}{_contents(body)}{body}\n</main>'
+        return page_of(title, main, self.allow_scripts), resources
 
 
-class _Told:
-    """Cuts out of outputs what is nobody else's business; of our own views only what is a secret for sure."""
+class _Redaction:
+    """Cut credentials and paths out of code and outputs, but not out of our own views."""
 
     def __init__(self, secrets: list[str], folders: list[Path | str]) -> None:
         self._secrets, self._folders = secrets, folders
@@ -130,14 +122,25 @@ def _is_ours(html: str) -> bool:
     return 'class="calypso-view"' in html
 
 
-def _contents(body: str) -> list[tuple[int, str, str]]:
-    """The headings of the notebook's own text: level, anchor, and words; none where the page is short."""
-    found = [
-        (int(level), anchor, unescape(re.sub(r"<[^>]+>", "", words)).strip())
+def _heading(body: str, title: str) -> str:
+    return "" if "<h1" in body else f'<h1 dir="auto">{escape(title)}</h1>\n'
+
+
+def _contents(body: str) -> str:
+    """Return a table of contents from the headings of the notebook's own text; of a short page, nothing."""
+    headings = [
+        (level, anchor, unescape(re.sub(r"<[^>]+>", "", words)).strip())
         for level, anchor, words in _HEADING.findall(body)
+        if level != "1"
     ]
-    listed = [heading for heading in found if heading[0] > 1]
-    return listed if len(listed) >= _LONG else []
+    if len(headings) < _LONG:
+        return ""
+    entries = "\n".join(
+        f'<li class="level-{level}"><a href="#{anchor}" dir="auto">{escape(words)}</a></li>'
+        for level, anchor, words in headings
+    )
+    heading = '<h2 id="contents">Contents</h2>'
+    return f'<nav class="contents" aria-labelledby="contents">{heading}<ul>\n{entries}\n</ul></nav>\n'
 
 
 def _one_form(data: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +160,7 @@ def _one_form(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _spec_in(html: str) -> dict[str, Any] | None:
-    """The spec in the HTML of Altair's own renderers, which itself needs the network."""
+    """Return the spec in the HTML of Altair's own renderers, which needs the network."""
     start = html.rfind("})({") + len("})(")
     if "vegaEmbed(" not in html or start < len("})("):
         return None

@@ -6,59 +6,44 @@ import base64
 import hashlib
 import json
 import os
-import re
-from collections.abc import Mapping
-from datetime import datetime
-from functools import cache
+from collections.abc import Iterable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from jinja2 import Environment, PackageLoader
-
 from calypso_nb.files import write_whole
-from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES
-from calypso_nb.settings import Endpoint
 from calypso_nb.view.bundle import asset, packed_bundle
-from calypso_nb.view.charts import chart_specs
-from calypso_nb.view.rows import UNASSIGNED, task_rows
-from calypso_nb.view.sections import report_sections
-from calypso_nb.view.selection import NO_FILTER
+from calypso_nb.view.charts import STATUS_COLORS
+from calypso_nb.view.payload import json_columns, view_payload
+from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.counts import Tile
+from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN
 from calypso_nb.workload.reporter import Workload
 
-__all__ = [
-    "BELOW",
-    "json_columns",
-    "json_for_html",
-    "page_of",
-    "report_page",
-    "view_html",
-    "view_payload",
-    "view_style",
-    "write_report",
-]
+__all__ = ["BELOW", "json_for_html", "page_of", "report_page", "view_html", "view_style", "write_report"]
 
-# What a live dashboard leaves in its own output where there is no kernel: the next output holds the rest.
+# What a live dashboard leaves in its own output if there is no kernel: the next output holds the rest.
 BELOW = '<div class="calypso-below"></div>'
-_FALLBACK_ROWS = 20
-_UNKNOWN = "\N{EN DASH}"
+_STATIC_ROWS = 20
 
 
 def report_page(data: Workload, title: str = "Workload") -> str:
-    """The workload as one interactive HTML page that needs no network, for anyone with a browser.
+    """Return the workload as one interactive HTML page of 0.5 MB and some 0.3 kB per task.
 
-    It says which server, filters and UTC time the data are from. Its size is 0.7 MB and some 0.2 kB a task.
+    It needs no network, and says which server, filters and UTC time the data are from.
 
-    Example: `report_page(reporter.collect_workload_data(), title="Team A")`
+    Example: `report_page(data, title="Team A")`
     """
-    return page_of("report.html.j2", title=title, view=view_html(data, title))
+    header = f'<header>\n<h1 dir="auto">{escape(title)}</h1>\n</header>'
+    return page_of(title, f'<main class="page">\n{header}\n{view_html(data, title)}\n</main>')
 
 
 def write_report(data: Workload, path: str | os.PathLike[str], title: str = "Workload") -> Path:
-    """Write `report_page` to a file, with the folders that it needs, and return where it is.
+    """Write `report_page` to a file, whole or not at all, and return its path.
 
-    The file appears whole or not at all. Raises OSError where it cannot be written.
+    - path: the file; missing folders are made
+
+    Raises OSError if the file cannot be written.
 
     Example: `write_report(data, "reports/today.html")`
     """
@@ -66,127 +51,106 @@ def write_report(data: Workload, path: str | os.PathLike[str], title: str = "Wor
 
 
 def view_html(data: Workload, title: str = "Workload", payload: Mapping[str, Any] | None = None) -> str:
-    """The workload as a fragment for a notebook's output, which `CalypsoHTMLExporter` brings to life.
+    """Return the workload as a fragment for a notebook's output, which `CalypsoHTMLExporter` brings to life.
 
-    Viewers without our script show its numbers and a small table of the most urgent open tasks. `payload` is
-    what `view_payload` made of the same data, where somebody has it already.
+    Viewers without our script show the numbers and a small table of the most urgent open tasks.
 
-    Example: `display(HTML(view_html(data)))`
+    - payload: what `view_payload` made of the same data, if it is there already
     """
-    payload = view_payload(data, title) if payload is None else payload
+    payload = payload or view_payload(data, title)
     rows = task_rows(data.tasks)
     urgent = rows[rows["is_open"]].sort_values(["priority", "age_hours"], ascending=False)
-    shown = urgent.head(_FALLBACK_ROWS)[["id", "title", "status", "agent", "priority", "age"]]
-    cells = json_columns(shown.assign(agent=shown["agent"].fillna(UNASSIGNED))).values()
-    return (
-        _templates()
-        .get_template("view.html.j2")
-        .render(
-            data=data,
-            source=_source(data),
-            counted_at=payload["meta"]["counted_at"],
-            payload=json_for_html(payload),
-            numbers=_numbers(data),
-            columns=("#", "title", "status", "agent", "priority", "age"),
-            rows=[[_UNKNOWN if cell is None else cell for cell in row] for row in zip(*cells, strict=True)],
-            left_out=len(rows) - len(shown),
-        )
-    )
-
-
-def view_payload(
-    data: Workload, title: str = "Workload", counted_at: datetime | None = None
-) -> dict[str, Any]:
-    """What `mount` of `assets/core.js` shows, as a dict that JSON can carry.
-
-    `meta` says where the data are from, `rows` holds the columns of `task_rows`, `charts` the specs without
-    rows, `ages` the names of age buckets in their order, `filter` what to show at first: open tasks, unless
-    the report's own status filter asked for others. `counted_at` is when comments and links were counted,
-    if not with all else.
-
-    Example: `view_payload(data)["rows"]["title"]`
-    """
-    rows = task_rows(data.tasks)
-    unknown_age = bool((rows["is_open"] & (rows["age_bucket"] == "unknown")).any())
-    only_open = data.status_filter is None and bool(rows["is_open"].any()) and not bool(rows["is_open"].all())
-    return {
-        "meta": {
-            "title": title,
-            "endpoint": _source(data),
-            "generated_at": data.generated_at.isoformat(),
-            "filters": data.filters_text(),
-            "counted_at": None
-            if counted_at is None or counted_at == data.generated_at
-            else counted_at.isoformat(),
-        },
-        "filter": {**NO_FILTER, "statuses": list(OPEN_STATUSES) if only_open else []},
-        "ages": [*AGE_BUCKETS, "unknown"],
-        "rows": json_columns(rows),
-        **report_sections(data),
-        "charts": [chart._asdict() for chart in chart_specs(unknown_age)],
-    }
+    shown = urgent.head(_STATIC_ROWS)[["id", "title", "status", "agent", "priority", "age"]]
+    columns = json_columns(shown.assign(agent=shown["agent"].fillna(UNASSIGNED)))
+    # The view counts these again whenever its filter changes.
+    numbers = (tile for tile in data.tiles() if tile.name not in ("complete", "attention"))
+    heads = ("#", *list(columns)[1:])
+    parts = [
+        f'<script type="application/json">{json_for_html(payload)}</script>',
+        f'<div class="calypso-numbers"><dl>\n{_lines(map(_tile, numbers))}\n</dl></div>',
+        f"<table>\n<thead>{_row('th', heads)}</thead>",
+        f"<tbody>\n{_lines(_row('td', cells) for cells in zip(*columns.values(), strict=True))}\n</tbody>",
+        "</table>",
+    ]
+    left_out = len(rows) - len(shown)
+    if left_out:
+        parts.append(f"<p>… and {left_out:,} more tasks, which the interactive view shows.</p>")
+    return f'{_facts(data, payload["meta"])}\n<div class="calypso-view">{_lines(parts)}\n</div>'
 
 
 def json_for_html(value: Any) -> str:
-    """JSON that may stand in a script element, whatever the text in it says.
-
-    Example: `json_for_html({"title": "</script>"})`
-    """
+    """Return JSON that may stand in a script element, whatever the text in it says."""
     text = json.dumps(value, allow_nan=False)  # U+2028 and the like are escaped as all that is not ASCII
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def page_of(template: str, scripts_allowed: bool = False, **parts: Any) -> str:
-    """Render a whole page from a template that extends `page.html.j2`, with styles and script.
+def page_of(title: str, body: str, scripts_allowed: bool = False) -> str:
+    """Return a whole page, with styles and the script that brings each view in its body to life.
 
-    Only our own script may run, found by its hash, and nothing may be fetched; `scripts_allowed` lets the
-    page's other inline scripts run as well.
+    Only our own script may run, known by its hash, and nothing may be fetched.
 
-    Example: `page_of("notebook.html.j2", title="Today", body=body)`
+    - body: the HTML between the body's tags
+    - scripts_allowed: let the body's own inline scripts run as well
     """
     script = asset("page_loader.js")
-    ours = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    may_run = "'unsafe-inline' 'unsafe-eval'" if scripts_allowed else f"'sha256-{ours}'"
+    may_run = f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+    if scripts_allowed:
+        may_run = "'unsafe-inline' 'unsafe-eval'"
     policy = (
         f"default-src 'none'; script-src {may_run} blob:; style-src 'unsafe-inline'; img-src data: blob:; "
         "font-src data:; base-uri 'none'; form-action 'none'"
     )
-    style = asset("page.css") + view_style()
-    return (
-        _templates()
-        .get_template(template)
-        .render(policy=policy, style=style, script=script, bundle=packed_bundle(), **parts)
-    )
-
-
-def json_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """The columns of a frame as plain lists that JSON can carry; NA becomes None.
-
-    Example: `json_columns(task_rows(data.tasks))["title"]`
-    """
-    plain = frame.astype("object")
-    return {name: plain[name].where(frame[name].notna(), None).tolist() for name in frame.columns}
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{escape(title)}</title>
+<style>{asset("page.css") + view_style()}</style>
+</head>
+<body>
+{body}
+<script type="text/plain" id="calypso-bundle">{packed_bundle()}</script>
+<script type="module">{script}</script>
+</body>
+</html>
+"""
 
 
 def view_style() -> str:
-    """The style of the view.
-
-    Example: `view_style()`
-    """
-    return asset("view.css") + asset("sections.css")
-
-
-def _source(data: Workload) -> str:
-    """What a reader is told of where the data are from: a file without the folders that it is in."""
-    endpoint = data.endpoint
-    return endpoint if Endpoint(endpoint).is_url else re.split(r"[/\\]", endpoint)[-1]
+    """Return the style of the view, with the colours that its charts have."""
+    colors = (
+        f'.calypso-view [data-status="{name}"] {{ --status: {color}; }}'
+        for name, color in STATUS_COLORS.items()
+    )
+    return _lines([*colors, asset("view.css")])
 
 
-@cache
-def _templates() -> Environment:
-    return Environment(loader=PackageLoader("calypso_nb.view", "assets"), autoescape=True, trim_blocks=True)
+def _facts(data: Workload, meta: Mapping[str, Any]) -> str:
+    counted_at = meta["counted_at"] or ""
+    facts = {
+        "Server": meta["endpoint"],
+        "Read at": f"{data.generated_at:%Y-%m-%d %H:%M:%S} UTC",
+        "Comments and links counted at": counted_at and f"{counted_at[:10]} {counted_at[11:19]} UTC",
+        "Filters of the report": data.filters_text(),
+        "Tasks": f"{len(data.tasks):,}",
+    }
+    lines = (f"<div><dt>{name}</dt><dd>{escape(fact)}</dd></div>" for name, fact in facts.items() if fact)
+    return f'<dl class="facts">\n{_lines(lines)}\n</dl>'
 
 
-def _numbers(data: Workload) -> list[Tile]:
-    """The tiles of the view, which its script counts again whenever the filter changes."""
-    return [tile for tile in data.tiles() if tile.name not in ("complete", "attention")]
+def _tile(tile: Tile) -> str:
+    name, label, value, note = map(escape, tile)
+    small = note and f"<small>{note}</small>"
+    return f'<div data-number="{name}"><dt>{label}</dt><dd>{value}{small}</dd></div>'
+
+
+def _row(tag: str, cells: Iterable[Any]) -> str:
+    texts = (UNKNOWN if cell is None else escape(str(cell)) for cell in cells)
+    inner = "".join(f'<{tag} dir="auto" style="text-align: left">{text}</{tag}>' for text in texts)
+    return f"<tr>{inner}</tr>"
+
+
+def _lines(parts: Iterable[str]) -> str:
+    return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Keep credentials and the paths of somebody's computer out of what others will read."""
+"""Keep credentials and local paths out of what others read."""
 
 from __future__ import annotations
 
@@ -44,11 +44,10 @@ _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|TINYTASK_HEADE
 
 
 def redacted(text: str, secrets: Iterable[str] = (), folders: Iterable[str | os.PathLike[str]] = ()) -> str:
-    """A text without `secrets`, without what looks like a credential, and with paths cut to file names.
+    """Return a text without credentials, and with local paths cut to file names.
 
-    Paths are those below homes, temporary folders, this Python, and `folders`.
-
-    Example: `redacted("File /home/me/work/a.py: Bearer abcdef123456")`
+    - secrets: texts to cut out besides all that looks like a credential
+    - folders: where local paths begin, besides homes, temporary folders and this Python
     """
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
@@ -62,10 +61,7 @@ def redacted(text: str, secrets: Iterable[str] = (), folders: Iterable[str | os.
 
 
 def secrets_of_environment() -> list[str]:
-    """The values of environment variables that are called like a secret, longest first.
-
-    Example: `redacted(text, secrets_of_environment())`
-    """
+    """Return the values of environment variables whose names mean a secret, longest first."""
     values = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
     inside = {part for value in values for part in re.findall(r'"([^"]+)"\s*[,}]', value)}
     return sorted((value for value in values | inside if len(value) >= 6), key=len, reverse=True)
@@ -74,6 +70,6 @@ def secrets_of_environment() -> list[str]:
 def _cut(found: re.Match[str]) -> str:
     inside = found["inside"]
     if not inside and found[0].endswith("~"):
-        return found[0]  # "about", and not somebody's home
-    name = re.split(r"[/\\]", inside)[-1] if inside else ""
-    return f"{found['colour']}{_HIDDEN}/{name}" if name else f"{found['colour']}{_HIDDEN}"
+        return found[0]  # "about", and not a home
+    name = re.split(r"[/\\]", inside)[-1]
+    return "/".join(filter(None, [f"{found['colour']}{_HIDDEN}", name]))

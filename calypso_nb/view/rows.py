@@ -1,22 +1,36 @@
-"""What views show of each task: one row a task, with ages in words, for charts, tables and the filter."""
+"""What views show of each task, and the filter that chooses among them."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from calypso_nb.frames import age_buckets
-from calypso_nb.workload.phrases import UNASSIGNED, readable_hours
+from calypso_nb.workload.phrases import readable_hours
 
-__all__ = ["UNASSIGNED", "task_rows"]
+__all__ = ["NO_FILTER", "matching", "task_rows"]
+
+
+# An empty list lets everything through, None as an agent or a queue stands for tasks without, None as a
+# bound of the priority for no bound.
+NO_FILTER: Mapping[str, Any] = {
+    "statuses": [],
+    "agents": [],
+    "queues": [],
+    "tags": [],
+    "ages": [],
+    "priority": [None, None],
+    "search": "",
+}
 
 
 def task_rows(tasks: pd.DataFrame) -> pd.DataFrame:
-    """What charts and pages show of each task that is not archived, one row a task, in the order of `tasks`.
+    """Return one row per task that is not archived, in the order of `tasks`.
 
     Ages are hours (`age_hours`, `hours_since_update`) and the same in words (`age`, `last_edit`); times
     are ISO 8601 in UTC; NA is unknown.
-
-    Example: `task_rows(data.tasks)[["agent", "age_bucket"]].value_counts()`
     """
     current = tasks[tasks["archived_at"].isna()]
     return pd.DataFrame(
@@ -42,3 +56,37 @@ def task_rows(tasks: pd.DataFrame) -> pd.DataFrame:
             "updated_at": current["updated_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     ).reset_index(drop=True)
+
+
+def matching(tasks: pd.DataFrame, filter: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the tasks that pass a filter of the view; `browser/src/filter.js` does the same.
+
+    - tasks: a frame with the columns of `TASK_COLUMNS`; archived tasks never pass
+    - filter: any of the fields of `NO_FILTER`. `ages` holds names of `AGE_BUCKETS` and lets only open
+      tasks through; `search` is looked for in titles, ignoring case.
+    """
+    chosen = {**NO_FILTER, **filter}
+    keep = tasks["archived_at"].isna()
+    for name, column in (("statuses", "status"), ("agents", "assigned_to"), ("queues", "queue_name")):
+        if chosen[name]:
+            keep &= _among(tasks[column], chosen[name])
+    if chosen["tags"]:
+        keep &= tasks["tags"].map(frozenset(chosen["tags"]).intersection).astype(bool)
+    if chosen["ages"]:
+        keep &= tasks["is_open"] & age_buckets(tasks).isin(chosen["ages"])
+    low, high = chosen["priority"]
+    if low is not None:
+        keep &= (tasks["priority"] >= low).fillna(False).astype(bool)
+    if high is not None:
+        keep &= (tasks["priority"] <= high).fillna(False).astype(bool)
+    text = str(chosen["search"]).strip(" ").lower()
+    if text:
+        keep &= tasks["title"].fillna("").map(lambda title: text in title.lower()).astype(bool)
+    return tasks[keep].reset_index(drop=True)
+
+
+def _among(values: pd.Series, names: list[str | None]) -> pd.Series:
+    among = values.isin([name for name in names if name is not None])
+    if None in names:
+        among |= values.isna()
+    return among

@@ -9,20 +9,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import nbformat
-import papermill
-from nbformat import NotebookNode
-from papermill.exceptions import PapermillExecutionError
-
 from calypso_nb.errors import TinytaskConnectionError
 from calypso_nb.files import write_whole
+from calypso_nb.view import PageExtraMissing
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
+
+try:
+    import nbformat
+    import papermill
+    from nbformat import NotebookNode
+    from papermill.exceptions import PapermillExecutionError
+except ModuleNotFoundError as error:
+    raise PageExtraMissing from error
 
 __all__ = ["ExportedNotebook", "NotebookFailed", "export_notebook"]
 
+_PAYLOAD = re.compile(r'class="calypso-view"><script type="application/json">(.*?)</script>', re.S)
+
 
 class NotebookFailed(Exception):
-    """A cell of the notebook raised; `error` is the name of what it raised."""
+    """A cell of the notebook raised the error with the name `error`."""
 
     def __init__(self, error: str, message: str) -> None:
         super().__init__(message)
@@ -30,13 +36,13 @@ class NotebookFailed(Exception):
 
     @property
     def unreachable(self) -> bool:
-        """Whether it was a TinyTask that did not answer."""
+        """Whether a TinyTask did not respond."""
         return self.error == TinytaskConnectionError.__name__
 
 
 @dataclass(frozen=True)
 class ExportedNotebook:
-    """Where the page of a notebook is, its size in bytes, and a line for each workload that it shows."""
+    """The page of a notebook: its path, its size in bytes, and a line per workload on it."""
 
     path: Path
     size: int
@@ -51,11 +57,13 @@ def export_notebook(
     code: bool = False,
     progress: bool = False,
 ) -> ExportedNotebook:
-    """Run a notebook in its own folder, with papermill's `parameters`, and write it as one HTML page.
+    """Run a notebook in its own folder and write it as one HTML page.
 
-    The page shows the cells' code where `code` asks for it. Raises NotebookFailed where a cell raises, and
-    then writes nothing.
-    Example: `export_notebook(Path("notebooks/workload.ipynb"), Path("build/workload.html"))`
+    - parameters: papermill's parameters
+    - code: show the cells' code too
+    - progress: show a progress bar
+
+    Raises NotebookFailed if a cell raises, and writes nothing then.
     """
     with TemporaryDirectory() as folder:
         executed = Path(folder) / notebook.name
@@ -68,7 +76,7 @@ def export_notebook(
                 progress_bar=progress,
                 kernel_name="python3",
                 language="python",  # A notebook made by a program often names none.
-                # A warning about TCP on this machine is no news to who asked for a report.
+                # A report's reader need not know of a warning about TCP on this machine.
                 extra_arguments=["--IPKernelApp.log_level=ERROR"],
             )
         except PapermillExecutionError as error:
@@ -81,18 +89,13 @@ def export_notebook(
 
 
 def _contents(node: NotebookNode) -> list[str]:
-    lines = []
-    for cell in node.cells:
-        for output in cell.get("outputs", []):
-            html = output.get("data", {}).get("text/html", "")
-            for payload in re.findall(
-                r'class="calypso-view"><script type="application/json">(.*?)</script>', html, re.S
-            ):
-                view = json.loads(payload)
-                agents = {agent for agent in view["rows"]["agent"] if agent is not None}
-                meta = view["meta"]
-                lines.append(
-                    f"{len(view['rows']['id'])} tasks, {len(agents)} agents, "
-                    f"read {meta['generated_at'][:19].replace('T', ' ')} UTC from {meta['endpoint']}"
-                )
-    return lines
+    outputs = (output for cell in node.cells for output in cell.get("outputs", []))
+    htmls = [output.get("data", {}).get("text/html", "") for output in outputs]
+    return [_line(json.loads(payload)) for html in htmls for payload in _PAYLOAD.findall(html)]
+
+
+def _line(view: dict[str, Any]) -> str:
+    rows, meta = view["rows"], view["meta"]
+    agents = {agent for agent in rows["agent"] if agent is not None}
+    read_at = meta["generated_at"][:19].replace("T", " ")
+    return f"{len(rows['id'])} tasks, {len(agents)} agents, read {read_at} UTC from {meta['endpoint']}"

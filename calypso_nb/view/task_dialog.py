@@ -1,4 +1,4 @@
-"""One task in full, and what a supervisor does with it: the dashboard's dealings with the server."""
+"""One task in full, and a supervisor's actions on it: what the dashboard asks of the server."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.history.difference import difference
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["act", "reason", "task_details", "told_changes", "with_counts_of"]
+__all__ = ["act", "changes_between", "reason", "refusal", "task_details", "with_counts_of"]
 
-_TOLD = ("new", "started", "finished", "reassigned")
+_REPORTED = ("new", "started", "finished", "reassigned")
 
 
 def task_details(client: TinytaskClient, task_id: int, data: Workload) -> dict[str, Any]:
-    """One task as `assets/details.js` shows it, read now, as a dict that JSON can carry.
+    """Read one task, and return it as `browser/src/task_dialog.js` shows it.
 
-    Blockers, subtasks and what it holds up are named from `data`. Raises what `client.get_task` raises.
+    - data: names the task's blocker, its subtasks, and the tasks that it holds up
 
-    Example: `task_details(client, 7, data)["comments"]`
+    Raises what `client.get_task` raises.
     """
     task = client.get_task(task_id)
     all_tasks = data.all_tasks[data.all_tasks["archived_at"].isna()]
@@ -56,13 +56,14 @@ def task_details(client: TinytaskClient, task_id: int, data: Workload) -> dict[s
 
 
 def act(client: TinytaskClient, task_id: int, action: str, values: Mapping[str, Any], author: str) -> None:
-    """Do what a supervisor asked for: reassign, priority, comment, requeue, complete or archive.
+    """Perform a supervisor's action on a task.
 
-    `values` holds `agent` and `comment`, `priority`, or `comment`; `author` is who comments. A task of
-    nobody is given away without a handoff, which TinyTask only knows from one agent to another. Raises what
-    the client raises, ValueError for an action that there is none of.
+    - action: reassign, priority, comment, requeue, complete or archive
+    - values: `agent` and `comment` to reassign, else `priority` or `comment`
+    - author: who signs a comment
 
-    Example: `act(client, 7, "reassign", {"agent": "bob", "comment": "your turn"}, "lead")`
+    An unassigned task is assigned without a handoff, which TinyTask only knows between agents. Raises what
+    the client raises, and ValueError for an unknown action.
     """
     match action:
         case "reassign":
@@ -81,43 +82,38 @@ def act(client: TinytaskClient, task_id: int, action: str, values: Mapping[str, 
             raise ValueError(f"unknown action {action!r}")
 
 
-def reason(error: Exception, refused: bool = False) -> str:
-    """What people are told of a failure; of one that was `refused`, what the server said, word for word.
-
-    Example: `reason(KeyError("id"))`
-    """
-    if refused and isinstance(error, TinytaskAPIError):
-        return error.reason
-    return str(error) if isinstance(error, TinytaskClientError) else f"{type(error).__name__}: {error}"
+def reason(error: Exception) -> str:
+    """Return what people see of a failure."""
+    if isinstance(error, TinytaskClientError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
-def told_changes(before: Workload, data: Workload) -> list[dict[str, Any]]:
-    """What `assets/refresh.js` tells of a new reading: `change`, `id`, `title` and `agent` of each task.
+def refusal(error: Exception) -> str:
+    """Return what people see of a failed action: what the server said, word for word, if it refused."""
+    return error.reason if isinstance(error, TinytaskAPIError) else reason(error)
 
-    Example: `told_changes(before, now)[0]["change"]`
-    """
+
+def changes_between(before: Workload, data: Workload) -> list[dict[str, Any]]:
+    """Return what `browser/src/refresh.js` lists: `change`, `id`, `title` and `agent` of each task."""
     changes = difference(before, data).changes
     columns = {"change": "change", "task_id": "id", "title": "title", "agent": "agent"}
-    told = changes[changes["change"].isin(_TOLD)][list(columns)].rename(columns=columns).astype("object")
-    return cast(list[dict[str, Any]], told.where(told.notna(), None).to_dict("records"))
+    listed = changes[changes["change"].isin(_REPORTED)][list(columns)].rename(columns=columns)
+    plain = listed.astype("object")
+    return cast(list[dict[str, Any]], plain.where(plain.notna(), None).to_dict("records"))
 
 
 def with_counts_of(
     data: Workload, before: Workload, fresh: Mapping[int, tuple[int | None, int | None]]
 ) -> Workload:
-    """A report with the comment and link counts of an earlier one, and of `fresh` where it has a task.
+    """Return a report with the comment and link counts of an earlier one.
 
-    Counts cost a request a task, so a report that is read every few seconds takes those that are known.
+    Counts cost a request per task, so a report that is read every few seconds takes those that are known.
 
-    Example: `with_counts_of(now, before, {7: (3, 0)})`
+    - fresh: newer counts of some tasks, by their ids
     """
-    counts = dict(
-        zip(
-            before.tasks["id"].tolist(),
-            zip(before.tasks["comment_count"], before.tasks["link_count"], strict=True),
-            strict=True,
-        )
-    )
+    columns = (before.tasks[name] for name in ("id", "comment_count", "link_count"))
+    counts = {int(task): (comments, links) for task, comments, links in zip(*columns, strict=True)}
     counts.update(fresh)
 
     def counted(tasks: pd.DataFrame) -> pd.DataFrame:
@@ -144,7 +140,7 @@ def _named(task_id: int | None, data: Workload) -> dict[str, Any] | None:
     if task_id is None:
         return None
     known = _mentions(data.all_tasks[data.all_tasks["id"] == task_id])
-    return known[0] if known else {"id": task_id, "title": None, "status": None}
+    return next(iter(known), {"id": task_id, "title": None, "status": None})
 
 
 def _mentions(tasks: pd.DataFrame) -> list[dict[str, Any]]:

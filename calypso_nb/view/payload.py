@@ -1,0 +1,157 @@
+"""What a browser is sent of a workload, as a dict that JSON can carry."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES
+from calypso_nb.settings import Endpoint
+from calypso_nb.view.charts import blocking_chart, chart_specs, work_item_age_chart
+from calypso_nb.view.rows import NO_FILTER, task_rows
+from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN, readable_hours
+from calypso_nb.workload.reporter import Workload
+
+__all__ = ["json_columns", "view_payload"]
+
+_INDENT = "\N{NO-BREAK SPACE}" * 3
+_QUEUE_HEADS = ("queue", "open", "idle", "working", "blocked", "unassigned", "oldest")
+_TREE_HEADS = ("parent", "title", "agent", "leaves", "complete", "progress")
+
+
+def view_payload(
+    data: Workload, title: str = "Workload", counted_at: datetime | None = None
+) -> dict[str, Any]:
+    """Return what `mount` of `browser/src/view.js` shows.
+
+    - meta: where the data are from, and when comments and links were counted if not with all else
+    - filter: what to show at first: open tasks, unless the report's own status filter asked for others
+    - ages: the names of age buckets in their order
+    - rows: the columns of `task_rows`
+    - charts: specs without rows
+    - attention: a row per task and reason, which the view's filter narrows
+    - sections: charts and tables about all tasks of the report, whatever the filter
+    """
+    rows = task_rows(data.tasks)
+    is_open = rows["is_open"]
+    filter = dict(NO_FILTER)
+    if data.status_filter is None and is_open.any() and not is_open.all():
+        filter["statuses"] = list(OPEN_STATUSES)
+    meta = {
+        "title": title,
+        "endpoint": _source(data),
+        "generated_at": data.generated_at.isoformat(),
+        "filters": data.filters_text(),
+        "counted_at": None,
+    }
+    if counted_at not in (None, data.generated_at):
+        meta["counted_at"] = counted_at.isoformat()
+    unknown_age = bool((is_open & (rows["age_bucket"] == "unknown")).any())
+    return {
+        "meta": meta,
+        "filter": filter,
+        "ages": [*AGE_BUCKETS, "unknown"],
+        "rows": json_columns(rows),
+        "charts": [chart._asdict() for chart in chart_specs(unknown_age)],
+        "attention": _attention(data),
+        "sections": {
+            "charts": [_blocking(data), _ages(data)],
+            "tables": [_groups("Queues", data.queues), _groups("Tags", data.tags), _parents(data.tree)],
+        },
+    }
+
+
+def json_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return the columns of a frame as plain lists that JSON can carry; NA becomes None."""
+    plain = frame.astype("object")
+    return {name: plain[name].where(frame[name].notna(), None).tolist() for name in frame.columns}
+
+
+def _source(data: Workload) -> str:
+    """Return where the data are from; a file is named without its folders."""
+    if Endpoint(data.endpoint).is_url:
+        return data.endpoint
+    return re.split(r"[/\\]", data.endpoint)[-1]
+
+
+def _blocking(data: Workload) -> dict[str, Any]:
+    section = {"id": "blocking", "title": "Who blocks whom"}
+    if data.blocking.empty:
+        return {**section, "nothing": "No task is blocked"}
+    return {**section, "spec": _untitled(blocking_chart(data.blocking))}
+
+
+def _ages(data: Workload) -> dict[str, Any]:
+    section = {"id": "ages", "title": "Work item age"}
+    if not (data.tasks["status"] == "working").any():
+        return {**section, "nothing": "No task is being worked on"}
+    return {**section, "spec": _untitled(work_item_age_chart(data.tasks))}
+
+
+def _attention(data: Workload) -> list[dict[str, Any]]:
+    circles = dict(zip(data.blocking["id"], map(list, data.blocking["cycle"]), strict=True))
+    return [
+        {
+            "urgency": int(row["urgency"]),
+            "id": int(row["task_id"]),
+            "concerns": circles.get(row["task_id"], []) if row["reason"] == "blocking_cycle" else [],
+            "since": _since(row, data.generated_at),
+            "reason": row["reason"].replace("_", " "),
+            "evidence": row["evidence"],
+            "to_do": row["to_do"],
+        }
+        for row in data.attention.to_dict("records")
+    ]
+
+
+def _since(row: dict[Any, Any], now: datetime) -> str:
+    since = readable_hours((pd.Timestamp(now) - row["since"]).total_seconds() / 3600)
+    if since is None:
+        return UNKNOWN
+    if row["since_known"] == "bound":
+        return f"\N{GREATER-THAN OR EQUAL TO} {since}"
+    return since
+
+
+def _groups(title: str, groups: pd.DataFrame) -> dict[str, Any]:
+    name = str(groups.columns[0])
+    rows = [
+        [
+            _text(row[name], f"(no {name})"),
+            *(_text(row[count]) for count in ("open", "idle", "working", "blocked", "unassigned")),
+            _text(readable_hours(row["oldest_age_hours"])),
+        ]
+        for row in groups.to_dict("records")
+    ]
+    return {"title": title, "heads": [name, *_QUEUE_HEADS[1:]], "rows": rows}
+
+
+def _parents(tree: pd.DataFrame) -> dict[str, Any]:
+    rows = [
+        [
+            _INDENT * row["level"] + f"#{row['id']}",
+            str(row["title"]),
+            _text(row["assigned_to"], UNASSIGNED),
+            str(row["leaves"]),
+            str(row["leaves_complete"]),
+            _text(row["progress"] if pd.isna(row["progress"]) else f"{row['progress']:.0%}"),
+        ]
+        for row in tree.to_dict("records")
+    ]
+    return {"title": "Parent tasks", "heads": list(_TREE_HEADS), "rows": rows}
+
+
+def _text(value: Any, missing: str = UNKNOWN) -> str:
+    return missing if pd.isna(value) else str(value)
+
+
+def _untitled(chart: Any) -> dict[str, Any]:
+    """Return a chart's spec whose title the page shows as a heading, and its subtitle below that."""
+    spec: dict[str, Any] = chart.to_dict()
+    title = spec.pop("title", {})
+    spec["usermeta"] = {"subtitle": title.get("subtitle", "")}
+    spec["description"] = f"{title.get('text', '')}: {title.get('subtitle', '')}"
+    return spec

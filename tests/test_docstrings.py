@@ -59,7 +59,9 @@ def namespace(name: str, clean_environment: Path) -> Iterator[dict[str, Any]]:
         names |= public_names(module)
     with TinytaskStore() as store:
         fill_sample(store)
-        reached = running_server(store) if "scheduler" in EXAMPLES[name] else nullcontext(create_server(store))
+        reached = (
+            running_server(store) if "scheduler" in EXAMPLES[name] else nullcontext(create_server(store))
+        )
         with reached as endpoint, TinytaskClient(endpoint) as client:
             reporter = WorkloadReporter(client)
             yield names | {

@@ -9,7 +9,11 @@ An outage is always one of these and never an empty result.
 
 from __future__ import annotations
 
-__all__ = ["TinytaskAPIError", "TinytaskClientError", "TinytaskConnectionError"]
+__all__ = ["TinytaskAPIError", "TinytaskClientError", "TinytaskConnectionError", "UsageError"]
+
+
+class UsageError(ValueError):
+    """Something that the user gave is not valid: an option, a setting or a file; the message says why."""
 
 
 class TinytaskClientError(Exception):
@@ -24,7 +28,7 @@ class TinytaskConnectionError(TinytaskClientError):
 
     - outcome_unknown: True if a write may or may not have been carried out: look before you repeat it
 
-    Example: `error.outcome_unknown`
+    Example: `isinstance(error.outcome_unknown, bool)`
     """
 
     def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:

@@ -14,6 +14,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from calypso_nb.errors import UsageError
+
 __all__ = ["DEFAULT_ENDPOINT", "Endpoint", "Settings", "load_settings"]
 
 DEFAULT_ENDPOINT = "http://localhost:3000"
@@ -122,31 +124,32 @@ class Settings(BaseSettings):
 
 
 def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) -> Settings:
-    """Read the settings: the arguments that are not None, then `TINYTASK_…` in the environment, then a file.
+    """Read the settings: the arguments that are not None, then `TINYTASK_…` in the environment, then files.
 
-    - env_file: the file, by default the first `.env` from the working directory upwards
+    - env_file: a file that is read before the first `.env` from the working directory upwards
 
     Raises ValueError that names what is wrong.
     """
     arguments = {name: value for name, value in given.items() if value is not None}
-    file = _dotenv() if env_file is None else Path(env_file)
+    files = [Path(file) for file in (_dotenv(), env_file) if file is not None]  # The last one wins.
     try:
-        settings = Settings(**{"_env_file": file, **arguments})
+        settings = Settings(**{"_env_file": files, **arguments})
     except (SettingsError, UnicodeDecodeError) as error:
-        raise ValueError(f"invalid settings in the environment or in {file or '.env'}: {error}") from None
+        places = " or in ".join(["the environment", *map(str, files)])
+        raise UsageError(f"invalid settings in {places}: {error}") from None
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, at))} (or TINYTASK_{str(at[0]).upper()}): {problem['msg']}"
             for problem in error.errors(include_input=False)
             if (at := problem["loc"])
         )
-        raise ValueError(f"invalid settings: {problems}") from None
+        raise UsageError(f"invalid settings: {problems}") from None
     for name, value in settings.secret_headers().items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ValueError(f"{name!r} is not a valid name of an HTTP header")
+            raise UsageError(f"{name!r} is not a valid name of an HTTP header")
         # HTTP would refuse it too, and show it.
         if not (value.isascii() and value.isprintable() and value == value.strip()):
-            raise ValueError(
+            raise UsageError(
                 f"the header {name} has blanks at an end, line ends, or letters that are not ASCII"
             )
     return settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 import calypso_nb
 from calypso_nb import Dashboard, Scheduler, TinytaskClient, TinytaskConnectionError, WorkloadReporter
-from calypso_nb.embedded import TinytaskStore, create_server, fill_sample
+from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
 
 FACES = ("charts", "frames", "scheduler", "embedded", "errors", "records")
 
@@ -50,7 +51,7 @@ EXAMPLES = {name: doc for name, doc in documented() if "Example:" in doc}
 
 
 @pytest.fixture
-def namespace(clean_environment: Path) -> Iterator[dict[str, Any]]:
+def namespace(name: str, clean_environment: Path) -> Iterator[dict[str, Any]]:
     """What an example may use: a server with sample tasks, all that reads it, and the public names."""
     (clean_environment / "recipes").mkdir()
     names: dict[str, Any] = {"pd": pd, "Path": Path, "datetime": datetime, "UTC": UTC}
@@ -58,7 +59,10 @@ def namespace(clean_environment: Path) -> Iterator[dict[str, Any]]:
         names |= public_names(module)
     with TinytaskStore() as store:
         fill_sample(store)
-        with TinytaskClient(create_server(store)) as client:
+        reached = (
+            running_server(store) if "scheduler" in EXAMPLES[name] else nullcontext(create_server(store))
+        )
+        with reached as endpoint, TinytaskClient(endpoint) as client:
             reporter = WorkloadReporter(client)
             yield names | {
                 "client": client,

@@ -500,7 +500,7 @@ def test_one_task_can_be_run_by_its_number(
     assert [event.task for event in log.of("start")] == [other]
     assert (
         command(*options, "--task-id", 99)[1]
-        == f"ValueError: task 99 is not an open task of alice on {server}"
+        == f"UsageError: task 99 is not an open task of alice on {server}"
     )
 
 
@@ -535,7 +535,7 @@ def test_once_exits_with_6_where_a_run_failed(board: TinytaskStore, server: str,
     ("options", "message"),
     [
         ([], "whose tasks should be run? Give --agent NAME or --agents FILE"),
-        (["--agents", "broken.json"], "ValueError: broken.json is not valid JSON"),
+        (["--agents", "broken.json"], "UsageError: broken.json is not valid JSON"),
         (["--agents", "agents.json", "--agent", "eve"], "agents.json has no agent eve; it has alice, bob"),
         (["--agents", "nowhere.json"], "does not exist"),
         (["--agent", "alice", "--recipes", "nowhere"], "RecipeError: the recipes folder"),

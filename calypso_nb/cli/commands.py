@@ -15,7 +15,7 @@ import typer
 
 from calypso_nb.cli.run_agent import run_agent
 from calypso_nb.cli.terminal import say
-from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
+from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, UsageError
 
 if TYPE_CHECKING:
     from calypso_nb.report import WorkloadReporter
@@ -25,7 +25,12 @@ __all__ = ["app", "main"]
 # 1 is also Python's own code for an uncaught exception, 2 is typer's for wrong usage, 6 is run_agent's.
 EXIT_CONDITION_HOLDS = 3
 EXIT_UNREACHABLE = 4
-EXPECTED_FAILURES = {TinytaskAPIError: 5, TinytaskClientError: EXIT_UNREACHABLE, ValueError: 2, OSError: 1}
+EXPECTED_FAILURES: dict[type[Exception], int] = {
+    TinytaskAPIError: 5,
+    TinytaskClientError: EXIT_UNREACHABLE,
+    UsageError: 2,
+    OSError: 1,
+}
 
 EXIT_CODES = (
     "Exit codes: 0 success, 1 unexpected error, 2 wrong usage, 3 the --fail-if condition holds, "
@@ -249,13 +254,7 @@ def _reporter(endpoint: str | None, env_file: Path | None, verbose: bool) -> Wor
     from calypso_nb.client import TinytaskClient
     from calypso_nb.report import WorkloadReporter
 
-    if env_file is not None:
-        from dotenv import dotenv_values
-
-        for name, value in dotenv_values(env_file).items():
-            if name.startswith("TINYTASK_") and value and not os.environ.get(name):
-                os.environ[name] = value
-    client = TinytaskClient(endpoint)
+    client = TinytaskClient(endpoint, env_file=env_file)
     if verbose:
         say(f"the server is {client.endpoint}")
     return WorkloadReporter(client)
@@ -272,7 +271,7 @@ def _translated() -> Iterator[None]:
             raise
         say(f"this command needs {package}: pip install 'calypso_nb[{EXTRAS[package]}]'")
         raise typer.Exit(1) from None
-    except (TinytaskClientError, ValueError, OSError) as error:
+    except tuple(EXPECTED_FAILURES) as error:
         say(str(error))
         codes = (code for kind, code in EXPECTED_FAILURES.items() if isinstance(error, kind))
         raise typer.Exit(next(codes)) from None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from calypso_nb.errors import UsageError
 from calypso_nb.workload.attention import REASONS
 from calypso_nb.workload.reporter import Workload
 
@@ -66,7 +67,7 @@ def metrics(data: Workload) -> dict[str, float | None]:
 def parse_condition(text: str) -> Condition:
     """Read comparisons of `NAMES` and numbers, joined by `and`, `or` and parentheses.
 
-    Raise ValueError that says what can be written.
+    Raise UsageError that says what can be written.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
@@ -88,7 +89,7 @@ def parse_condition(text: str) -> Condition:
 def condition_that_holds(condition: Condition, data: Workload) -> str | None:
     """Return a condition with the numbers that were found, or None if it doesn't hold for a report.
 
-    Raise ValueError if that depends on a number that the server doesn't report.
+    Raise UsageError if that depends on a number that the server doesn't report.
     """
     values = metrics(data)
     # One row of nullable numbers: pandas decides whatever can be decided without the unknown ones.
@@ -97,7 +98,7 @@ def condition_that_holds(condition: Condition, data: Workload) -> str | None:
     [holds] = evaluated.tolist()
     if pd.isna(holds):
         unknown = next(name for name in condition.names if values[name] is None)
-        raise ValueError(f"{unknown!r} is unavailable: this server doesn't report it")
+        raise UsageError(f"{unknown!r} is unavailable: this server doesn't report it")
     if not holds:
         return None
     return f"{condition.text} ({', '.join(_found(name, values[name]) for name in condition.names)})"
@@ -107,5 +108,5 @@ def _found(name: str, value: float | None) -> str:
     return f"{name} is unknown" if value is None else f"{name} is {value:g}"
 
 
-def _refused(what: str) -> ValueError:
-    return ValueError(f"{what}: write for example 'idle > 10 and blocked > 0'; names are {', '.join(NAMES)}")
+def _refused(what: str) -> UsageError:
+    return UsageError(f"{what}: write for example 'idle > 10 and blocked > 0'; names are {', '.join(NAMES)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calypso_nb.cli.conditions import Condition, condition_that_holds
 from calypso_nb.cli.terminal import console_width, say, use_color, write
-from calypso_nb.errors import TinytaskConnectionError
+from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.history.difference import difference
 from calypso_nb.report import WorkloadData, WorkloadReporter
 from calypso_nb.text import difference_to_console, difference_to_json, difference_to_markdown
@@ -49,11 +49,11 @@ def run(reporter: WorkloadReporter, options: Options) -> str | None:
 
 
 def saved(path: Path) -> WorkloadData:
-    """Read a report that was saved as JSON; raise ValueError with the file's name if it is not a report."""
+    """Read a report that was saved as JSON; raise UsageError with the file's name if it is not a report."""
     try:
         return WorkloadData.from_json(path.read_text("utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {error}") from error
 
 
 def again(reporter: WorkloadReporter, before: WorkloadData) -> WorkloadData:

@@ -13,6 +13,7 @@ from uuid import uuid4
 import typer
 
 from calypso_nb.cli.terminal import console_width, say, write
+from calypso_nb.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,11 @@ def _workers(address: str | None) -> Iterator[dict[str, Any]]:
         return
     from distributed import Client, Event
 
-    with Client(address) as cluster:  # type: ignore[no-untyped-call]
+    try:
+        cluster: Any = Client(address)  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    with cluster:
         stop = Event(f"calypso-nb-{uuid4().hex}", client=cluster)  # type: ignore[no-untyped-call]
         yield {"executor": cluster.get_executor(pure=False, retries=0), "stop": stop}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -58,6 +59,7 @@ class TinytaskClient:
     - connect_timeout: how long each connecting may take, in seconds (10)
     - token: sent to an HTTP server as a bearer token
     - headers: sent with every HTTP request
+    - env_file: a file of `TINYTASK_…` settings, read before `.env`; the environment wins
 
     Raises ValueError for an endpoint or a setting that is not valid. A client may be shared by threads but is
     not fork-safe: create it after the fork.
@@ -72,8 +74,10 @@ class TinytaskClient:
         connect_timeout: float | None = None,
         token: str | None = None,
         headers: dict[str, str] | None = None,
+        env_file: str | os.PathLike[str] | None = None,
     ) -> None:
         settings = load_settings(
+            env_file,
             endpoint=endpoint if isinstance(endpoint, str) else None,
             timeout=timeout,
             connect_timeout=connect_timeout,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import anyio
 
 from calypso_nb.client.calls import Counts, Source, check_statuses, decoded, unexpected
-from calypso_nb.errors import TinytaskAPIError
+from calypso_nb.errors import TinytaskAPIError, UsageError
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
 
@@ -52,10 +52,10 @@ def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
         return ServerSource(command, _shown(command), settings)
     address = Endpoint(endpoint)
     if address.has_query:  # The URL is logged, and goes to more than one place.
-        raise ValueError("an endpoint has no query: give a key as a header, headers={...}")
+        raise UsageError("an endpoint has no query: give a key as a header, headers={...}")
     if address.is_url:
         return ServerSource(address, address.shown, settings)
-    raise ValueError(
+    raise UsageError(
         f"{address.shown!r} is not a valid endpoint: give http://host:port, https://host:port or 'demo', "
         "stdio:COMMAND, or the path of a TinyTask database"
     )
@@ -71,9 +71,9 @@ def _command(endpoint: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(endpoint.removeprefix(STDIO)))
     except ValueError as error:
-        raise ValueError(f"endpoint {STDIO} with a command that can't be parsed: {error}") from None
+        raise UsageError(f"endpoint {STDIO} with a command that can't be parsed: {error}") from None
     if not words or "=" in words[0]:
-        raise ValueError(f"endpoint {STDIO} without a command after it; set variables in the environment")
+        raise UsageError(f"endpoint {STDIO} without a command after it; set variables in the environment")
     return words
 
 

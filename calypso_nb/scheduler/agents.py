@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from calypso_nb.errors import UsageError
+
 __all__ = ["Agent", "read_agents"]
 
 Name = Annotated[str, Field(min_length=1)]
@@ -57,12 +59,12 @@ def read_agents(source: Path | str | Iterable[Agent | str | Mapping[str, Any]]) 
         for problem in error.errors():
             number, *path = problem["loc"]
             problems.append(": ".join([f"entry {int(number) + 1}", *map(str, path), problem["msg"]]))
-        raise ValueError(f"{name}: {'; '.join(problems)}") from None
+        raise UsageError(f"{name}: {'; '.join(problems)}") from None
     if not agents:
-        raise ValueError(f"{name}: contains no agent")
+        raise UsageError(f"{name}: contains no agent")
     counts = Counter(agent.name for agent in agents)
     if duplicates := sorted(agent for agent, count in counts.items() if count > 1):
-        raise ValueError(f"{name}: more than once: {', '.join(duplicates)}")
+        raise UsageError(f"{name}: more than once: {', '.join(duplicates)}")
     return tuple(agents)
 
 
@@ -70,7 +72,7 @@ def _entries(path: Path) -> list[Any]:
     try:
         entries = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+        raise UsageError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(entries, list):
-        raise ValueError(f'{path} is not a list of agents: it should be [{{"agentName": …}}, …]')
+        raise UsageError(f'{path} is not a list of agents: it should be [{{"agentName": …}}, …]')
     return entries

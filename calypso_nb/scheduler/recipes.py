@@ -16,6 +16,7 @@ from typing import Any, Literal
 import orjson
 import yaml
 
+from calypso_nb.errors import UsageError
 from calypso_nb.records import Task
 from calypso_nb.settings import Endpoint, load_settings
 
@@ -41,7 +42,7 @@ _TAG = "recipe:"
 _NOT_PARAMETERS = ("id", "comments", "links", "subtasks")
 
 
-class RecipeError(ValueError):
+class RecipeError(UsageError):
     """No recipe for a task, or one that cannot be used; the message says why."""
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
+from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, UsageError
 from calypso_nb.frames import records_to_frame
 from calypso_nb.scheduler.agents import Agent, read_agents
 from calypso_nb.scheduler.leases import MAX_SECONDS, Lease, leases_of
@@ -57,7 +57,7 @@ class Scheduler:
     - `executor`: runs the jobs in other processes, in which the folders must exist too.
     - `stop`: an event that those processes can see; an `executor` needs one.
 
-    Example: `Scheduler(client, ["alice"], tmp_path).plan()`
+    Example: `Scheduler(client, ["alice"], "recipes").plan()`
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Scheduler:
         stop: StopSignal | None = None,
     ) -> None:
         if not MIN_LEASE_SECONDS <= lease_seconds <= MAX_SECONDS:
-            raise ValueError(
+            raise UsageError(
                 f"{lease_seconds} s is not a valid lease: it must be {MIN_LEASE_SECONDS} to {MAX_SECONDS} s"
             )
         if executor is not None and stop is None:
@@ -123,7 +123,7 @@ class Scheduler:
         plan = make_plan(all_tasks, situation)
         if task_id is not None and plan.empty:
             names = ", ".join(agent.name for agent in self.agents)
-            raise ValueError(f"task {task_id} is not an open task of {names} on {self._client.endpoint}")
+            raise UsageError(f"task {task_id} is not an open task of {names} on {self._client.endpoint}")
         return plan
 
     def run(self, plan: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -143,7 +143,7 @@ class Scheduler:
     def follow(self, plan: pd.DataFrame) -> Generator[str | Run, None, None]:
         """Do what `run` does, and yield a sentence for each start and each `Run` as it ends.
 
-        Example: `for event in scheduler.follow(scheduler.plan()): print(event)`
+        Example: `list(scheduler.follow(scheduler.plan()))`
         """
         with self._working() as executor:
             yield from self._start(executor, plan)
@@ -186,7 +186,7 @@ class Scheduler:
     @contextmanager
     def _working(self) -> Iterator[Executor]:
         if not Endpoint(self._client.endpoint).is_url:
-            raise ValueError(
+            raise UsageError(
                 f"runs are processes of their own and cannot reach {self._client.endpoint}: "
                 "give the URL of a server, for example of `calypso-nb serve --demo`"
             )

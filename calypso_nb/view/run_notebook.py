@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from calypso_nb.errors import TinytaskConnectionError
+from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.files import write_whole
 from calypso_nb.view import PageExtraMissing
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
@@ -18,6 +18,7 @@ try:
     import nbformat
     import papermill
     from nbformat import NotebookNode
+    from nbformat.reader import NotJSONError
     from papermill.exceptions import PapermillExecutionError
 except ModuleNotFoundError as error:
     raise PageExtraMissing from error
@@ -81,6 +82,8 @@ def export_notebook(
             )
         except PapermillExecutionError as error:
             raise NotebookFailed(error.ename, error.evalue) from error
+        except (NotJSONError, UnicodeDecodeError) as error:
+            raise UsageError(str(error)) from None
         node = nbformat.read(executed, as_version=4)
     resources = {"metadata": {"name": notebook.stem, "path": str(notebook.absolute().parent)}}
     page, _ = CalypsoHTMLExporter(show_code=code).from_notebook_node(node, resources)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import pandas as pd
 
+from calypso_nb.errors import UsageError
 from calypso_nb.frames import STATUSES
 from calypso_nb.workload.attention import Thresholds, attention
 from calypso_nb.workload.blocking import blocking
@@ -245,7 +246,7 @@ def _statuses(names: str | Iterable[str] | None) -> tuple[str, ...] | None:
     statuses = _names(names)
     for status in statuses or ():
         if status not in STATUSES:
-            raise ValueError(f"unknown status {status!r}: TinyTask has {', '.join(STATUSES)}")
+            raise UsageError(f"unknown status {status!r}: TinyTask has {', '.join(STATUSES)}")
     return statuses
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import orjson
@@ -13,6 +15,10 @@ from calypso_nb.frames import STATUSES
 from calypso_nb.records import Comment, Handoff, Link, QueueStats, Task
 
 Counts: TypeAlias = dict[int, tuple[int | None, int | None]]
+
+# What is over within a second needs no bar.
+DELAY_SECONDS = 1.0
+
 R = TypeVar("R", Task, Comment, Link, QueueStats, Handoff)
 
 
@@ -97,9 +103,40 @@ def unexpected(tool: str, name: str, write: bool = False) -> TinytaskConnectionE
     return TinytaskConnectionError(message, outcome_unknown=write)
 
 
-def given(**arguments: Any) -> dict[str, Any]:
-    """Return the arguments that are not None."""
-    return {name: value for name, value in arguments.items() if value is not None}
+def given(arguments: Mapping[str, Any], absent: Sequence[object] = (None, False)) -> dict[str, Any]:
+    """Return those of a method's `locals()` that a tool is to get: not what stands for an absent argument."""
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name not in ("self", "now") and not any(value is one for one in absent)
+    }
+
+
+@contextmanager
+def progress_bar(progress: bool | Callable[[int, int], None], total: int) -> Iterator[Callable[[int], None]]:
+    """Give a function to call with the number done: it moves a bar, or calls `progress(done, total)`."""
+    if callable(progress):
+        yield lambda done: progress(done, total)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    start = time.monotonic()
+    console = Console(stderr=True)
+    shown = progress and (console.is_terminal or console.is_jupyter)
+    bar = Progress(console=console, transient=True, auto_refresh=False, disable=not shown)
+    task = bar.add_task("tasks", total=total)
+
+    def move(done: int) -> None:
+        if shown and time.monotonic() - start >= DELAY_SECONDS:
+            bar.start()
+            bar.update(task, completed=done, refresh=True)
+
+    try:
+        yield move
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def names(values: Sequence[str]) -> list[str]:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from calypso_nb.client import claims
-from calypso_nb.client.calls import Calls, Counts, given, names
-from calypso_nb.client.progress import progress_bar
+from calypso_nb.client.calls import Calls, Counts, given, names, progress_bar
 from calypso_nb.client.server import source_of
 from calypso_nb.frames import (
     COMMENT_COLUMNS,
@@ -97,17 +96,11 @@ class TinytaskClient:
         return f"TinytaskClient({self.endpoint!r})"
 
     def close(self) -> None:
-        """Leave the server; twice is fine, and a later call connects again.
-
-        Example: `client.close()`
-        """
+        """Leave the server; twice is fine, and a later call connects again."""
         self._calls.source.close()
 
     def health_check(self) -> bool:
-        """Return True if a TinyTask answers; if not, TinytaskConnectionError says what does instead.
-
-        Example: `client.health_check()`
-        """
+        """Return True if a TinyTask answers; if not, TinytaskConnectionError says what does instead."""
         return self._calls.source.check()
 
     # Tasks
@@ -136,20 +129,7 @@ class TinytaskClient:
 
         Example: `client.list_tasks(status=["idle", "working"], assigned_to="architect")`
         """
-        return self._tasks(
-            "tasks",
-            now,
-            "list_tasks",
-            status=status,
-            exclude_status=exclude_status,
-            assigned_to=assigned_to,
-            queue_name=queue_name,
-            parent_task_id=parent_task_id,
-            exclude_subtasks=exclude_subtasks or None,
-            include_archived=include_archived or None,
-            limit=limit,
-            offset=offset,
-        )
+        return self._tasks("tasks", "list_tasks", now, **given(locals()))
 
     def list_task_records(self, **filters: Any) -> list[dict[str, Any]]:
         """Return what `list_tasks` makes its frame of: the server's own JSON objects, in its order.
@@ -158,14 +138,11 @@ class TinytaskClient:
 
         Example: `client.list_task_records(status="idle", limit=10)`
         """
-        return self._calls.records("tasks", "list_tasks", **given(**filters))
+        return self._calls.records("tasks", "list_tasks", **given(filters))
 
     def get_my_queue(self, agent_name: str, *, now: datetime | None = None) -> pd.DataFrame:
-        """Return an agent's open tasks, most urgent first, in the form of `list_tasks`.
-
-        Example: `client.get_my_queue("architect")`
-        """
-        return self._tasks("tasks", now, "get_my_queue", agent_name=agent_name)
+        """Return an agent's open tasks, most urgent first, in the form of `list_tasks`."""
+        return self._tasks("tasks", "get_my_queue", now, **given(locals()))
 
     def get_task(self, task_id: int) -> Task:
         """Return one task with its comments and links; TinytaskAPIError if there is no such task.
@@ -195,18 +172,8 @@ class TinytaskClient:
 
         Example: `client.create_task("Write the changelog", assigned_to="alice", priority=3)`
         """
-        arguments = given(
-            title=title,
-            created_by=created_by,
-            description=description,
-            assigned_to=assigned_to,
-            priority=priority,
-            tags=names(tags),
-            parent_task_id=parent_task_id,
-            queue_name=queue_name,
-            blocked_by_task_id=blocked_by_task_id,
-        )
-        return self._calls.write_one(Task, "create_task", **arguments)
+        tags = names(tags)
+        return self._calls.write_one(Task, "create_task", **given(locals()))
 
     def update_task(
         self,
@@ -229,46 +196,24 @@ class TinytaskClient:
 
         Example: `client.update_task(7, priority=9, tags=["urgent"], blocked_by_task_id=None)`
         """
-        fields = {
-            "title": title,
-            "description": description,
-            "status": status,
-            "assigned_to": assigned_to,
-            "priority": priority,
-            "tags": tags,
-            "parent_task_id": parent_task_id,
-            "queue_name": queue_name,
-            "blocked_by_task_id": blocked_by_task_id,
-        }
-        changes = {name: value for name, value in fields.items() if value is not _UNCHANGED}
-        return self._calls.write_one(Task, "update_task", id=task_id, **changes)
+        changes = given(locals(), absent=(_UNCHANGED,))
+        changes["id"] = changes.pop("task_id")
+        return self._calls.write_one(Task, "update_task", **changes)
 
     def complete_task(self, task_id: int) -> Task:
-        """Set a task complete and return it.
-
-        Example: `client.complete_task(7)`
-        """
+        """Set a task complete and return it."""
         return self.update_task(task_id, status="complete")
 
     def requeue_task(self, task_id: int) -> Task:
-        """Set a task idle again, its agent unchanged, and return it.
-
-        Example: `client.requeue_task(7)`
-        """
+        """Set a task idle again, its agent unchanged, and return it."""
         return self.update_task(task_id, status="idle")
 
     def archive_task(self, task_id: int) -> Task:
-        """Hide a task from every list that doesn't ask for archived ones; its `updated_at` stays.
-
-        Example: `client.archive_task(7).archived_at`
-        """
+        """Hide a task from every list that doesn't ask for archived ones; its `updated_at` stays."""
         return self._calls.write_one(Task, "archive_task", id=task_id)
 
     def delete_task(self, task_id: int) -> None:
-        """Delete a task for good, with its subtasks, comments and links.
-
-        Example: `client.delete_task(client.create_task("A mistake").id)`
-        """
+        """Delete a task for good, with its subtasks, comments and links."""
         self._calls.delete("delete_task", task_id)
 
     def move_task(self, task_id: int, current_agent: str, new_agent: str, comment: str) -> Handoff:
@@ -277,14 +222,7 @@ class TinytaskClient:
         TinytaskAPIError if the task is complete, or if `current_agent` doesn't have it.
         Example: `client.move_task(client.create_task("x", assigned_to="ann").id, "ann", "bob", "your turn")`
         """
-        return self._calls.write_one(
-            Handoff,
-            "move_task",
-            task_id=task_id,
-            current_agent=current_agent,
-            new_agent=new_agent,
-            comment=comment,
-        )
+        return self._calls.write_one(Handoff, "move_task", **given(locals()))
 
     # Claims
 
@@ -340,17 +278,8 @@ class TinytaskClient:
 
         Example: `client.create_subtask(7, "Write the tests", assigned_to="bob")`
         """
-        arguments = given(
-            parent_task_id=parent_task_id,
-            title=title,
-            created_by=created_by,
-            description=description,
-            assigned_to=assigned_to,
-            priority=priority,
-            tags=names(tags),
-            queue_name=queue_name,
-        )
-        return self._calls.write_one(Task, "create_subtask", **arguments)
+        tags = names(tags)
+        return self._calls.write_one(Task, "create_subtask", **given(locals()))
 
     def get_subtasks(
         self,
@@ -365,14 +294,7 @@ class TinytaskClient:
         Empty also if there is no such task: TinyTask does not say.
         Example: `client.get_subtasks(7, recursive=True)`
         """
-        return self._tasks(
-            "subtasks",
-            now,
-            "get_subtasks",
-            parent_task_id=parent_task_id,
-            recursive=recursive,
-            include_archived=include_archived,
-        )
+        return self._tasks("subtasks", "get_subtasks", now, **given(locals()))
 
     def get_task_with_subtasks(self, task_id: int, *, recursive: bool = False) -> Task:
         """Return a task with its parts in `subtasks`, and theirs in them if `recursive`; no archived ones.
@@ -382,30 +304,20 @@ class TinytaskClient:
         return self._calls.read_one(Task, "get_task_with_subtasks", task_id=task_id, recursive=recursive)
 
     def move_subtask(self, subtask_id: int, new_parent_id: int | None = None) -> Task:
-        """Make a task, with its own parts, a part of another task, or of none.
-
-        Example: `client.move_subtask(client.create_task("A part").id, 7)`
-        """
-        arguments = given(new_parent_id=new_parent_id)
-        return self._calls.write_one(Task, "move_subtask", subtask_id=subtask_id, **arguments)
+        """Make a task, with its own parts, a part of another task, or of none."""
+        return self._calls.write_one(Task, "move_subtask", **given(locals()))
 
     # Queues: named sets of tasks. A TinyTask v1 has none.
 
     def list_queues(self) -> list[str]:
-        """Return the names of the queues that hold tasks, not counting archived ones.
-
-        Example: `client.list_queues()`
-        """
+        """Return the names of the queues that hold tasks, not counting archived ones."""
         queues = self._calls.read("list_queues").get("queues")
         if not isinstance(queues, list) or not all(isinstance(name, str) for name in queues):
             raise self._calls.unexpected("list_queues")
         return queues
 
     def get_queue_stats(self, queue_name: str) -> QueueStats:
-        """Count a queue's tasks by status, and name the agents that have them; zeros for an unknown queue.
-
-        Example: `client.get_queue_stats("dev").unassigned`
-        """
+        """Count a queue's tasks by status, and name the agents that have them; zeros for an unknown queue."""
         return self._calls.read_one(QueueStats, "get_queue_stats", queue_name=queue_name)
 
     def get_queue_tasks(
@@ -426,48 +338,22 @@ class TinytaskClient:
 
         Example: `client.get_queue_tasks("dev", status="idle")`
         """
-        return self._tasks(
-            "tasks",
-            now,
-            "get_queue_tasks",
-            queue_name=queue_name,
-            status=status,
-            exclude_status=exclude_status,
-            assigned_to=assigned_to,
-            parent_task_id=parent_task_id,
-            exclude_subtasks=exclude_subtasks or None,
-            include_archived=include_archived or None,
-            limit=limit,
-            offset=offset,
-        )
+        return self._tasks("tasks", "get_queue_tasks", now, **given(locals()))
 
     def add_task_to_queue(self, task_id: int, queue_name: str) -> Task:
-        """Put a task into a queue, out of the one that it was in, and return it.
-
-        Example: `client.add_task_to_queue(7, "dev")`
-        """
-        return self._calls.write_one(Task, "add_task_to_queue", task_id=task_id, queue_name=queue_name)
+        """Put a task into a queue, out of the one that it was in, and return it."""
+        return self._calls.write_one(Task, "add_task_to_queue", **given(locals()))
 
     def remove_task_from_queue(self, task_id: int) -> Task:
-        """Take a task out of its queue, if it is in one, and return it.
-
-        Example: `client.remove_task_from_queue(7)`
-        """
+        """Take a task out of its queue, if it is in one, and return it."""
         return self._calls.write_one(Task, "remove_task_from_queue", task_id=task_id)
 
     def move_task_to_queue(self, task_id: int, new_queue_name: str) -> Task:
-        """Put a task into another queue and return it.
-
-        Example: `client.move_task_to_queue(7, "qa")`
-        """
-        arguments = {"task_id": task_id, "new_queue_name": new_queue_name}
-        return self._calls.write_one(Task, "move_task_to_queue", **arguments)
+        """Put a task into another queue and return it."""
+        return self._calls.write_one(Task, "move_task_to_queue", **given(locals()))
 
     def clear_queue(self, queue_name: str) -> int:
-        """Take every task out of a queue, archived ones too, and return how many; none is deleted.
-
-        Example: `client.clear_queue("dev")`
-        """
+        """Take every task out of a queue, archived ones too, and return how many; none is deleted."""
         cleared = self._calls.write("clear_queue", queue_name=queue_name).get("tasks_cleared")
         if not isinstance(cleared, int):
             raise self._calls.unexpected("clear_queue", write=True)
@@ -480,45 +366,33 @@ class TinytaskClient:
 
         Example: `client.add_comment(7, "waiting for review", created_by="lead")`
         """
-        arguments = given(task_id=task_id, content=content, created_by=created_by)
-        return self._calls.write_one(Comment, "add_comment", **arguments)
+        return self._calls.write_one(Comment, "add_comment", **given(locals()))
 
     def update_comment(self, comment_id: int, content: str) -> Comment:
-        """Replace a comment's text and return the comment.
-
-        Example: `client.update_comment(3, "reviewed")`
-        """
+        """Replace a comment's text and return the comment."""
         return self._calls.write_one(Comment, "update_comment", id=comment_id, content=content)
 
     def delete_comment(self, comment_id: int) -> None:
-        """Delete a comment for good.
-
-        Example: `client.delete_comment(client.add_comment(7, "A mistake").id)`
-        """
+        """Delete a comment for good."""
         self._calls.delete("delete_comment", comment_id)
 
     def list_comments(self, task_id: int) -> pd.DataFrame:
         """Return a task's comments, the oldest first, with the columns of `frames.COMMENT_COLUMNS`.
 
         Empty also if there is no such task: TinyTask does not say.
-        Example: `client.list_comments(7)["content"]`
         """
         return self._frame(COMMENT_COLUMNS, "comments", "list_comments", task_id)
 
     def get_comment(self, comment_id: int) -> Comment:
-        """Return one comment; a TinyTask v1 has no tool for that.
-
-        Example: `client.get_comment(3).content`
-        """
+        """Return one comment; a TinyTask v1 has no tool for that."""
         return self._calls.read_one(Comment, "get_comment", id=comment_id)
 
     def move_comment(self, comment_id: int, to_task_id: int) -> Comment:
         """Copy a comment to another task and return the copy; the original becomes a record of the move.
 
         A TinyTask v1 has no tool for that.
-        Example: `client.move_comment(3, 8).task_id == 8`
         """
-        return self._calls.write_one(Comment, "move_comment", comment_id=comment_id, to_task_id=to_task_id)
+        return self._calls.write_one(Comment, "move_comment", **given(locals()))
 
     def add_link(
         self, task_id: int, url: str, description: str | None = None, created_by: str | None = None
@@ -527,29 +401,24 @@ class TinytaskClient:
 
         Example: `client.add_link(7, "docs/design.md", "the page")`
         """
-        arguments = given(task_id=task_id, url=url, description=description, created_by=created_by)
-        return self._calls.write_one(Link, "add_link", **arguments)
+        return self._calls.write_one(Link, "add_link", **given(locals()))
 
     def update_link(self, link_id: int, url: str | None = None, description: str | None = None) -> Link:
         """Replace a link's url, its description, or both, and return the link; None leaves what it is.
 
         Example: `client.update_link(1, description="merged")`
         """
-        arguments = given(id=link_id, url=url, description=description)
-        return self._calls.write_one(Link, "update_link", **arguments)
+        changes = given({"url": url, "description": description})
+        return self._calls.write_one(Link, "update_link", id=link_id, **changes)
 
     def delete_link(self, link_id: int) -> None:
-        """Delete a link for good.
-
-        Example: `client.delete_link(client.add_link(7, "a mistake").id)`
-        """
+        """Delete a link for good."""
         self._calls.delete("delete_link", link_id)
 
     def list_links(self, task_id: int) -> pd.DataFrame:
         """Return a task's links, the oldest first, with the columns of `frames.LINK_COLUMNS`.
 
         Empty also if there is no such task: TinyTask does not say.
-        Example: `client.list_links(7)["url"]`
         """
         return self._frame(LINK_COLUMNS, "links", "list_links", task_id)
 
@@ -587,10 +456,10 @@ class TinytaskClient:
         except InvalidRecord as error:
             raise self._calls.unexpected(tool) from error
 
-    def _tasks(self, key: str, now: datetime | None, tool: str, /, **arguments: Any) -> pd.DataFrame:
+    def _tasks(self, key: str, tool: str, now: datetime | None, /, **arguments: Any) -> pd.DataFrame:
         if now is not None and now.tzinfo is None:
             raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
-        records = self._calls.records(key, tool, **given(**arguments))
+        records = self._calls.records(key, tool, **arguments)
         return self.frame_of(records, now or datetime.now(UTC), tool)
 
     def _frame(self, columns: Mapping[str, Column], key: str, tool: str, task_id: int) -> pd.DataFrame:

@@ -70,12 +70,15 @@ class Database:
     ) -> None:
         self.now = now or (lambda: datetime.now(UTC))
         self._lock = threading.RLock()
-        self.connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        self.connection = self._connect(path or ":memory:")
         try:
             self._prepare()
         except BaseException:
             self.connection.close()
             raise
+
+    def _connect(self, path: str | os.PathLike[str]) -> sqlite3.Connection:
+        return sqlite3.connect(path, check_same_thread=False, isolation_level=None)
 
     def _prepare(self) -> None:
         existing = {row[1] for row in self.connection.execute("PRAGMA table_info(tasks)")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -61,11 +61,24 @@ class Thresholds:
 
 
 class Reason(NamedTuple):
-    """Why something needs attention: how urgent that is, what it means, and how it is found."""
+    """Why something needs attention: how urgent that is, what it means, and how it is found.
+
+    What is found counts once it has lasted as long as the threshold NAME_hours says, if there is one.
+    """
 
     urgency: int
     meaning: str
-    find: Callable[[_Seen, Thresholds], Iterator[dict[str, Any]]]
+    find: Callable[[_Seen, Thresholds], Iterator[_Finding]]
+
+
+class _Finding(NamedTuple):
+    """What was seen at a task, what ends it, and since when it has lasted; NOT_KNOWN hides that time."""
+
+    task: dict[str, Any]
+    evidence: str
+    to_do: str
+    since: Any
+    known: str
 
 
 def attention(
@@ -80,14 +93,33 @@ def attention(
     limits = thresholds or Thresholds()
     seen = _Seen(all_tasks, set(tasks["id"].tolist()), pd.Timestamp(now))
     rows = [
-        {"urgency": reason.urgency, "reason": name, **row}
+        _row(name, finding)
         for name, reason in REASONS.items()
-        for row in reason.find(seen, limits)
-        if row["task_id"] in seen.shown
+        for finding in reason.find(seen, limits)
+        if finding.task["id"] in seen.shown
+        and seen.lasted(finding.since, getattr(limits, f"{name}_hours", 0))
     ]
     frame = records_to_frame(rows, ATTENTION_COLUMNS)
     order = ["urgency", "priority", "since", "task_id", "reason"]
     return frame.sort_values(order, ascending=[False, False, True, True, True], ignore_index=True)
+
+
+def _row(name: str, finding: _Finding) -> dict[str, Any]:
+    task, evidence, to_do, since, known = finding
+    if pd.isna(since) or known == NOT_KNOWN:
+        since, known = pd.NaT, NOT_KNOWN
+    return {
+        "urgency": REASONS[name].urgency,
+        "task_id": task["id"],
+        "title": task["title"],
+        "agent": task["assigned_to"],
+        "priority": task["priority"],
+        "reason": name,
+        "since": since,
+        "since_known": known,
+        "evidence": evidence,
+        "to_do": to_do,
+    }
 
 
 @dataclass(frozen=True)
@@ -110,167 +142,128 @@ class _Seen:
         return self.open[leaves(self.open, self.all_tasks).fillna(True)]
 
     @cached_property
+    def working(self) -> pd.DataFrame:
+        return self.work[self.work["status"] == "working"]
+
+    @cached_property
     def startable(self) -> pd.DataFrame:
         return self.work[(self.work["status"] == "idle") & ~self.work["is_currently_blocked"].fillna(False)]
 
+    def each(self, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+        return map(self.tasks.__getitem__, rows["id"].tolist())
+
     def beside(self, column: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         """Each open task with the task that its `column` names, if that was read."""
-        for task in self.open.loc[self.open[column].notna(), "id"].tolist():
-            other = self.tasks.get(int(self.tasks[task][column]))
-            if other is not None:
-                yield self.tasks[task], other
+        for task in self.each(self.open[self.open[column].notna()]):
+            if other := self.tasks.get(int(task[column])):
+                yield task, other
+
+    def first_shown(self, ids: Sequence[int]) -> dict[str, Any]:
+        return self.tasks[next((task for task in ids if task in self.shown), ids[0])]
 
     def lasted(self, since: Any, hours: float) -> bool:
         """Whether something has lasted that long for certain, in spite of clocks that disagree at 0."""
         return hours <= 0 or bool(pd.notna(since) and (self.now - since).total_seconds() >= hours * 3600)
 
 
-def _row(task: dict[str, Any], evidence: str, to_do: str, since: Any, known: str) -> dict[str, Any]:
-    return {
-        "task_id": task["id"],
-        "title": task["title"],
-        "agent": task["assigned_to"],
-        "priority": task["priority"],
-        "since": since,
-        "since_known": NOT_KNOWN if pd.isna(since) else known,
-        "evidence": evidence,
-        "to_do": to_do,
-    }
-
-
-def _after(event: Any, *edits: Any) -> tuple[Any, str]:
-    """Since when something holds that needs all of these: exact only if the event came last.
+def _since(*edits: Any, event: Any = None) -> tuple[Any, str]:
+    """Since when something holds that needs all of these times: exact only if the event came last.
 
     An edit that was seen last can have changed anything, so before it nothing is certain.
     """
-    if any(pd.isna(time) for time in (event, *edits)):
+    times = [*edits] if event is None else [*edits, event]
+    if any(map(pd.isna, times)):
         return pd.NaT, NOT_KNOWN
-    latest = max(event, *edits)
-    return latest, EXACT if latest == event else BOUND
+    return max(times), EXACT if max(times) == event else BOUND
 
 
-def _since_edit(*tasks: dict[str, Any]) -> tuple[Any, str]:
-    times = [task["updated_at"] for task in tasks]
-    if any(pd.isna(time) for time in times):
-        return pd.NaT, NOT_KNOWN
-    return max(times), BOUND
-
-
-def _archived_blocker(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+def _archived_blocker(seen: _Seen, _: Thresholds) -> Iterator[_Finding]:
     for task, blocker in seen.beside("blocked_by_task_id"):
-        if blocker["status"] == "complete" or pd.isna(blocker["archived_at"]):
-            continue
-        since, known = _after(blocker["archived_at"], task["updated_at"], blocker["updated_at"])
-        if seen.lasted(since, limits.archived_blocker_hours):
+        if blocker["status"] != "complete" and pd.notna(blocker["archived_at"]):
+            since = _since(task["updated_at"], blocker["updated_at"], event=blocker["archived_at"])
             evidence = f"waits for task {blocker['id']}, which is archived and still {blocker['status']}"
-            yield _row(task, evidence, "unblock it, or let it wait for another task", since, known)
+            yield _Finding(task, evidence, "unblock it, or let it wait for another task", *since)
 
 
-def _blocking_cycle(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+def _blocking_cycle(seen: _Seen, _: Thresholds) -> Iterator[_Finding]:
     for cycle in cycles(seen.all_tasks):
-        since, known = _since_edit(*(seen.tasks[task] for task in cycle))
-        listed = [task for task in cycle if task in seen.shown]
-        if listed and seen.lasted(since, limits.blocking_cycle_hours):
-            evidence = "waits for itself: task " + " waits for ".join(map(str, (*cycle, cycle[0])))
-            yield _row(seen.tasks[listed[0]], evidence, "unblock one task of the circle", since, known)
+        since = _since(*(seen.tasks[task]["updated_at"] for task in cycle))
+        evidence = "waits for itself: task " + " waits for ".join(map(str, (*cycle, cycle[0])))
+        yield _Finding(seen.first_shown(cycle), evidence, "unblock one task of the circle", *since)
 
 
-def _urgent_unassigned(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+def _urgent_unassigned(seen: _Seen, limits: Thresholds) -> Iterator[_Finding]:
     free = seen.startable[seen.startable["assigned_to"].isna()]
-    for number in free.loc[(free["priority"] >= limits.urgent_priority).fillna(False), "id"].tolist():
-        task = seen.tasks[number]
-        since, known = _after(task["created_at"], task["updated_at"])
-        if seen.lasted(since, limits.urgent_unassigned_hours):
-            yield _row(task, f"unassigned, priority {task['priority']}", "assign it", since, known)
+    for task in seen.each(free[(free["priority"] >= limits.urgent_priority).fillna(False)]):
+        since = _since(task["updated_at"], event=task["created_at"])
+        yield _Finding(task, f"unassigned, priority {task['priority']}", "assign it", *since)
 
 
-def _working_unedited(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for number in seen.work.loc[seen.work["status"] == "working", "id"].tolist():
-        task = seen.tasks[number]
-        if seen.lasted(task["updated_at"], limits.working_unedited_hours) and pd.notna(task["updated_at"]):
-            silent = readable_hours(task["hours_since_update"])
-            evidence = f"in progress, not edited for {silent} (comments don't count)"
-            yield _row(task, evidence, "ask its agent, or set it idle again", task["updated_at"], EXACT)
+def _working_unedited(seen: _Seen, _: Thresholds) -> Iterator[_Finding]:
+    for task in seen.each(seen.working[seen.working["updated_at"].notna()]):
+        silent = readable_hours(task["hours_since_update"])
+        evidence = f"in progress, not edited for {silent} (comments don't count)"
+        yield _Finding(task, evidence, "ask its agent, or set it idle again", task["updated_at"], EXACT)
 
 
-def _too_many_working(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    working = seen.work[seen.work["status"] == "working"].sort_values(["updated_at", "id"])
-    for agent, own in working.groupby("assigned_to"):
+def _too_many_working(seen: _Seen, limits: Thresholds) -> Iterator[_Finding]:
+    for agent, own in seen.working.sort_values(["updated_at", "id"]).groupby("assigned_to"):
         if len(own) > limits.most_working:
             # Each has been working since its last edit or longer, so this many since the edit of the next.
             since = own["updated_at"].iloc[limits.most_working]
             ids = own["id"].tolist()
-            longest = next((task for task in ids if task in seen.shown), ids[0])
             evidence = f"{agent} has {len(own)} tasks in progress: {', '.join(map(str, sorted(ids)))}"
             to_do = f"set all but {limits.most_working} idle"
-            yield _row(seen.tasks[longest], evidence, to_do, since, BOUND)
+            yield _Finding(seen.first_shown(ids), evidence, to_do, since, BOUND)
 
 
-def _nothing_working(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    busy = set(seen.work.loc[seen.work["status"] == "working", "assigned_to"].dropna())
+def _nothing_working(seen: _Seen, _: Thresholds) -> Iterator[_Finding]:
     last_edits = seen.all_tasks.groupby("assigned_to")["updated_at"].max()
-    for agent, waiting in seen.startable.groupby("assigned_to"):
-        if agent in busy or not seen.lasted(last_edits[agent], limits.nothing_working_hours):
-            continue
-        first = waiting.sort_values(["priority", "created_at", "id"], ascending=[False, True, True])[
-            "id"
-        ].iloc[0]
+    idle = seen.startable[~seen.startable["assigned_to"].isin(seen.working["assigned_to"])]
+    first = idle.sort_values(["priority", "created_at", "id"], ascending=[False, True, True])
+    for agent, waiting in first.groupby("assigned_to"):
         ago = readable_hours((seen.now - last_edits[agent]).total_seconds() / 3600) or "an unknown time"
         count = f"{len(waiting)} idle task{'s' * (len(waiting) != 1)}"
         evidence = f"{agent} has {count} to start and none in progress; none of its tasks edited for {ago}"
+        task = seen.tasks[int(waiting["id"].iloc[0])]
         # Work that was taken from the agent meanwhile is no longer seen as its own: since when is unknown.
-        yield _row(
-            seen.tasks[int(first)], evidence, "see that the agent runs, or reassign", pd.NaT, NOT_KNOWN
-        )
+        yield _Finding(task, evidence, "see that the agent runs, or reassign", last_edits[agent], NOT_KNOWN)
 
 
-def _parked(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+def _parked(seen: _Seen, limits: Thresholds) -> Iterator[_Finding]:
     # Whole words, for which an underscore is no letter: "on_hold", but neither "threshold" nor "unblocked".
     any_of = "|".join(map(re.escape, limits.parked_queues)) or "(?!)"
     words = re.compile(rf"(?<![^\W_])(?:{any_of})(?![^\W_])", re.IGNORECASE)
     for task, blocker in seen.beside("blocked_by_task_id"):
-        if (
-            blocker["status"] != "complete"
-            or pd.isna(task["queue_name"])
-            or not words.search(task["queue_name"])
-        ):
-            continue
-        since, known = _since_edit(task, blocker)
-        if seen.lasted(since, limits.parked_hours):
-            evidence = (
-                f"task {blocker['id']}, which it waited for, is complete; still in queue {task['queue_name']}"
-            )
-            yield _row(task, evidence, "move it to a queue that is worked on", since, known)
+        queue = task["queue_name"]
+        if blocker["status"] == "complete" and pd.notna(queue) and words.search(queue):
+            since = _since(task["updated_at"], blocker["updated_at"])
+            evidence = f"task {blocker['id']}, which it waited for, is complete; still in queue {queue}"
+            yield _Finding(task, evidence, "move it to a queue that is worked on", *since)
 
 
-def _complete_parent(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+def _complete_parent(seen: _Seen, _: Thresholds) -> Iterator[_Finding]:
     for task, parent in seen.beside("parent_task_id"):
-        since, known = _since_edit(task, parent)
-        if parent["status"] != "complete" or pd.notna(parent["archived_at"]):
-            continue
-        if seen.lasted(since, limits.complete_parent_hours):
+        if parent["status"] == "complete" and pd.isna(parent["archived_at"]):
+            since = _since(task["updated_at"], parent["updated_at"])
             evidence = f"{task['status']}, though its parent, task {parent['id']}, is complete"
-            yield _row(task, evidence, "finish it, or archive it", since, known)
+            yield _Finding(task, evidence, "finish it, or archive it", *since)
 
 
-def _archived_parent(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
+def _archived_parent(seen: _Seen, _: Thresholds) -> Iterator[_Finding]:
     for task, parent in seen.beside("parent_task_id"):
-        if pd.isna(parent["archived_at"]):
-            continue
-        since, known = _after(parent["archived_at"], task["updated_at"])
-        if seen.lasted(since, limits.archived_parent_hours):
+        if pd.notna(parent["archived_at"]):
+            since = _since(task["updated_at"], event=parent["archived_at"])
             evidence = f"{task['status']}, though its parent, task {parent['id']}, is archived"
-            yield _row(task, evidence, "archive it too, or give it another parent", since, known)
+            yield _Finding(task, evidence, "archive it too, or give it another parent", *since)
 
 
-def _old_untouched(seen: _Seen, limits: Thresholds) -> Iterator[dict[str, Any]]:
-    for number in seen.startable["id"].tolist():
-        task = seen.tasks[number]
-        old = task["age_hours"] >= limits.old_hours and task["hours_since_update"] >= limits.untouched_hours
-        if old:
-            age, silent = readable_hours(task["age_hours"]), readable_hours(task["hours_since_update"])
-            evidence = f"created {age} ago, not edited for {silent}"
-            yield _row(task, evidence, "do it, lower its priority, or archive it", task["updated_at"], EXACT)
+def _old_untouched(seen: _Seen, limits: Thresholds) -> Iterator[_Finding]:
+    old, silent = (seen.startable[name] for name in ("age_hours", "hours_since_update"))
+    for task in seen.each(seen.startable[(old >= limits.old_hours) & (silent >= limits.untouched_hours)]):
+        age, unedited = readable_hours(task["age_hours"]), readable_hours(task["hours_since_update"])
+        evidence = f"created {age} ago, not edited for {unedited}"
+        yield _Finding(task, evidence, "do it, lower its priority, or archive it", task["updated_at"], EXACT)
 
 
 REASONS: dict[str, Reason] = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import pandas as pd
 
@@ -33,7 +33,7 @@ from calypso_nb.workload.tree import tree
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
 
-__all__ = ["Reporter", "Workload"]
+__all__ = ["Reporter", "Workload", "with_counts"]
 
 T = TypeVar("T")
 W_co = TypeVar("W_co", bound="Workload", covariant=True)
@@ -69,42 +69,27 @@ class Workload:
 
     @cached_property
     def summary(self) -> WorkloadSummary:
-        """The numbers that matter, over all tasks of the report.
-
-        Example: `data.summary.total_open_tasks`
-        """
+        """The numbers that matter, over all tasks of the report."""
         return summary_of(self._counted)
 
     @cached_property
     def agents(self) -> pd.DataFrame:
-        """What each agent has, most open tasks first, with the columns of `AGENT_COLUMNS`.
-
-        Example: `data.agents.head()`
-        """
+        """What each agent has, most open tasks first, with the columns of `AGENT_COLUMNS`."""
         return by_agent(self._counted)
 
     @cached_property
     def priorities(self) -> pd.DataFrame:
-        """The tasks per priority, most urgent first, with the columns of `PRIORITY_COLUMNS`.
-
-        Example: `data.priorities.head()`
-        """
+        """The tasks per priority, most urgent first, with the columns of `PRIORITY_COLUMNS`."""
         return by_priority(self._counted)
 
     @cached_property
     def ages(self) -> pd.DataFrame:
-        """The open tasks per time since creation, with the columns of `AGE_COLUMNS`.
-
-        Example: `data.ages[["age", "open"]]`
-        """
+        """The open tasks per time since creation, with the columns of `AGE_COLUMNS`."""
         return by_age(self._counted)
 
     @cached_property
     def attention(self) -> pd.DataFrame:
-        """What needs attention, most urgent first, by the usual thresholds: `ATTENTION_COLUMNS`.
-
-        Example: `data.attention.query("urgency == 3")`
-        """
+        """What needs attention, most urgent first, by the usual thresholds: `ATTENTION_COLUMNS`."""
         return self.needing_attention(Thresholds())
 
     def needing_attention(self, thresholds: Thresholds) -> pd.DataFrame:
@@ -116,42 +101,27 @@ class Workload:
 
     @cached_property
     def blocking(self) -> pd.DataFrame:
-        """Who blocks whom, what holds up most first, with the columns of `BLOCKING_COLUMNS`.
-
-        Example: `data.blocking.query("depth == 0").head(1)`
-        """
+        """Who blocks whom, what holds up most first, with the columns of `BLOCKING_COLUMNS`."""
         return blocking(self.tasks, self.all_tasks)
 
     @cached_property
     def queues(self) -> pd.DataFrame:
-        """What waits in each queue, with the columns of `QUEUE_COLUMNS`.
-
-        Example: `data.queues.sort_values("oldest_age_hours")`
-        """
+        """What waits in each queue, with the columns of `QUEUE_COLUMNS`."""
         return by_queue(self._counted)
 
     @cached_property
     def tags(self) -> pd.DataFrame:
-        """What there is of each tag, with the columns of `TAG_COLUMNS`.
-
-        Example: `data.tags.query("tag == 'security'")`
-        """
+        """What there is of each tag, with the columns of `TAG_COLUMNS`."""
         return by_tag(self._counted)
 
     @cached_property
     def tree(self) -> pd.DataFrame:
-        """How far each parent task is, by its leaves, with the columns of `TREE_COLUMNS`.
-
-        Example: `data.tree[["title", "progress"]]`
-        """
+        """How far each parent task is, by its leaves, with the columns of `TREE_COLUMNS`."""
         return tree(self.tasks, self.all_tasks)
 
     @cached_property
     def flow(self) -> pd.DataFrame:
-        """What is known of each task's times, exact or as a bound, with the columns of `FLOW_COLUMNS`.
-
-        Example: `data.flow["work_item_age_max_hours"].max()`
-        """
+        """What is known of each task's times, exact or as a bound, with the columns of `FLOW_COLUMNS`."""
         return flow(self.tasks)
 
     def select(
@@ -177,17 +147,11 @@ class Workload:
         )
 
     def filters_text(self) -> str:
-        """Return the filters in words, for a reader of the report.
-
-        Example: `data.filters_text() == "status: all; agent: all"`
-        """
+        """Return the filters in words, for a reader of the report."""
         return f"status: {_listed(self.status_filter)}; agent: {_listed(self.agent_filter)}"
 
     def tiles(self) -> list[Tile]:
-        """Return the numbers that matter as text, with their labels, in the order in which they are shown.
-
-        Example: `[(tile.label, tile.text) for tile in data.tiles()]`
-        """
+        """Return the numbers that matter as text, with their labels, in the order in which they are shown."""
         return tiles(self.summary, len(self.attention))
 
     def __repr__(self) -> str:
@@ -238,7 +202,7 @@ class Reporter(Generic[W_co]):
         tasks = _narrowed(all_tasks[all_tasks["archived_at"].isna()], statuses, agents)
         if details:
             counts = self.client.count_details(tasks["id"].tolist(), progress=progress)
-            tasks, all_tasks = _with_counts(tasks, counts), _with_counts(all_tasks, counts)
+            tasks, all_tasks = with_counts(tasks, counts), with_counts(all_tasks, counts)
         return self.makes(tasks, all_tasks, moment, self.client.endpoint, statuses, agents, details)
 
 
@@ -283,9 +247,8 @@ def _narrowed(
     return tasks[keep].reset_index(drop=True)
 
 
-def _with_counts(tasks: pd.DataFrame, counts: dict[int, tuple[int | None, int | None]]) -> pd.DataFrame:
-    pairs = [counts.get(task, (None, None)) for task in tasks["id"].tolist()]
-    return tasks.assign(
-        comment_count=pd.array([comments for comments, _ in pairs], dtype="Int64"),
-        link_count=pd.array([links for _, links in pairs], dtype="Int64"),
-    )
+def with_counts(tasks: pd.DataFrame, counts: Mapping[int, tuple[Any, Any]]) -> pd.DataFrame:
+    """Return the tasks with these numbers of comments and links per task id; a task that has none is NA."""
+    pairs = [counts.get(task, (pd.NA, pd.NA)) for task in tasks["id"].tolist()]
+    columns = pd.DataFrame(pairs, tasks.index, ["comment_count", "link_count"], "Int64")
+    return tasks.assign(**columns)

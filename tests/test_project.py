@@ -59,8 +59,6 @@ def test_the_dependencies_are_few_and_the_extras_are_whole() -> None:
 # What an extra brings may be imported by these alone.
 ROOMS_OF = {"run": "scheduler", "serve": "embedded/web.py", "page": "view", "dask": "cli/run_agent.py"}
 PACKAGE_OF = {"mcp_types": "mcp", "yaml": "pyyaml"}
-# They go with the branches of this redesign.
-GOING: set[str] = set()
 
 
 def imports(path: Path) -> set[str]:
@@ -77,7 +75,7 @@ def imports(path: Path) -> set[str]:
 def test_every_foreign_package_that_is_imported_is_a_dependency() -> None:
     """Nothing works only because another package happens to bring it along, or an extra that is not there."""
     # IPython is only imported if a notebook is there, which has it.
-    always = names_of(PROJECT["dependencies"]) | {"IPython"} | GOING
+    always = names_of(PROJECT["dependencies"]) | {"IPython"}
     for path in sorted(PACKAGE.rglob("*.py")):
         own = [extra for extra, place in ROOMS_OF.items() if PACKAGE / place in (path, *path.parents)]
         listed = always.union(*(names_of(EXTRAS[extra]) for extra in own))

@@ -313,7 +313,7 @@ def test_a_failed_refresh_says_so_and_keeps_the_numbers(
     alert = page.wait_for_selector(".calypso-live section [role=alert]:not(dialog *)")
     assert alert is not None
     assert proxy.url in alert.inner_text()
-    assert "The numbers below are those of" in alert.inner_text()
+    assert "The numbers below are from" in alert.inner_text()
     assert lab.numbers() == before
     lab.click(".calypso-toggles [data-status=complete]")
     lab.wait_until("v.filter.statuses.length === 3")

@@ -73,7 +73,7 @@ def test_a_timer_asks_again_only_after_the_last_answer(page: Page) -> None:
     """Two readings never run at once, and the interval begins where the last one ended."""
     page.clock.run_for(1_000_000)
     assert asked(page) == []
-    page.get_by_label("Refresh by itself").select_option("30")
+    page.get_by_label("Auto-refresh interval").select_option("30")
     page.clock.run_for(29_000)
     assert asked(page) == []
     page.clock.run_for(1_100)
@@ -84,7 +84,7 @@ def test_a_timer_asks_again_only_after_the_last_answer(page: Page) -> None:
     page.clock.run_for(30_100)
     assert asked(page) == [True, True]
     page.evaluate("kernel.tell({ busy: false })")
-    page.get_by_label("Refresh by itself").select_option("0")
+    page.get_by_label("Auto-refresh interval").select_option("0")
     page.clock.run_for(600_000)
     assert asked(page) == [True, True]
 
@@ -95,7 +95,7 @@ def test_an_outage_is_told_with_the_age_of_the_numbers_and_tried_again(page: Pag
     alert = page.get_by_role("alert")
     assert alert.inner_text().splitlines() == [
         "no answer",
-        "The numbers below are those of 09:30:00 UTC, 2 min old.",
+        "The numbers below are from 09:30:00 UTC, 2 min old.",
     ]
     page.clock.run_for(60_100)
     assert asked(page) == [True]
@@ -107,7 +107,7 @@ def test_an_outage_is_told_with_the_age_of_the_numbers_and_tried_again(page: Pag
 
 def test_nothing_ticks_after_the_view_is_gone(page: Page) -> None:
     """A cell that runs again, or a dashboard that is closed, leaves no timer."""
-    page.get_by_label("Refresh by itself").select_option("10")
+    page.get_by_label("Auto-refresh interval").select_option("10")
     page.evaluate("kernel.view.destroy()")
     page.clock.run_for(600_000)
     assert asked(page) == []

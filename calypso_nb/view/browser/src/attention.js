@@ -4,7 +4,7 @@ import { count, make, printed, said, visible } from "./dom.js";
 
 const FIRST_ROWS = 8;
 const PRINTED_NEEDS = 40;
-const URGENCY = { 3: "never ends by itself", 2: "stands still", 1: "to be tidied up" };
+const URGENCY = { 3: "never ends on its own", 2: "stalled", 1: "to tidy up" };
 
 export function attention(host, { view }) {
   const heading = make("h3");
@@ -17,9 +17,9 @@ export function attention(host, { view }) {
   let most = FIRST_ROWS;
   const unprint = printed(() => { most = PRINTED_NEEDS; fill(); }, () => { most = FIRST_ROWS; fill(); });
   const fill = () => {
-    const every = view.payload.attention.length;
-    const left = needed.length < every ? ` of ${count(every)}` : "";
-    heading.textContent = every ? `Needs attention: ${count(needed.length)}${left}` : "Nothing needs attention";
+    const total = view.payload.attention.length;
+    const left = needed.length < total ? ` of ${count(total)}` : "";
+    heading.textContent = total ? `Needs attention: ${count(needed.length)}${left}` : "Nothing needs attention";
     more.hidden = needed.length <= FIRST_ROWS;
     more.textContent = all ? "Show fewer" : `Show all ${count(needed.length)}`;
     unprinted.textContent = needed.length > PRINTED_NEEDS && !all ? `… and ${count(needed.length - PRINTED_NEEDS)} more, which are not printed` : "";

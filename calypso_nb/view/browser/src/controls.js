@@ -29,8 +29,8 @@ function checkboxes(key, { view, choose }) {
       return make("label", { class: value == null && "calypso-none" }, box, said(words(value)));
     }));
     const left = offered.length - SHOWN_AT_MOST;
-    if (left > 0) node.append(make("p", {}, `… and ${count(left)} more: search for them`));
-    if (!offered.length) node.append(make("p", {}, "Nothing of that name"));
+    if (left > 0) node.append(make("p", {}, `… and ${count(left)} more; search to find them`));
+    if (!offered.length) node.append(make("p", {}, "No match"));
   };
   const show = () => node.querySelectorAll("input").forEach((box) => { box.checked = view.filter[key].includes(box.value_); });
   return { node, fill, show };
@@ -94,7 +94,7 @@ function activeFilters(filter) {
   const range = low === high ? low : low == null ? `up to ${high}` : high == null ? `from ${low}` : `${low} to ${high}`;
   return [
     filter.statuses.length && ["statuses", "status", STATUSES.filter((status) => filter.statuses.includes(status))],
-    ...CHOICES.map(([key, one]) => filter[key].length && [key, key === "ages" ? "open since" : one.toLowerCase(), filter[key].map(WORDS[key])]),
+    ...CHOICES.map(([key, one]) => filter[key].length && [key, one.toLowerCase(), filter[key].map(WORDS[key])]),
     (low != null || high != null) && ["priority", "priority", [String(range)]],
     searched(filter) && ["search", "title with", [`“${filter.search.trim()}”`]],
   ].filter(Boolean);
@@ -142,7 +142,7 @@ export function controls(host, context) {
     clear.disabled = !active.length;
     shown.textContent = `${count(indices.length)} of ${count(rows.length)} tasks`;
     chips.replaceChildren(...active.map(([key, name, words]) => make("button",
-      { type: "button", class: "calypso-chip", title: "Take this filter away", "data-filter": key,
+      { type: "button", class: "calypso-chip", title: "Remove this filter", "data-filter": key,
         onclick: () => { choose({ [key]: NO_FILTER[key] }); search.focus(); } },
       `${name} `, ...words.flatMap((word, i) => [i ? " or " : "", said(word)]), make("span", { "aria-hidden": "true" }, " ×"))));
   };

@@ -14,7 +14,7 @@ function readableSeconds(seconds) {
 
 export function refresh(host, { view, live, open }) {
   const again = make("button", { type: "button", class: "calypso-refresh", onclick: () => live.refresh(false) }, "↻ Refresh");
-  const every = make("select", { "aria-label": "Refresh by itself", onchange: () => live.setEvery(Number(every.value)) });
+  const every = make("select", { "aria-label": "Auto-refresh interval", onchange: () => live.setEvery(Number(every.value)) });
   const bar = make("progress", { "aria-label": "Reading tasks", hidden: true });
   const source = make("span", { class: "calypso-source" });
   const news = make("div", { class: "calypso-news", role: "status" });
@@ -30,7 +30,7 @@ export function refresh(host, { view, live, open }) {
     source.replaceChildren(`${count(view.rows.length)} tasks from `, said(endpoint), ` at ${time(generated_at)}, ${readableSeconds(age())} ago`,
       counted_at ? `; comments and links counted at ${time(counted_at)}` : "");
     source.title = generated_at;
-    const about = state.about === "data" ? `The numbers below are those of ${time(generated_at)}, ${readableSeconds(age())} old.` : "";
+    const about = state.about === "data" ? `The numbers below are from ${time(generated_at)}, ${readableSeconds(age())} old.` : "";
     if (!state.error) alert.replaceChildren();
     else if (alert.firstChild) alert.firstChild.lastChild.textContent = about;
     else alert.replaceChildren(make("div", { class: "calypso-error", role: "alert" }, make("span", { dir: "auto" }), make("span")));

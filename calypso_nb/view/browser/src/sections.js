@@ -10,7 +10,7 @@ export function sections(host, { view }) {
     clear();
     const { charts: drawings, tables } = view.payload.sections;
     const body = make("div", { class: "calypso-sections-body" });
-    host.replaceChildren(make("h3", {}, "All tasks of the report, whatever the filter"), body);
+    host.replaceChildren(make("h3", {}, "All tasks in the report, regardless of filters"), body);
     await Promise.all(drawings.map(async (drawing) => {
       const canvas = make("div", { class: "calypso-chart", "data-section": drawing.id });
       body.append(section(drawing.title, drawing.nothing ?? drawing.spec.usermeta.subtitle, canvas));

@@ -60,7 +60,7 @@ export function table(host, { view, open }) {
       data: view.rows, columns: columnsOf(open).map(column), order: [[4, "desc"], [5, "desc"]],
       autoWidth: false, deferRender: true, pageLength: 25, orderClasses: false,
       layout: { topStart: "info", topEnd: "search", bottomStart: "pageLength", bottomEnd: "paging" },
-      language: { search: "Search table", lengthMenu: "_MENU_ a page", emptyTable: "No task", zeroRecords: "No task matches",
+      language: { search: "Search table", lengthMenu: "_MENU_ per page", emptyTable: "No task", zeroRecords: "No task matches",
         info: "_START_ to _END_ of _TOTAL_ tasks", infoEmpty: "0 tasks", infoFiltered: "" },
     });
     view.table.search.fixed("calypso", (_text, _row, index) => shown.has(index));

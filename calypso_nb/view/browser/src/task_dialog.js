@@ -43,7 +43,7 @@ export function taskDialog(host, { view, live }) {
   };
   const ask = (action, question, yes) => {
     const go = make("button", { type: "button", class: "calypso-destroy", onclick: () => { asking.replaceChildren(); act(action); } }, yes);
-    const no = make("button", { type: "button", onclick: () => asking.replaceChildren() }, "Leave it as it is");
+    const no = make("button", { type: "button", onclick: () => asking.replaceChildren() }, "Cancel");
     asking.replaceChildren(make("div", { class: "calypso-asking", role: "alertdialog", "aria-label": question }, make("p", {}, question), go, no));
     no.focus();
   };
@@ -66,14 +66,14 @@ export function taskDialog(host, { view, live }) {
       form("Comment", "comment", "Add comment", [comment], () => ({ comment: comment.value })),
       make("div", { class: "calypso-form" }, make("h4", {}, "Status"),
         task.status !== "idle" && simple("Requeue", () => act("requeue")),
-        task.status !== "complete" && simple("Complete …", () => ask("complete", `Set #${task.id} complete? What waits for it goes on.`, "Complete it")),
-        task.archived_at == null && simple("Archive …", () => ask("archive", `Archive #${task.id}? It leaves every list and chart.`, "Archive it"))));
+        task.status !== "complete" && simple("Complete …", () => ask("complete", `Set #${task.id} complete? Tasks that wait for it can go on.`, "Complete it")),
+        task.archived_at == null && simple("Archive …", () => ask("archive", `Archive #${task.id}? It disappears from every list and chart.`, "Archive it"))));
   };
   const mention = ({ id, title, status }) => make("li", {},
     make("button", { type: "button", class: "calypso-open", onclick: () => open(id) }, `#${id} `, said(title ?? "")),
     status ? make("small", {}, ` ${status}`) : "");
   const listing = (title, items) => items.length && make("section", {}, make("h4", {}, title), make("ul", {}, ...items));
-  const remark = ({ content, by, at }) => make("li", {}, make("small", {}, said(by ?? "nobody named"), ` · ${moment(at)}`), passage(content ?? ""));
+  const remark = ({ content, by, at }) => make("li", {}, make("small", {}, said(by ?? "unknown author"), ` · ${moment(at)}`), passage(content ?? ""));
 
   const fill = (task) => {
     current = task.id;

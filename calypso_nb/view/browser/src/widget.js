@@ -17,7 +17,7 @@ export async function render({ model, el }) {
     try {
       model.send(content);
     } catch {
-      lost = { error: "The kernel that answers here has gone. Run the cell again.", about: "data", busy: false };
+      lost = { error: "The kernel behind this view is gone. Run the cell again.", about: "data", busy: false };
       view.tell();
       throw new Error(lost.error);
     }

@@ -1,4 +1,4 @@
-"""The answers on a page: what needs attention, who waits for whom, queues, tags and parents."""
+"""Attention and sections on a page: what needs attention, who waits for whom, queues, tags and parents."""
 
 from __future__ import annotations
 

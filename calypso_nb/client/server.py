@@ -93,7 +93,7 @@ class ServerSource:
         self._connection = Connection(target, name, settings)
         # The REST twin's address, until it turns out that there is no such twin.
         self._twin = target if isinstance(target, Endpoint) else None
-        weakref.finalize(self, bridge.run_soon, self._connection.abandon())
+        weakref.finalize(self, bridge.run_soon, self._connection.abandon)
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return what the server responds; a list of tasks is the same from v1 and v2."""

@@ -14,8 +14,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-__all__ = ["DEFAULT_ENDPOINT", "Endpoint", "Settings", "load_settings"]
-
 DEFAULT_ENDPOINT = "http://localhost:3000"
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -63,21 +61,17 @@ class Endpoint:
     @property
     def mcp(self) -> str:
         """The URL at which the server speaks MCP, whether the endpoint ends in `/mcp` or not."""
-        return f"{self._root}/mcp"
+        return f"{self.shown.removesuffix('/mcp')}/mcp"
 
     @property
     def rest(self) -> str:
         """The URL of TinyTask v2's REST API."""
-        return f"{self._root}/api/v1"
+        return f"{self.mcp.removesuffix('/mcp')}/api/v1"
 
     @property
     def health(self) -> str:
         """The URL of the server's health check."""
-        return f"{self._root}/health"
-
-    @property
-    def _root(self) -> str:
-        return self.shown.removesuffix("/mcp")
+        return f"{self.mcp.removesuffix('/mcp')}/health"
 
     @property
     def basic_authorization(self) -> str | None:
@@ -129,7 +123,9 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
     Raises ValueError that names what is wrong.
     """
     arguments = {name: value for name, value in given.items() if value is not None}
-    file = _dotenv() if env_file is None else Path(env_file)
+    here = Path.cwd()
+    places = (folder / ".env" for folder in (here, *here.parents))
+    file = env_file or next((place for place in places if place.is_file()), None)
     try:
         settings = Settings(**{"_env_file": file, **arguments})
     except (SettingsError, UnicodeDecodeError) as error:
@@ -150,8 +146,3 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
                 f"the header {name} has blanks at an end, line ends, or letters that are not ASCII"
             )
     return settings
-
-
-def _dotenv() -> Path | None:
-    here = Path.cwd()
-    return next((folder / ".env" for folder in (here, *here.parents) if (folder / ".env").is_file()), None)

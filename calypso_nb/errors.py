@@ -28,7 +28,7 @@ class TinytaskConnectionError(TinytaskClientError):
 
     - outcome_unknown: True if a write may or may not have been carried out: look before you repeat it
 
-    Example: `isinstance(error.outcome_unknown, bool)`
+    Example: `TinytaskConnectionError("cut off", outcome_unknown=True).outcome_unknown`
     """
 
     def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:

@@ -29,13 +29,9 @@ def _moment(text: Any) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _whole(number: Any) -> Any:
-    # TinyTask takes any number for a priority; frames cut a fraction off too.
-    return int(number) if isinstance(number, float) else number
-
-
 Moment: TypeAlias = Annotated[datetime | None, PlainValidator(_moment)]
-Priority: TypeAlias = Annotated[int | None, BeforeValidator(_whole)]
+# TinyTask takes any number for a priority; frames cut a fraction off too.
+Priority: TypeAlias = Annotated[int | None, BeforeValidator(lambda n: int(n) if isinstance(n, float) else n)]
 Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(lambda tags: () if tags is None else tags)]
 
 

@@ -65,21 +65,17 @@ class Endpoint:
     @property
     def mcp(self) -> str:
         """The URL at which the server speaks MCP, whether the endpoint ends in `/mcp` or not."""
-        return f"{self._root}/mcp"
+        return f"{self.shown.removesuffix('/mcp')}/mcp"
 
     @property
     def rest(self) -> str:
         """The URL of TinyTask v2's REST API."""
-        return f"{self._root}/api/v1"
+        return f"{self.mcp.removesuffix('/mcp')}/api/v1"
 
     @property
     def health(self) -> str:
         """The URL of the server's health check."""
-        return f"{self._root}/health"
-
-    @property
-    def _root(self) -> str:
-        return self.shown.removesuffix("/mcp")
+        return f"{self.mcp.removesuffix('/mcp')}/health"
 
     @property
     def basic_authorization(self) -> str | None:
@@ -131,12 +127,15 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
     Raises ValueError that names what is wrong.
     """
     arguments = {name: value for name, value in given.items() if value is not None}
-    files = [Path(file) for file in (_dotenv(), env_file) if file is not None]  # The last one wins.
+    here = Path.cwd()
+    places = (folder / ".env" for folder in (here, *here.parents))
+    found = next((place for place in places if place.is_file()), None)
+    files = [Path(file) for file in (found, env_file) if file is not None]  # The last one wins.
     try:
         settings = Settings(**{"_env_file": files, **arguments})
     except (SettingsError, UnicodeDecodeError) as error:
-        places = " or in ".join(["the environment", *map(str, files)])
-        raise UsageError(f"invalid settings in {places}: {error}") from None
+        sources = " or in ".join(["the environment", *map(str, files)])
+        raise UsageError(f"invalid settings in {sources}: {error}") from None
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, at))} (or TINYTASK_{str(at[0]).upper()}): {problem['msg']}"
@@ -153,8 +152,3 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
                 f"the header {name} has blanks at an end, line ends, or letters that are not ASCII"
             )
     return settings
-
-
-def _dotenv() -> Path | None:
-    here = Path.cwd()
-    return next((folder / ".env" for folder in (here, *here.parents) if (folder / ".env").is_file()), None)

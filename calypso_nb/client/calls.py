@@ -48,15 +48,18 @@ class Calls:
 
     def read(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """Return the JSON object that a reading tool responds with."""
-        return self.json_object(tool, self.source.ask(tool, _plain(arguments)))
-
-    def write(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
-        """Return the JSON object that a writing tool responds with."""
-        return self.json_object(tool, self.source.ask(tool, _plain(arguments), write=True), write=True)
+        response = self.source.ask(tool, _plain(arguments))
+        if isinstance(response, str):
+            raise self.unexpected(tool)
+        return response
 
     def read_one(self, kind: type[R], tool: str, /, **arguments: Any) -> R:
         """Return the record that a reading tool responds with."""
         return self.record(kind, tool, self.read(tool, **arguments))
+
+    def write(self, tool: str, /, **arguments: Any) -> dict[str, Any] | str:
+        """Return the JSON object or the sentence that a writing tool responds with."""
+        return self.source.ask(tool, _plain(arguments), write=True)
 
     def write_one(self, kind: type[R], tool: str, /, **arguments: Any) -> R:
         """Return the record that a writing tool responds with."""
@@ -64,7 +67,7 @@ class Calls:
 
     def delete(self, tool: str, record_id: int) -> None:
         """Delete a record: v2 confirms that in JSON, v1 in a sentence."""
-        response = self.source.ask(tool, _plain({"id": record_id}), write=True)
+        response = self.write(tool, id=record_id)
         if isinstance(response, str):
             done = response.endswith("deleted successfully")
         else:
@@ -79,14 +82,10 @@ class Calls:
             raise self.unexpected(tool)
         return records
 
-    def json_object(self, tool: str, response: dict[str, Any] | str, write: bool = False) -> dict[str, Any]:
-        """Return a response that is a JSON object."""
+    def record(self, kind: type[R], tool: str, response: dict[str, Any] | str, write: bool = False) -> R:
+        """Return the record that a response describes."""
         if isinstance(response, str):
             raise self.unexpected(tool, write)
-        return response
-
-    def record(self, kind: type[R], tool: str, response: Mapping[str, Any], write: bool = False) -> R:
-        """Return the record that a JSON object describes."""
         try:
             return kind.from_record(response)
         except ValidationError as error:

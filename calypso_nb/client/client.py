@@ -232,11 +232,10 @@ class TinytaskClient:
         No two callers get the same task. TinyTask hands out blocked tasks too: `claim_next` does not.
         Example: `client.signup_for_task("architect")`
         """
-        response = self._calls.source.ask("signup_for_task", {"agent_name": agent_name}, write=True)
+        response = self._calls.write("signup_for_task", agent_name=agent_name)
         if isinstance(response, str) and response.startswith(NOTHING_IDLE):
             return None
-        task = self._calls.json_object("signup_for_task", response, write=True)
-        return self._calls.record(Task, "signup_for_task", task, write=True)
+        return self._calls.record(Task, "signup_for_task", response, write=True)
 
     def claim_task(self, task_id: int, agent: str) -> Claim:
         """Set one task working for an agent, if it is idle, not blocked and not another's; return what came.
@@ -354,10 +353,10 @@ class TinytaskClient:
 
     def clear_queue(self, queue_name: str) -> int:
         """Take every task out of a queue, archived ones too, and return how many; none is deleted."""
-        cleared = self._calls.write("clear_queue", queue_name=queue_name).get("tasks_cleared")
-        if not isinstance(cleared, int):
-            raise self._calls.unexpected("clear_queue", write=True)
-        return cleared
+        response = self._calls.write("clear_queue", queue_name=queue_name)
+        if isinstance(response, dict) and isinstance(cleared := response.get("tasks_cleared"), int):
+            return cleared
+        raise self._calls.unexpected("clear_queue", write=True)
 
     # Comments and links: neither moves a task's `updated_at`.
 

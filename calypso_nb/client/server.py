@@ -49,7 +49,9 @@ def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
         return ServerSource(create_server(demo_store()), "demo", settings)
     if endpoint.startswith(STDIO):
         command = _command(endpoint)
-        return ServerSource(command, _shown(command), settings)
+        # Any of its arguments may be a password.
+        more = " …" if len(command) > 1 else ""
+        return ServerSource(command, STDIO + Path(command[0]).name + more, settings)
     address = Endpoint(endpoint)
     if address.has_query:  # The URL is logged, and goes to more than one place.
         raise UsageError("an endpoint has no query: give a key as a header, headers={...}")
@@ -77,11 +79,6 @@ def _command(endpoint: str) -> tuple[str, ...]:
     return words
 
 
-def _shown(command: tuple[str, ...]) -> str:
-    """Return a command without its arguments, any of which may be a password."""
-    return STDIO + Path(command[0]).name + (" …" if len(command) > 1 else "")
-
-
 class ServerSource:
     """Asks over one kept session, on the background loop."""
 
@@ -93,7 +90,7 @@ class ServerSource:
         self._connection = Connection(target, name, settings)
         # The REST twin's address, until it turns out that there is no such twin.
         self._twin = target if isinstance(target, Endpoint) else None
-        weakref.finalize(self, bridge.run_soon, self._connection.abandon())
+        weakref.finalize(self, bridge.run_soon, self._connection.abandon)
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return what the server responds; a list of tasks is the same from v1 and v2."""
@@ -123,11 +120,10 @@ class ServerSource:
 
     def counts(self, task_ids: Sequence[int]) -> Iterator[Counts]:
         """Ask for each task, several at a time; an interrupt takes effect in between."""
-        done = 0
-        while done < len(task_ids):
-            some = task_ids[done : done + (CHUNK if self._twin is None else REST_CHUNK)]
-            yield bridge.run(self._count_some, some)
-            done += len(some)
+        while task_ids:
+            size = CHUNK if self._twin is None else REST_CHUNK
+            yield bridge.run(self._count_some, task_ids[:size])
+            task_ids = task_ids[size:]
 
     def check(self) -> bool:
         """Return True if a TinyTask answers; TinytaskConnectionError says what does instead."""
@@ -138,7 +134,14 @@ class ServerSource:
         bridge.run(self._connection.close)
 
     async def _count_some(self, task_ids: Sequence[int]) -> Counts:
-        counts = await self._count_by_twin(task_ids)
+        counts: Counts = {}
+        if self._twin is not None:  # Several times as fast as MCP, which counts the rest, or all.
+            from calypso_nb.wire.rest import read_tasks
+
+            found = await read_tasks(self._twin, self._settings, task_ids)
+            counts = {id: (len(task["comments"]), len(task["links"])) for id, task in found.items()}
+            if not found:
+                self._twin = None
         waiting = iter([task_id for task_id in task_ids if task_id not in counts])
 
         async def work() -> None:
@@ -153,17 +156,6 @@ class ServerSource:
             first = group.exceptions[0]  # They are all about the same server.
             raise first from first.__cause__
         return counts
-
-    async def _count_by_twin(self, task_ids: Sequence[int]) -> Counts:
-        """Count by REST, several times as fast as MCP; MCP counts the rest, or all."""
-        if self._twin is None:
-            return {}
-        from calypso_nb.wire.rest import read_tasks
-
-        found = await read_tasks(self._twin, self._settings, task_ids)
-        if not found:
-            self._twin = None
-        return {task_id: (len(task["comments"]), len(task["links"])) for task_id, task in found.items()}
 
     async def _count_one(self, task_id: int) -> tuple[int | None, int | None]:
         try:

@@ -13,11 +13,10 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-
-__all__ = ["before_end", "let_cells_run_coroutines", "run", "run_soon", "stop_cells_from_running_coroutines"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,8 +55,7 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     A KeyboardInterrupt during the wait (the kernel's Stop button) cancels the coroutine and is raised on.
     Raises RuntimeError if the caller is the background loop itself, which would wait for itself.
     """
-    portal = _loop.portal()
-    future: Future[T] = portal.start_task_soon(_call, function, args, kwargs)
+    future: Future[T] = _loop.portal().start_task_soon(partial(function, *args, **kwargs))
     try:
         return future.result()
     except KeyboardInterrupt:
@@ -81,12 +79,6 @@ def before_end(function: Callable[[], Awaitable[object]]) -> None:
     It must bound its own time and must not raise.
     """
     _before_end.append(function)
-
-
-async def _call(
-    function: Callable[..., Awaitable[T]], args: tuple[object, ...], kwargs: dict[str, object]
-) -> T:
-    return await function(*args, **kwargs)
 
 
 def let_cells_run_coroutines() -> bool:

@@ -25,8 +25,6 @@ from calypso_nb.wire import bridge
 from calypso_nb.wire.faults import Fault, fault_of
 from calypso_nb.wire.transport import Target, Tools, open_session, tools_of
 
-__all__ = ["Connection"]
-
 T = TypeVar("T")
 
 ATTEMPTS = 4
@@ -70,14 +68,10 @@ class Connection:
             with anyio.move_on_after(CLOSING_SECONDS):
                 await link.gone.wait()
 
-    def abandon(self) -> Callable[[], None]:
-        """Return what to do on the loop once this connection is no longer in use."""
-
-        def leave() -> None:
-            if self._link is not None:
-                self._link.retire(at_once=True)
-
-        return leave
+    def abandon(self) -> None:
+        """Leave the session without waiting for that."""
+        if self._link is not None:
+            self._link.retire(at_once=True)
 
     async def _asked(self, tool: str, question: Callable[[_Link], Awaitable[T]], write: bool) -> T:
         def may_repeat(error: BaseException) -> bool:
@@ -96,27 +90,22 @@ class Connection:
             raise self._public(fault, tool, write) from fault.__cause__
 
     async def _asked_once(self, question: Callable[[_Link], Awaitable[T]], deadline: float) -> T:
-        with self._until(deadline, sent=False):
+        timeout = self.settings.timeout
+        with _until(deadline - anyio.current_time(), timeout, sent=False):
             link = await self._opened()
         try:
-            with self._until(deadline, sent=True):
+            with _until(deadline - anyio.current_time(), timeout, sent=True):
                 return await question(link)
         except TinytaskClientError:
             raise
         except BaseException as error:
             # Whatever ended the call, the session behind it is not to be trusted with the next one.
-            self._forget(link)
+            if self._link is link:
+                self._link = None
+            link.retire()
             if isinstance(error, Fault) or not isinstance(error, Exception):
                 raise
             raise fault_of(error) from error
-
-    @contextmanager
-    def _until(self, deadline: float, *, sent: bool) -> Iterator[None]:
-        try:
-            with anyio.fail_after(deadline - anyio.current_time()):
-                yield
-        except TimeoutError as error:
-            raise Fault(f"no answer within {self.settings.timeout:g} s", sent=sent) from error
 
     async def _opened(self) -> _Link:
         async with self._opening:
@@ -126,11 +115,6 @@ class Connection:
                 await link.open()
                 self._link = link
             return self._link
-
-    def _forget(self, link: _Link) -> None:
-        if self._link is link:
-            self._link = None
-        link.retire()
 
     def _public(self, fault: Fault, tool: str, write: bool) -> TinytaskClientError:
         if fault.refused:
@@ -146,6 +130,15 @@ class Connection:
             f"no {where}: {fault}. Start a server there, set TINYTASK_ENDPOINT to another one, "
             "or use sample data: TinytaskClient('demo'), in a terminal --mcp-endpoint demo."
         )
+
+
+@contextmanager
+def _until(left: float, timeout: float, *, sent: bool) -> Iterator[None]:
+    try:
+        with anyio.fail_after(left):
+            yield
+    except TimeoutError as error:
+        raise Fault(f"no answer within {timeout:g} s", sent=sent) from error
 
 
 class _Link:
@@ -174,11 +167,8 @@ class _Link:
         """Enter the session; raise Fault if that fails or takes longer than the connect timeout."""
         owner = asyncio.get_running_loop().create_task(self._own())
         try:
-            with anyio.fail_after(self._settings.connect_timeout):
+            with _until(self._settings.connect_timeout, self._settings.connect_timeout, sent=False):
                 await self._ready.wait()
-        except TimeoutError:
-            owner.cancel()
-            raise Fault(f"no answer within {self._settings.connect_timeout:g} s", sent=False) from None
         except BaseException:
             owner.cancel()
             raise
@@ -196,8 +186,9 @@ class _Link:
             names = ", ".join(sorted(unknown))
             raise TinytaskAPIError(tool, f"the TinyTask at {self._name} takes no {names}")
         before = self._sent
+        assert self._session is not None
         try:
-            result = await self._during(self._entered.call_tool(tool, arguments))
+            result = await self._during(self._session.call_tool(tool, arguments))
         except MCPError as error:
             raise fault_of(error, sent=not before or self._sent > before) from error
         text = "".join(part.text for part in result.content if isinstance(part, TextContent))
@@ -212,12 +203,8 @@ class _Link:
 
     async def list_tools(self) -> Set[str]:
         """Return the names of the tools that the server has now."""
-        return tools_of(await self._during(self._entered.list_tools())).keys()
-
-    @property
-    def _entered(self) -> Client:
         assert self._session is not None
-        return self._session
+        return tools_of(await self._during(self._session.list_tools())).keys()
 
     async def _during(self, request: Coroutine[Any, Any, T]) -> T:
         """Wait for an answer; a wait that is cancelled ends at once, though the SDK takes its time."""

@@ -12,8 +12,6 @@ from mcp import MCPError
 from mcp_types import INVALID_PARAMS, PARSE_ERROR
 from pydantic import ValidationError
 
-__all__ = ["NOT_SENT", "SENT", "Fault", "fault_of"]
-
 # Codes of our own for what happened below MCP, in the range that JSON-RPC leaves to implementations.
 NOT_SENT = -32081
 SENT = -32082

@@ -15,8 +15,6 @@ import orjson
 
 from calypso_nb.settings import Endpoint, Settings
 
-__all__ = ["read_tasks"]
-
 IN_FLIGHT = 8
 PROBES = 3
 
@@ -30,7 +28,11 @@ async def read_tasks(
     """
     waiting = iter(task_ids)
     found: dict[int, dict[str, Any]] = {}
-    async with _session(endpoint, settings) as http:
+    async with aiohttp.ClientSession(
+        headers=settings.secret_headers(endpoint),
+        timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout),
+        connector=aiohttp.TCPConnector(limit=IN_FLIGHT),
+    ) as http:
         # The first answers tell whether the twin is there at all, before several requests are in flight; more
         # than one, because a task may have been deleted since.
         for task_id in islice(waiting, PROBES):
@@ -43,14 +45,6 @@ async def read_tasks(
             for _ in range(IN_FLIGHT):
                 tasks.start_soon(_read_some, http, endpoint.rest, waiting, found)
     return found
-
-
-def _session(endpoint: Endpoint, settings: Settings) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        headers=settings.secret_headers(endpoint),
-        timeout=aiohttp.ClientTimeout(sock_connect=settings.connect_timeout, sock_read=settings.timeout),
-        connector=aiohttp.TCPConnector(limit=IN_FLIGHT),
-    )
 
 
 async def _read_some(

@@ -30,8 +30,6 @@ from pydantic import ValidationError
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire.faults import NOT_SENT, SENT, Fault, fault_of
 
-__all__ = ["Target", "Tools", "open_session", "tools_of"]
-
 # An address, the words of a command, or a server object.
 Target: TypeAlias = Endpoint | tuple[str, ...] | Server[Any] | MCPServer
 Tools: TypeAlias = dict[str, Set[str] | None]
@@ -65,7 +63,12 @@ async def open_session(
         server: Transport | Server[Any] | MCPServer
         mode = "legacy"
         if isinstance(target, Endpoint):
-            http = await stack.enter_async_context(_http_client(settings, target))
+            http = httpx2.AsyncClient(
+                headers=settings.secret_headers(target),
+                timeout=httpx2.Timeout(settings.timeout, connect=settings.connect_timeout),
+                transport=_FaultsAsAnswers(verify=_certificates()),
+            )
+            await stack.enter_async_context(http)
             if await _speaks_sse(http, target.mcp):
                 server = _sse_transport(http, target.mcp, lost, sending)
             else:
@@ -85,14 +88,6 @@ def tools_of(listing: ListToolsResult) -> Tools:
         name: names and ({*names, "status"} if "exclude_status" in names else set(names))
         for name, names in published.items()
     }
-
-
-def _http_client(settings: Settings, endpoint: Endpoint) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        headers=settings.secret_headers(endpoint),
-        timeout=httpx2.Timeout(settings.timeout, connect=settings.connect_timeout),
-        transport=_FaultsAsAnswers(verify=_certificates()),
-    )
 
 
 @cache

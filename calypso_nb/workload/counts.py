@@ -42,15 +42,6 @@ __all__ = [
 ]
 
 _COUNTS = [name for name, column in GROUP_COLUMNS.items() if column.unit == "tasks"]
-_NEEDED = [
-    *("id", "status", "assigned_to", "priority", "tags", "queue_name"),
-    *("is_currently_blocked", "is_open", "age_hours"),
-]
-_MEASURES = {
-    "mean_priority": ("open_priority", "mean"),
-    "mean_age_hours": ("open_age", "mean"),
-    "oldest_age_hours": ("open_age", "max"),
-}
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ def counted(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
 
     `all_tasks`, all that was read, says which tasks are leaves.
     """
-    current = tasks.loc[tasks["archived_at"].isna(), _NEEDED]
+    current = tasks[tasks["archived_at"].isna()]
     is_open = current["is_open"]
     return current.assign(
         open=is_open,
@@ -129,26 +120,26 @@ def summary_of(rows: pd.DataFrame) -> WorkloadSummary:
 def tiles(summary: WorkloadSummary, need_attention: int) -> list[Tile]:
     """Return the numbers of a report in the order, with the labels and the words that all its faces use."""
     s = summary
-    counts = [
-        ("open", "Open", s.total_open_tasks),
-        ("idle", "Idle", s.total_idle),
-        ("working", "Working", s.total_working),
-        ("complete", "Complete", s.total_complete),
-        ("unassigned", "Unassigned", s.total_unassigned),
-        ("blocked", "Blocked", s.total_blocked),
-        ("agents", "Agents with work", s.agents_with_work),
-        ("attention", "Need attention", need_attention),
-    ]
-    found = []
-    for name, label, count in counts:
-        if count is None:
-            found.append(Tile(name, label, UNKNOWN, "unknown"))
-        else:
-            found.append(Tile(name, label, f"{count:,}"))
-    oldest = Tile("oldest", "Oldest open", or_unknown(readable_hours(s.oldest_open_hours)))
+    oldest = ""
     if s.oldest_open_task is not None:
-        oldest = oldest._replace(note=f"#{s.oldest_open_task}")
-    return [*found, oldest]
+        oldest = f"#{s.oldest_open_task}"
+    return [
+        _count("open", "Open", s.total_open_tasks),
+        _count("idle", "Idle", s.total_idle),
+        _count("working", "Working", s.total_working),
+        _count("complete", "Complete", s.total_complete),
+        _count("unassigned", "Unassigned", s.total_unassigned),
+        _count("blocked", "Blocked", s.total_blocked),
+        _count("agents", "Agents with work", s.agents_with_work),
+        _count("attention", "Need attention", need_attention),
+        Tile("oldest", "Oldest open", or_unknown(readable_hours(s.oldest_open_hours)), oldest),
+    ]
+
+
+def _count(name: str, label: str, count: int | None) -> Tile:
+    if count is None:
+        return Tile(name, label, UNKNOWN, "unknown")
+    return Tile(name, label, f"{count:,}")
 
 
 def by_agent(rows: pd.DataFrame) -> pd.DataFrame:
@@ -198,15 +189,13 @@ def _grouped(rows: pd.DataFrame, by: str, columns: Mapping[str, Column]) -> pd.D
     A sum over tasks of which one is unknown is unknown, not the sum of the rest.
     """
     groups = rows.groupby(by, dropna=False)
-    counts = [name for name in _COUNTS if name in columns]
-    found = groups[counts].sum().where(groups[counts].count().eq(groups.size(), axis="index"))
-    for name in _MEASURES.keys() & columns.keys():
-        source, measure = _MEASURES[name]
-        found[name] = groups[source].agg(measure)
-    if "oldest_task_id" in columns:
-        oldest_first = rows.dropna(subset=["open_age"]).sort_values(
-            ["open_age", "id"], ascending=[False, True]
-        )
-        found["oldest_task_id"] = oldest_first.groupby(by, dropna=False)["id"].first()
+    known = groups[_COUNTS].count().eq(groups.size(), axis="index")
+    found = groups[_COUNTS].sum().where(known)
+    ages, priorities = groups["open_age"], groups["open_priority"]
+    found = found.assign(
+        mean_priority=priorities.mean(), mean_age_hours=ages.mean(), oldest_age_hours=ages.max()
+    )
+    aged = rows.dropna(subset=["open_age"]).sort_values(["open_age", "id"], ascending=[False, True])
+    found["oldest_task_id"] = aged.groupby(by, dropna=False)["id"].first()
     named = found.rename_axis(next(iter(columns))).reset_index()
     return conformed(named.sort_values(["open", named.columns[0]], ascending=[False, True]), columns)

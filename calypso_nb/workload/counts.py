@@ -13,18 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from calypso_nb.frames import (
-    AGE_BUCKETS,
-    AGE_COLUMNS,
-    AGENT_COLUMNS,
-    GROUP_COLUMNS,
-    PRIORITY_COLUMNS,
-    QUEUE_COLUMNS,
-    TAG_COLUMNS,
-    Column,
-    age_buckets,
-    conformed,
-)
+from calypso_nb import frames
 from calypso_nb.workload.phrases import UNKNOWN, or_unknown, readable_hours
 from calypso_nb.workload.tree import from_v2, leaves
 
@@ -41,7 +30,7 @@ __all__ = [
     "tiles",
 ]
 
-_COUNTS = [name for name, column in GROUP_COLUMNS.items() if column.unit == "tasks"]
+_COUNTS = [name for name, column in frames.GROUP_COLUMNS.items() if column.unit == "tasks"]
 
 
 @dataclass(frozen=True)
@@ -144,12 +133,12 @@ def _count(name: str, label: str, count: int | None) -> Tile:
 
 def by_agent(rows: pd.DataFrame) -> pd.DataFrame:
     """Count the rows of `counted` per agent: a frame with the columns of `AGENT_COLUMNS`."""
-    return _grouped(rows[rows["assigned_to"].notna()], "assigned_to", AGENT_COLUMNS)
+    return _grouped(rows[rows["assigned_to"].notna()], "assigned_to", frames.AGENT_COLUMNS)
 
 
 def by_priority(rows: pd.DataFrame) -> pd.DataFrame:
     """Count the rows of `counted` per priority: a frame with the columns of `PRIORITY_COLUMNS`."""
-    counts = _grouped(rows, "priority", PRIORITY_COLUMNS)
+    counts = _grouped(rows, "priority", frames.PRIORITY_COLUMNS)
     return counts.sort_values("priority", ascending=False, ignore_index=True)
 
 
@@ -157,33 +146,27 @@ def by_age(rows: pd.DataFrame) -> pd.DataFrame:
     """Count the open ones of the rows of `counted` per age: a frame with the columns of `AGE_COLUMNS`."""
     names = ["open", "idle", "working"]
     open_rows = rows[rows["open"]]
-    counts = open_rows.groupby(age_buckets(open_rows))[names].sum()
-    edges = [*AGE_BUCKETS.values()]
-    ages = pd.DataFrame({"from_hours": [0.0, *edges[:-1]], "to_hours": edges}, index=[*AGE_BUCKETS])
+    counts = open_rows.groupby(frames.age_buckets(open_rows))[names].sum()
+    edges = [*frames.AGE_BUCKETS.values()]
+    ages = pd.DataFrame({"from_hours": [0.0, *edges[:-1]], "to_hours": edges}, index=[*frames.AGE_BUCKETS])
     if "unknown" in counts.index:
         ages.loc["unknown"] = float("nan")
     ages[names] = counts.reindex(ages.index, fill_value=0)
-    return conformed(ages.rename_axis("age").reset_index(), AGE_COLUMNS)
+    return frames.conformed(ages.rename_axis("age").reset_index(), frames.AGE_COLUMNS)
 
 
 def by_queue(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count the rows of `counted` per queue: a frame with the columns of `QUEUE_COLUMNS`.
-
-    A server without queues (v1) gives no row.
-    """
-    return _grouped(rows[from_v2(rows)], "queue_name", QUEUE_COLUMNS)
+    """Count the rows of `counted` per queue: `QUEUE_COLUMNS`, without a row if the server has no queues."""
+    return _grouped(rows[from_v2(rows)], "queue_name", frames.QUEUE_COLUMNS)
 
 
 def by_tag(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count the rows of `counted` per tag: a frame with the columns of `TAG_COLUMNS`.
-
-    A task with two tags counts in two rows.
-    """
+    """Count the rows of `counted` per tag, a task with two tags in two rows: `TAG_COLUMNS`."""
     once = rows["tags"].map(lambda of_task: list(dict.fromkeys(of_task)))
-    return _grouped(rows.assign(tags=once).explode("tags"), "tags", TAG_COLUMNS)
+    return _grouped(rows.assign(tags=once).explode("tags"), "tags", frames.TAG_COLUMNS)
 
 
-def _grouped(rows: pd.DataFrame, by: str, columns: Mapping[str, Column]) -> pd.DataFrame:
+def _grouped(rows: pd.DataFrame, by: str, columns: Mapping[str, frames.Column]) -> pd.DataFrame:
     """Count the rows of `counted` per value of `by`, most open tasks first, with these columns.
 
     A sum over tasks of which one is unknown is unknown, not the sum of the rest.
@@ -198,4 +181,4 @@ def _grouped(rows: pd.DataFrame, by: str, columns: Mapping[str, Column]) -> pd.D
     aged = rows.dropna(subset=["open_age"]).sort_values(["open_age", "id"], ascending=[False, True])
     found["oldest_task_id"] = aged.groupby(by, dropna=False)["id"].first()
     named = found.rename_axis(next(iter(columns))).reset_index()
-    return conformed(named.sort_values(["open", named.columns[0]], ascending=[False, True]), columns)
+    return frames.conformed(named.sort_values(["open", named.columns[0]], ascending=[False, True]), columns)

@@ -111,48 +111,35 @@ GROUP_COLUMNS: dict[str, Column] = {
 }
 
 
-def _columns(table: Mapping[str, Column], *names: str) -> dict[str, Column]:
-    return {name: table[name] for name in names}
-
-
 def task_columns(*names: str) -> dict[str, Column]:
     """Return some columns of `TASK_COLUMNS`, for a table that has them too."""
-    return _columns(TASK_COLUMNS, *names)
+    return {name: TASK_COLUMNS[name] for name in names}
 
 
-_STATUS_COUNTS = _columns(GROUP_COLUMNS, "open", "idle", "working", "complete")
-_WAITING_COUNTS = _columns(
-    GROUP_COLUMNS, "blocked", "unassigned", "open_leaves", "oldest_age_hours", "oldest_task_id"
+def _per(group: str, dtype: str, meaning: str, *counts: str) -> dict[str, Column]:
+    return {group: Column(dtype, "", meaning)} | {name: GROUP_COLUMNS[name] for name in counts}
+
+
+_STATUS = ("open", "idle", "working", "complete")
+_AGES = ("mean_priority", "mean_age_hours", "oldest_age_hours")
+_WAITING = ("blocked", "unassigned", "open_leaves", "oldest_age_hours", "oldest_task_id")
+
+AGENT_COLUMNS = _per(
+    "agent", "str", "the agent's name; one row per agent, most open tasks first", *_STATUS, "blocked", *_AGES
 )
-
-AGENT_COLUMNS: dict[str, Column] = {
-    "agent": Column("str", "", "the agent's name; one row per agent, most open tasks first"),
-    **_STATUS_COUNTS,
-    **_columns(GROUP_COLUMNS, "blocked", "mean_priority", "mean_age_hours", "oldest_age_hours"),
-}
-
-PRIORITY_COLUMNS: dict[str, Column] = {
-    "priority": Column("Int64", "", "one row per priority in use, most urgent first"),
-    **_STATUS_COUNTS,
-}
-
-QUEUE_COLUMNS: dict[str, Column] = {
-    "queue": Column("str", "", "one row per queue, most open tasks first; NA for tasks in no queue"),
-    **_STATUS_COUNTS,
-    **_WAITING_COUNTS,
-}
-
-TAG_COLUMNS: dict[str, Column] = {
-    "tag": Column("str", "", "one row per tag, most open tasks first; NA for tasks without tags"),
-    **_STATUS_COUNTS,
-    **_WAITING_COUNTS,
-}
+PRIORITY_COLUMNS = _per("priority", "Int64", "one row per priority in use, most urgent first", *_STATUS)
+QUEUE_COLUMNS = _per(
+    "queue", "str", "one row per queue, most open tasks first; NA for tasks in no queue", *_STATUS, *_WAITING
+)
+TAG_COLUMNS = _per(
+    "tag", "str", "one row per tag, most open tasks first; NA for tasks without tags", *_STATUS, *_WAITING
+)
 
 AGE_COLUMNS: dict[str, Column] = {
     "age": Column("str", "", "bucket of time since creation; `unknown` only if there are such"),
     "from_hours": Column("float64", "hours", "lower edge, included"),
     "to_hours": Column("float64", "hours", "upper edge, not included; infinite for the last"),
-    **_columns(GROUP_COLUMNS, "open", "idle", "working"),
+    **{name: GROUP_COLUMNS[name] for name in ("open", "idle", "working")},
 }
 
 # Upper edges in hours, each bucket from the one before up to but not including its own.
@@ -183,9 +170,8 @@ def schema(columns: Mapping[str, Column]) -> pd.DataFrame:
 
     Example: `schema(TASK_COLUMNS)`
     """
-    return pd.DataFrame(
-        [(name, *column) for name, column in columns.items()], columns=["column", *Column._fields]
-    )
+    rows = [(name, *column) for name, column in columns.items()]
+    return pd.DataFrame(rows, columns=["column", *Column._fields])
 
 
 def records_to_frame(records: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -206,9 +192,7 @@ def conformed(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame
 
     Example: `conformed(data.agents, AGENT_COLUMNS)`
     """
-    dtypes: dict[str, Any] = {
-        name: _DTYPES.get(column.dtype, column.dtype) for name, column in columns.items()
-    }
+    dtypes = {name: _DTYPES.get(column.dtype, column.dtype) for name, column in columns.items()}
     return rows.reset_index(drop=True)[list(columns)].astype(dtypes)
 
 
@@ -228,7 +212,6 @@ def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataF
     return tasks
 
 
-_LISTS = (list, tuple)
 # Before pandas 3, "str" by itself means Python objects, None among them as the text "None".
 _DTYPES: dict[str, Any] = {"str": pd.StringDtype(na_value=float("nan"))}
 
@@ -247,7 +230,7 @@ def _typed(values: pd.Series, dtype: str) -> pd.Series:
     if dtype == "bool":
         return values.astype("boolean").fillna(False).astype("bool")
     if dtype == "object":
-        lists = [tuple(tags) if isinstance(tags, _LISTS) else () for tags in values.tolist()]
+        lists = [tuple(tags) if isinstance(tags, (list, tuple)) else () for tags in values.tolist()]
         return pd.Series(lists, index=values.index, dtype="object")
     if dtype == "Int64":
         # TinyTask takes any number for a priority: a fraction is cut off, what no integer can hold is NA.

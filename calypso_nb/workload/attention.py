@@ -78,7 +78,7 @@ class _Finding(NamedTuple):
     evidence: str
     to_do: str
     since: Any
-    known: str
+    since_known: str
 
 
 def attention(
@@ -105,21 +105,12 @@ def attention(
 
 
 def _row(name: str, finding: _Finding) -> dict[str, Any]:
-    task, evidence, to_do, since, known = finding
-    if pd.isna(since) or known == NOT_KNOWN:
-        since, known = pd.NaT, NOT_KNOWN
-    return {
-        "urgency": REASONS[name].urgency,
-        "task_id": task["id"],
-        "title": task["title"],
-        "agent": task["assigned_to"],
-        "priority": task["priority"],
-        "reason": name,
-        "since": since,
-        "since_known": known,
-        "evidence": evidence,
-        "to_do": to_do,
-    }
+    task = finding.task
+    named = {"reason": name, "urgency": REASONS[name].urgency, "agent": task["assigned_to"]}
+    row = {**task, **finding._asdict(), **named, "task_id": task["id"]}
+    if pd.isna(finding.since) or finding.since_known == NOT_KNOWN:
+        row |= {"since": pd.NaT, "since_known": NOT_KNOWN}
+    return row
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ BLOCKING_COLUMNS: dict[str, Column] = {
 def blocking(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
     """Return who blocks whom: a frame with the columns of `BLOCKING_COLUMNS`, one row per task of any chain.
 
-    `all_tasks` is all that was read, archived tasks included, and
-    everything is counted on it; shown are those of `tasks`, and what they wait for. Only open tasks
-    wait. If the server doesn't report what is blocked, there is no row.
+    `all_tasks` is all that was read, archived tasks included, and everything is counted on it; shown are
+    those of `tasks`, and what they wait for. Only open tasks wait. A server that doesn't report blocking
+    gives no row.
     """
     blocker_of = waits(all_tasks)
     chains = _measured(blocker_of)

@@ -13,18 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from calypso_nb.frames import (
-    AGE_BUCKETS,
-    AGE_COLUMNS,
-    AGENT_COLUMNS,
-    GROUP_COLUMNS,
-    PRIORITY_COLUMNS,
-    QUEUE_COLUMNS,
-    TAG_COLUMNS,
-    Column,
-    age_buckets,
-    conformed,
-)
+from calypso_nb import frames
 from calypso_nb.workload.phrases import UNKNOWN, or_unknown, readable_hours
 from calypso_nb.workload.tree import from_v2, leaves
 
@@ -41,16 +30,7 @@ __all__ = [
     "tiles",
 ]
 
-_COUNTS = [name for name, column in GROUP_COLUMNS.items() if column.unit == "tasks"]
-_NEEDED = [
-    *("id", "status", "assigned_to", "priority", "tags", "queue_name"),
-    *("is_currently_blocked", "is_open", "age_hours"),
-]
-_MEASURES = {
-    "mean_priority": ("open_priority", "mean"),
-    "mean_age_hours": ("open_age", "mean"),
-    "oldest_age_hours": ("open_age", "max"),
-}
+_COUNTS = [name for name, column in frames.GROUP_COLUMNS.items() if column.unit == "tasks"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +72,7 @@ def counted(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
 
     `all_tasks`, all that was read, says which tasks are leaves.
     """
-    current = tasks.loc[tasks["archived_at"].isna(), _NEEDED]
+    current = tasks[tasks["archived_at"].isna()]
     is_open = current["is_open"]
     return current.assign(
         open=is_open,
@@ -129,36 +109,36 @@ def summary_of(rows: pd.DataFrame) -> WorkloadSummary:
 def tiles(summary: WorkloadSummary, need_attention: int) -> list[Tile]:
     """Return the numbers of a report in the order, with the labels and the words that all its faces use."""
     s = summary
-    counts = [
-        ("open", "Open", s.total_open_tasks),
-        ("idle", "Idle", s.total_idle),
-        ("working", "Working", s.total_working),
-        ("complete", "Complete", s.total_complete),
-        ("unassigned", "Unassigned", s.total_unassigned),
-        ("blocked", "Blocked", s.total_blocked),
-        ("agents", "Agents with work", s.agents_with_work),
-        ("attention", "Need attention", need_attention),
-    ]
-    found = []
-    for name, label, count in counts:
-        if count is None:
-            found.append(Tile(name, label, UNKNOWN, "unknown"))
-        else:
-            found.append(Tile(name, label, f"{count:,}"))
-    oldest = Tile("oldest", "Oldest open", or_unknown(readable_hours(s.oldest_open_hours)))
+    oldest = ""
     if s.oldest_open_task is not None:
-        oldest = oldest._replace(note=f"#{s.oldest_open_task}")
-    return [*found, oldest]
+        oldest = f"#{s.oldest_open_task}"
+    return [
+        _count("open", "Open", s.total_open_tasks),
+        _count("idle", "Idle", s.total_idle),
+        _count("working", "Working", s.total_working),
+        _count("complete", "Complete", s.total_complete),
+        _count("unassigned", "Unassigned", s.total_unassigned),
+        _count("blocked", "Blocked", s.total_blocked),
+        _count("agents", "Agents with work", s.agents_with_work),
+        _count("attention", "Need attention", need_attention),
+        Tile("oldest", "Oldest open", or_unknown(readable_hours(s.oldest_open_hours)), oldest),
+    ]
+
+
+def _count(name: str, label: str, count: int | None) -> Tile:
+    if count is None:
+        return Tile(name, label, UNKNOWN, "unknown")
+    return Tile(name, label, f"{count:,}")
 
 
 def by_agent(rows: pd.DataFrame) -> pd.DataFrame:
     """Count the rows of `counted` per agent: a frame with the columns of `AGENT_COLUMNS`."""
-    return _grouped(rows[rows["assigned_to"].notna()], "assigned_to", AGENT_COLUMNS)
+    return _grouped(rows[rows["assigned_to"].notna()], "assigned_to", frames.AGENT_COLUMNS)
 
 
 def by_priority(rows: pd.DataFrame) -> pd.DataFrame:
     """Count the rows of `counted` per priority: a frame with the columns of `PRIORITY_COLUMNS`."""
-    counts = _grouped(rows, "priority", PRIORITY_COLUMNS)
+    counts = _grouped(rows, "priority", frames.PRIORITY_COLUMNS)
     return counts.sort_values("priority", ascending=False, ignore_index=True)
 
 
@@ -166,47 +146,39 @@ def by_age(rows: pd.DataFrame) -> pd.DataFrame:
     """Count the open ones of the rows of `counted` per age: a frame with the columns of `AGE_COLUMNS`."""
     names = ["open", "idle", "working"]
     open_rows = rows[rows["open"]]
-    counts = open_rows.groupby(age_buckets(open_rows))[names].sum()
-    edges = [*AGE_BUCKETS.values()]
-    ages = pd.DataFrame({"from_hours": [0.0, *edges[:-1]], "to_hours": edges}, index=[*AGE_BUCKETS])
+    counts = open_rows.groupby(frames.age_buckets(open_rows))[names].sum()
+    edges = [*frames.AGE_BUCKETS.values()]
+    ages = pd.DataFrame({"from_hours": [0.0, *edges[:-1]], "to_hours": edges}, index=[*frames.AGE_BUCKETS])
     if "unknown" in counts.index:
         ages.loc["unknown"] = float("nan")
     ages[names] = counts.reindex(ages.index, fill_value=0)
-    return conformed(ages.rename_axis("age").reset_index(), AGE_COLUMNS)
+    return frames.conformed(ages.rename_axis("age").reset_index(), frames.AGE_COLUMNS)
 
 
 def by_queue(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count the rows of `counted` per queue: a frame with the columns of `QUEUE_COLUMNS`.
-
-    A server without queues (v1) gives no row.
-    """
-    return _grouped(rows[from_v2(rows)], "queue_name", QUEUE_COLUMNS)
+    """Count the rows of `counted` per queue: `QUEUE_COLUMNS`, without a row if the server has no queues."""
+    return _grouped(rows[from_v2(rows)], "queue_name", frames.QUEUE_COLUMNS)
 
 
 def by_tag(rows: pd.DataFrame) -> pd.DataFrame:
-    """Count the rows of `counted` per tag: a frame with the columns of `TAG_COLUMNS`.
-
-    A task with two tags counts in two rows.
-    """
+    """Count the rows of `counted` per tag, a task with two tags in two rows: `TAG_COLUMNS`."""
     once = rows["tags"].map(lambda of_task: list(dict.fromkeys(of_task)))
-    return _grouped(rows.assign(tags=once).explode("tags"), "tags", TAG_COLUMNS)
+    return _grouped(rows.assign(tags=once).explode("tags"), "tags", frames.TAG_COLUMNS)
 
 
-def _grouped(rows: pd.DataFrame, by: str, columns: Mapping[str, Column]) -> pd.DataFrame:
+def _grouped(rows: pd.DataFrame, by: str, columns: Mapping[str, frames.Column]) -> pd.DataFrame:
     """Count the rows of `counted` per value of `by`, most open tasks first, with these columns.
 
     A sum over tasks of which one is unknown is unknown, not the sum of the rest.
     """
     groups = rows.groupby(by, dropna=False)
-    counts = [name for name in _COUNTS if name in columns]
-    found = groups[counts].sum().where(groups[counts].count().eq(groups.size(), axis="index"))
-    for name in _MEASURES.keys() & columns.keys():
-        source, measure = _MEASURES[name]
-        found[name] = groups[source].agg(measure)
-    if "oldest_task_id" in columns:
-        oldest_first = rows.dropna(subset=["open_age"]).sort_values(
-            ["open_age", "id"], ascending=[False, True]
-        )
-        found["oldest_task_id"] = oldest_first.groupby(by, dropna=False)["id"].first()
+    known = groups[_COUNTS].count().eq(groups.size(), axis="index")
+    found = groups[_COUNTS].sum().where(known)
+    ages, priorities = groups["open_age"], groups["open_priority"]
+    found = found.assign(
+        mean_priority=priorities.mean(), mean_age_hours=ages.mean(), oldest_age_hours=ages.max()
+    )
+    aged = rows.dropna(subset=["open_age"]).sort_values(["open_age", "id"], ascending=[False, True])
+    found["oldest_task_id"] = aged.groupby(by, dropna=False)["id"].first()
     named = found.rename_axis(next(iter(columns))).reset_index()
-    return conformed(named.sort_values(["open", named.columns[0]], ascending=[False, True]), columns)
+    return frames.conformed(named.sort_values(["open", named.columns[0]], ascending=[False, True]), columns)

@@ -12,20 +12,9 @@ import pandas as pd
 
 from calypso_nb.errors import UsageError
 from calypso_nb.frames import STATUSES
+from calypso_nb.workload import counts
 from calypso_nb.workload.attention import Thresholds, attention
 from calypso_nb.workload.blocking import blocking
-from calypso_nb.workload.counts import (
-    Tile,
-    WorkloadSummary,
-    by_age,
-    by_agent,
-    by_priority,
-    by_queue,
-    by_tag,
-    counted,
-    summary_of,
-    tiles,
-)
 from calypso_nb.workload.flow import flow
 from calypso_nb.workload.phrases import UNASSIGNED
 from calypso_nb.workload.tree import tree
@@ -65,27 +54,27 @@ class Workload:
 
     @cached_property
     def _counted(self) -> pd.DataFrame:
-        return counted(self.tasks, self.all_tasks)
+        return counts.counted(self.tasks, self.all_tasks)
 
     @cached_property
-    def summary(self) -> WorkloadSummary:
+    def summary(self) -> counts.WorkloadSummary:
         """The numbers that matter, over all tasks of the report."""
-        return summary_of(self._counted)
+        return counts.summary_of(self._counted)
 
     @cached_property
     def agents(self) -> pd.DataFrame:
         """What each agent has, most open tasks first, with the columns of `AGENT_COLUMNS`."""
-        return by_agent(self._counted)
+        return counts.by_agent(self._counted)
 
     @cached_property
     def priorities(self) -> pd.DataFrame:
         """The tasks per priority, most urgent first, with the columns of `PRIORITY_COLUMNS`."""
-        return by_priority(self._counted)
+        return counts.by_priority(self._counted)
 
     @cached_property
     def ages(self) -> pd.DataFrame:
         """The open tasks per time since creation, with the columns of `AGE_COLUMNS`."""
-        return by_age(self._counted)
+        return counts.by_age(self._counted)
 
     @cached_property
     def attention(self) -> pd.DataFrame:
@@ -107,12 +96,12 @@ class Workload:
     @cached_property
     def queues(self) -> pd.DataFrame:
         """What waits in each queue, with the columns of `QUEUE_COLUMNS`."""
-        return by_queue(self._counted)
+        return counts.by_queue(self._counted)
 
     @cached_property
     def tags(self) -> pd.DataFrame:
         """What there is of each tag, with the columns of `TAG_COLUMNS`."""
-        return by_tag(self._counted)
+        return counts.by_tag(self._counted)
 
     @cached_property
     def tree(self) -> pd.DataFrame:
@@ -150,9 +139,9 @@ class Workload:
         """Return the filters in words, for a reader of the report."""
         return f"status: {_listed(self.status_filter)}; agent: {_listed(self.agent_filter)}"
 
-    def tiles(self) -> list[Tile]:
+    def tiles(self) -> list[counts.Tile]:
         """Return the numbers that matter as text, with their labels, in the order in which they are shown."""
-        return tiles(self.summary, len(self.attention))
+        return counts.tiles(self.summary, len(self.attention))
 
     def __repr__(self) -> str:
         s = self.summary
@@ -201,8 +190,8 @@ class Reporter(Generic[W_co]):
         all_tasks = self.client.frame_of(records, moment)
         tasks = _narrowed(all_tasks[all_tasks["archived_at"].isna()], statuses, agents)
         if details:
-            counts = self.client.count_details(tasks["id"].tolist(), progress=progress)
-            tasks, all_tasks = with_counts(tasks, counts), with_counts(all_tasks, counts)
+            found = self.client.count_details(tasks["id"].tolist(), progress=progress)
+            tasks, all_tasks = with_counts(tasks, found), with_counts(all_tasks, found)
         return self.makes(tasks, all_tasks, moment, self.client.endpoint, statuses, agents, details)
 
 
@@ -247,8 +236,8 @@ def _narrowed(
     return tasks[keep].reset_index(drop=True)
 
 
-def with_counts(tasks: pd.DataFrame, counts: Mapping[int, tuple[Any, Any]]) -> pd.DataFrame:
+def with_counts(tasks: pd.DataFrame, found: Mapping[int, tuple[Any, Any]]) -> pd.DataFrame:
     """Return the tasks with these numbers of comments and links per task id; a task that has none is NA."""
-    pairs = [counts.get(task, (pd.NA, pd.NA)) for task in tasks["id"].tolist()]
+    pairs = [found.get(task, (pd.NA, pd.NA)) for task in tasks["id"].tolist()]
     columns = pd.DataFrame(pairs, tasks.index, ["comment_count", "link_count"], "Int64")
     return tasks.assign(**columns)

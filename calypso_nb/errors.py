@@ -24,7 +24,7 @@ class TinytaskConnectionError(TinytaskClientError):
 
     - outcome_unknown: True if a write may or may not have been carried out: look before you repeat it
 
-    Example: `error.outcome_unknown`
+    Example: `not error.outcome_unknown`
     """
 
     def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 import calypso_nb
 from calypso_nb import Dashboard, Scheduler, TinytaskClient, TinytaskConnectionError, WorkloadReporter
-from calypso_nb.embedded import TinytaskStore, create_server, fill_sample
+from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
 
 FACES = ("charts", "frames", "scheduler", "embedded", "errors", "records")
 
@@ -50,21 +51,30 @@ EXAMPLES = {name: doc for name, doc in documented() if "Example:" in doc}
 
 
 @pytest.fixture
-def namespace(clean_environment: Path) -> Iterator[dict[str, Any]]:
+def namespace(clean_environment: Path, name: str) -> Iterator[dict[str, Any]]:
     """What an example may use: a server with sample tasks, all that reads it, and the public names."""
     (clean_environment / "recipes").mkdir()
-    names: dict[str, Any] = {"pd": pd, "Path": Path, "datetime": datetime, "UTC": UTC}
+    names: dict[str, Any] = {
+        "pd": pd,
+        "Path": Path,
+        "datetime": datetime,
+        "UTC": UTC,
+        "tmp_path": clean_environment,
+    }
     for module in (*(import_module(f"calypso_nb.{face}") for face in FACES), calypso_nb):
         names |= public_names(module)
-    with TinytaskStore() as store:
+    with TinytaskStore() as store, ExitStack() as serving:
         fill_sample(store)
-        with TinytaskClient(create_server(store)) as client:
+        # A scheduler's runs are other programs, and reach a server by its address.
+        server = serving.enter_context(running_server(store)) if "cheduler" in name else create_server(store)
+        with TinytaskClient(server) as client:
             reporter = WorkloadReporter(client)
+            if "dashboard" in EXAMPLES[name]:  # It takes longer than all the rest.
+                names["dashboard"] = Dashboard(reporter, details=False)
             yield names | {
                 "client": client,
                 "reporter": reporter,
                 "data": reporter.collect_workload_data(details=False),
-                "dashboard": Dashboard(reporter, details=False),
                 "scheduler": Scheduler(client, ["api-dev"], "recipes"),
                 "error": TinytaskConnectionError("no response"),
             }

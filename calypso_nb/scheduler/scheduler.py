@@ -143,7 +143,7 @@ class Scheduler:
     def follow(self, plan: pd.DataFrame) -> Generator[str | Run, None, None]:
         """Do what `run` does, and yield a sentence for each start and each `Run` as it ends.
 
-        Example: `for event in scheduler.follow(scheduler.plan()): print(event)`
+        Example: `list(scheduler.follow(scheduler.plan()))`
         """
         with self._working() as executor:
             yield from self._start(executor, plan)

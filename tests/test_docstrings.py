@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -51,24 +51,30 @@ EXAMPLES = {name: doc for name, doc in documented() if "Example:" in doc}
 
 
 @pytest.fixture
-def namespace(name: str, clean_environment: Path) -> Iterator[dict[str, Any]]:
+def namespace(clean_environment: Path, name: str) -> Iterator[dict[str, Any]]:
     """What an example may use: a server with sample tasks, all that reads it, and the public names."""
     (clean_environment / "recipes").mkdir()
-    names: dict[str, Any] = {"pd": pd, "Path": Path, "datetime": datetime, "UTC": UTC}
+    names: dict[str, Any] = {
+        "pd": pd,
+        "Path": Path,
+        "datetime": datetime,
+        "UTC": UTC,
+        "tmp_path": clean_environment,
+    }
     for module in (*(import_module(f"calypso_nb.{face}") for face in FACES), calypso_nb):
         names |= public_names(module)
-    with TinytaskStore() as store:
+    with TinytaskStore() as store, ExitStack() as serving:
         fill_sample(store)
-        reached = (
-            running_server(store) if "scheduler" in EXAMPLES[name] else nullcontext(create_server(store))
-        )
-        with reached as endpoint, TinytaskClient(endpoint) as client:
+        # A scheduler's runs are other programs, and reach a server by its address.
+        server = serving.enter_context(running_server(store)) if "cheduler" in name else create_server(store)
+        with TinytaskClient(server) as client:
             reporter = WorkloadReporter(client)
+            if "dashboard" in EXAMPLES[name]:  # It takes longer than all the rest.
+                names["dashboard"] = Dashboard(reporter, details=False)
             yield names | {
                 "client": client,
                 "reporter": reporter,
                 "data": reporter.collect_workload_data(details=False),
-                "dashboard": Dashboard(reporter, details=False),
                 "scheduler": Scheduler(client, ["api-dev"], "recipes"),
                 "error": TinytaskConnectionError("no response"),
             }

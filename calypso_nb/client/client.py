@@ -296,10 +296,7 @@ class TinytaskClient:
         return self._tasks("subtasks", "get_subtasks", now, **given(locals()))
 
     def get_task_with_subtasks(self, task_id: int, *, recursive: bool = False) -> Task:
-        """Return a task with its parts in `subtasks`, and theirs in them if `recursive`; no archived ones.
-
-        Example: `client.get_task_with_subtasks(7).subtasks`
-        """
+        """Return a task with its parts in `subtasks`, and theirs in them if `recursive`; no archived ones."""
         return self._calls.read_one(Task, "get_task_with_subtasks", task_id=task_id, recursive=recursive)
 
     def move_subtask(self, subtask_id: int, new_parent_id: int | None = None) -> Task:
@@ -361,10 +358,7 @@ class TinytaskClient:
     # Comments and links: neither moves a task's `updated_at`.
 
     def add_comment(self, task_id: int, content: str, created_by: str | None = None) -> Comment:
-        """Add a comment to a task and return it.
-
-        Example: `client.add_comment(7, "waiting for review", created_by="lead")`
-        """
+        """Add a comment to a task and return it."""
         return self._calls.write_one(Comment, "add_comment", **given(locals()))
 
     def update_comment(self, comment_id: int, content: str) -> Comment:

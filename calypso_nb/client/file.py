@@ -6,7 +6,6 @@ import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,16 +28,6 @@ _NEW_ARGUMENTS = {*NEW_COLUMNS, "exclude_subtasks"}
 _OPTIONAL = {*NEW_COLUMNS, "previous_assigned_to"}  # The oldest files of v1 lack that one too.
 
 _MAGIC = b"SQLite format 3\0"
-# The tools whose response names what it lists.
-_LISTS = {
-    "list_tasks": "tasks",
-    "get_my_queue": "tasks",
-    "get_subtasks": "subtasks",
-    "list_queues": "queues",
-    "get_queue_tasks": "tasks",
-    "list_comments": "comments",
-    "list_links": "links",
-}
 
 
 class FileSource:
@@ -63,7 +52,9 @@ class FileSource:
                 response = getattr(reader, tool)(**arguments)
             except (StoreError, OverflowError) as refusal:
                 raise TinytaskAPIError(tool, str(refusal)) from refusal
-            return {_LISTS[tool]: response} if tool in _LISTS else response
+            if isinstance(response, dict):
+                return response
+            return {"tasks" if tool == "get_my_queue" else tool.rpartition("_")[2]: response}
 
         return self._read(question)
 
@@ -79,9 +70,12 @@ class FileSource:
         """Do nothing: no file is open between two questions."""
 
     def _read(self, question: Callable[[_Reader], T]) -> T:
+        # The garbage collector would look through thousands of new records, all of which stay.
+        collects = gc.isenabled()
+        gc.disable()
         try:
             for _ in range(ATTEMPTS):
-                with _no_collection(), _Reader(self._path) as reader:
+                with _Reader(self._path) as reader:
                     answer = question(reader)
                     if not reader.disturbed():
                         return answer
@@ -89,6 +83,9 @@ class FileSource:
             raise self._unreadable(error.strerror or str(error)) from error
         except (_Unreadable, sqlite3.Error, orjson.JSONDecodeError) as error:
             raise self._unreadable(str(error)) from error
+        finally:
+            if collects:
+                gc.enable()
         raise self._unreadable("a server keeps starting and stopping on it")
 
     def _unreadable(self, reason: str) -> TinytaskConnectionError:
@@ -158,15 +155,3 @@ class _Reader(TinytaskStore):
         )
         counts: Counts = dict.fromkeys(task_ids, (None, None))
         return counts | {id: (comments.get(id, 0), links.get(id, 0)) for id in task_ids if id in known}
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep the garbage collector from looking through thousands of new records, all of which stay."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -8,16 +8,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import anyio
+import tenacity
 from mcp import Client, MCPError
 from mcp_types import TextContent
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_before_delay,
-    wait_exponential,
-    wait_random,
-)
 
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
 from calypso_nb.settings import Settings
@@ -79,11 +72,12 @@ class Connection:
 
         deadline = anyio.current_time() + self.settings.timeout
         try:
-            return await AsyncRetrying(
-                retry=retry_if_exception(may_repeat),
+            return await tenacity.AsyncRetrying(
+                retry=tenacity.retry_if_exception(may_repeat),
                 # The last fault says more than a timeout during the wait for another attempt would.
-                stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(self.settings.timeout),
-                wait=wait_exponential(multiplier=0.1, max=2.0) + wait_random(0, 0.1),
+                stop=tenacity.stop_after_attempt(ATTEMPTS)
+                | tenacity.stop_before_delay(self.settings.timeout),
+                wait=tenacity.wait_exponential(multiplier=0.1, max=2.0) + tenacity.wait_random(0, 0.1),
                 reraise=True,
             )(self._asked_once, question, deadline)
         except Fault as fault:

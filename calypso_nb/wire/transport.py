@@ -36,16 +36,9 @@ Tools: TypeAlias = dict[str, Set[str] | None]
 Lost: TypeAlias = Callable[[Fault | None], None]
 
 _POST_SECONDS = 1.0
-_HELLO = {
-    "jsonrpc": "2.0",
-    "id": 0,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "calypso_nb", "version": "0"},
-    },
-}
+_ABOUT = {"name": "calypso_nb", "version": "0"}
+_PARAMETERS = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": _ABOUT}
+_HELLO = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": _PARAMETERS}
 
 
 @asynccontextmanager

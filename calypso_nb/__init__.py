@@ -9,31 +9,9 @@ Start with a client, read a report, and put a dashboard into a cell:
     data = reporter.collect_workload_data()
     Dashboard(reporter, every=60)
 
-Clients
-    TinytaskClient            read and change the tasks of a server, a command, a database file or a demo
-
-Reports
-    WorkloadReporter          read the workload of a team from a server
-    WorkloadData              one moment of it: numbers and DataFrames, to_html, to_json, to_csv, ...
-    Thresholds                from where on something needs attention
-    difference                what changed from one report to another
-    write_report              write a report as one interactive HTML page
-
-Notebooks
-    Dashboard                 the live view: numbers, filters, charts, tasks and actions
-    charts                    the same charts one by one, in Altair
-
-Running agents
-    Scheduler                 plan and run the agents' tasks
-
-Errors
-    TinytaskClientError       any of the two below
-    TinytaskConnectionError   the server can't be reached, or is not a TinyTask
-    TinytaskAPIError          the server refuses
-
 More is in calypso_nb.charts, calypso_nb.frames (the columns of every DataFrame, with dtypes and units),
 calypso_nb.scheduler and calypso_nb.embedded (a TinyTask in this process). `%load_ext calypso_nb` lets your
-own `asyncio.run(...)` work in a cell. Every name loads its module on first use.
+own `asyncio.run(...)` work in a cell. Every name loads its module on first use:
 """
 
 import typing as _typing
@@ -57,34 +35,35 @@ if _typing.TYPE_CHECKING:
 
     __version__: str
 
-# Without `__all__`, which would make help() print every method of every class instead of the page above.
-_HOMES = {
-    "Dashboard": "view.dashboard",
-    "Scheduler": "scheduler",
-    "Thresholds": "workload.attention",
-    "TinytaskAPIError": "errors",
-    "TinytaskClient": "client",
-    "TinytaskClientError": "errors",
-    "TinytaskConnectionError": "errors",
-    "WorkloadData": "report",
-    "WorkloadReporter": "report",
-    "difference": "history.difference",
-    "write_report": "view.page",
+# Without `__all__`, which would make help() print every method of every class instead of a page.
+_PUBLIC = {
+    "TinytaskClient": ("client", "read and change the tasks of a server, a command, a file or a demo"),
+    "WorkloadReporter": ("report", "read the workload of a team from a server"),
+    "WorkloadData": ("report", "one moment of it: numbers and DataFrames, to_html, to_json, to_csv, ..."),
+    "Thresholds": ("workload.attention", "from where on something needs attention"),
+    "difference": ("history.difference", "what changed from one report to another"),
+    "write_report": ("view.page", "write a report as one interactive HTML page"),
+    "Dashboard": ("view.dashboard", "the live view: numbers, filters, charts, tasks and actions"),
+    "charts": ("charts", "the same charts one by one, in Altair"),
+    "Scheduler": ("scheduler", "plan and run the agents' tasks"),
+    "TinytaskClientError": ("errors", "any of the two below"),
+    "TinytaskConnectionError": ("errors", "the server can't be reached, or is not a TinyTask"),
+    "TinytaskAPIError": ("errors", "the server refuses"),
 }
+__doc__ = "\n".join([__doc__ or "", *(f"    {name:26}{says}" for name, (_, says) in _PUBLIC.items())])
 
 
 def __getattr__(name: str) -> _typing.Any:
-    if name in _HOMES:
-        return getattr(_import_module(f"{__name__}.{_HOMES[name]}"), name)
-    if name == "charts":
-        return _import_module(f"{__name__}.charts")
     if name == "__version__":
         return _import_module("importlib.metadata").version(__name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _import_module(f"{__name__}.{_PUBLIC[name][0]}")
+    return home if name == "charts" else getattr(home, name)
 
 
 def __dir__() -> list[str]:
-    return [*_HOMES, "charts", "__version__"]
+    return [*_PUBLIC, "__version__"]
 
 
 def load_ipython_extension(_: "_Shell") -> None:

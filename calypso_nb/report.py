@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from calypso_nb.history.saved import from_document
+from calypso_nb.text import to_console, to_csv, to_json, to_markdown
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.phrases import moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
@@ -18,14 +19,8 @@ from calypso_nb.workload.reporter import Reporter, Workload
 __all__ = ["WorkloadData", "WorkloadReporter"]
 
 _ROWS = 10
-_COLUMNS = {
-    "id": "task",
-    "title": "title",
-    "status": "status",
-    "assigned_to": "agent",
-    "priority": "priority",
-    "age": "age",
-}
+_HEADS = ("task", "title", "status", "agent", "priority", "age")
+_CELLS = ["id", "title", "status", "assigned_to", "priority", "age"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -56,8 +51,6 @@ class WorkloadData(Workload):
 
         Example: `Path("today.json").write_text(data.to_json())`
         """
-        from calypso_nb.text import to_json
-
         return to_json(self)
 
     def to_markdown(self, most: int = 20) -> str:
@@ -65,8 +58,6 @@ class WorkloadData(Workload):
 
         Example: `print(data.to_markdown(most=10))`
         """
-        from calypso_nb.text import to_markdown
-
         return to_markdown(self, most)
 
     def to_csv(self) -> str:
@@ -74,8 +65,6 @@ class WorkloadData(Workload):
 
         Example: `Path("tasks.csv").write_text(data.to_csv(), "utf-8-sig")`
         """
-        from calypso_nb.text import to_csv
-
         return to_csv(self.tasks)
 
     def to_console(self, width: int = 80, color: bool = False) -> str:
@@ -83,8 +72,6 @@ class WorkloadData(Workload):
 
         Example: `print(data.to_console(width=160))`
         """
-        from calypso_nb.text import to_console
-
         return to_console(self, width, color)
 
     @classmethod
@@ -100,12 +87,14 @@ class WorkloadData(Workload):
         source = f"{moment(self.generated_at)} from {self.endpoint}; {self.filters_text()}"
         counted = " · ".join(f"{tile.label} <b>{tile.text}</b>" for tile in self.tiles())
         open_first = self.tasks.sort_values("is_open", ascending=False, kind="stable").head(_ROWS)
-        rows = open_first.assign(age=open_first["age_hours"].map(readable_hours))[[*_COLUMNS]]
-        lines = [map(_shown, row) for row in rows.itertuples(index=False)]
+        rows = open_first.assign(age=open_first["age_hours"].map(readable_hours))[_CELLS]
+        body = "".join(_row("td", row) for row in rows.itertuples(index=False))
+        more = ""
+        if len(self.tasks) > _ROWS:
+            more = f"<p>… and {len(self.tasks) - _ROWS:,} more; <code>Dashboard</code> shows all of them.</p>"
         return (
-            f"<div><p>{_shown(source, 300)}</p><p>{counted}</p><table><thead>"
-            f"{_row('th', map(escape, _COLUMNS.values()))}</thead><tbody>"
-            f"{''.join(_row('td', line) for line in lines)}</tbody></table>{_left_out(self)}</div>"
+            f"<div><p>{_shown(source, 300)}</p><p>{counted}</p><table>"
+            f"<thead>{_row('th', _HEADS)}</thead><tbody>{body}</tbody></table>{more}</div>"
         )
 
 
@@ -118,9 +107,9 @@ class WorkloadReporter(Reporter[WorkloadData]):
     makes = WorkloadData
 
 
-def _row(tag: str, cells: Iterable[str]) -> str:
-    inside = "".join(f'<{tag} dir="auto" style="text-align: left">{cell}</{tag}>' for cell in cells)
-    return f"<tr>{inside}</tr>"
+def _row(tag: str, cells: Iterable[Any]) -> str:
+    start = f'<{tag} dir="auto" style="text-align: left">'
+    return f"<tr>{''.join(f'{start}{_shown(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def _shown(value: Any, longest: int = 120) -> str:
@@ -128,9 +117,3 @@ def _shown(value: Any, longest: int = 120) -> str:
     if len(text) > longest:
         text = f"{text[: longest - 1]}…"
     return escape(text)
-
-
-def _left_out(data: Workload) -> str:
-    if len(data.tasks) <= _ROWS:
-        return ""
-    return f"<p>… and {len(data.tasks) - _ROWS:,} more; <code>Dashboard</code> shows all of them.</p>"

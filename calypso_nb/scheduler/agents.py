@@ -12,8 +12,6 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, Va
 
 from calypso_nb.errors import UsageError
 
-__all__ = ["Agent", "read_agents"]
-
 Name = Annotated[str, Field(min_length=1)]
 
 

@@ -24,8 +24,6 @@ from calypso_nb.scheduler.watchdog import clock
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
 
-__all__ = ["AUTHOR", "MAX_SECONDS", "Hold", "Lease", "LeaseLost", "LeaseRefused", "leases_of", "take"]
-
 AUTHOR = "calypso-nb run-agent"
 MAX_SECONDS = 3600
 GIVE_UP = 0.75

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from calypso_nb.scheduler.process import LOG, Ended
-
-__all__ = ["Outcome", "Result", "result_of"]
+from calypso_nb.scheduler.process import Ended
 
 Outcome = Literal["succeeded", "failed", "over time", "stopped", "lost", "not started"]
 
@@ -41,22 +39,9 @@ class Result:
             return f"Failed {failed} of {limit} times: it will be tried again."
         return f"Failed {failed} of {limit} times: not tried again until its tag failed:{failed} is removed."
 
-    def record(self, subject: str, seconds: float, *sentences: str) -> str:
-        """Return the comment that reports the run to people, with its last lines if it failed."""
-        head = f"{subject}: {self.outcome} after {seconds:.1f} s, {self.why}."
-        parts = [head, *filter(None, sentences)]
-        if self.counts and self.last_lines:
-            parts.append(f"Its last lines:\n\n```\n{self.last_lines}\n```")
-        return "\n".join(parts)
 
-
-def result_of(ended: Ended, max_runtime: float | None, folder: Path) -> Result:
-    """Return the result of a run whose process ended so; its files are in `folder`."""
-    outcome, why = _outcome(ended, max_runtime)
-    return Result(outcome, why, _last_lines(folder / LOG))
-
-
-def _outcome(ended: Ended, max_runtime: float | None) -> tuple[Outcome, str]:
+def outcome_of(ended: Ended, max_runtime: float | None) -> tuple[Outcome, str]:
+    """Return the outcome of a run whose process ended so, and why."""
     if ended.reason == "stopped":
         return "stopped", "because its scheduler was told to stop"
     if ended.reason == "time over":
@@ -74,7 +59,7 @@ def _outcome(ended: Ended, max_runtime: float | None) -> tuple[Outcome, str]:
     return "failed", f"ended by signal {-ended.code}"
 
 
-def _last_lines(log: Path) -> str:
+def last_lines(log: Path) -> str:
     """Return the last lines of a log, without anything that a terminal would obey."""
     try:
         with log.open("rb") as file:

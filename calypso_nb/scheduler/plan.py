@@ -17,8 +17,6 @@ from calypso_nb.scheduler.recipes import Recipe, RecipeError, choose_recipe
 from calypso_nb.scheduler.tags import HANDED_OVER, RUNNING, failures
 from calypso_nb.workload.blocking import blocking, waits
 
-__all__ = ["PLAN_COLUMNS", "Situation", "make_plan"]
-
 PLAN_COLUMNS: dict[str, Column] = {
     "order": Column("Int64", "", "place in the order of running, from 1; NA if it waits"),
     "id": Column("int64", "", "the task's number; one row per candidate, those that run come first"),
@@ -186,30 +184,21 @@ class _Planner:
 
     def _place(self, task: dict[str, Any], candidates: list[Agent]) -> tuple[Agent, Recipe]:
         """Return who runs it with which recipe; raise _Wait if there is no free place or no recipe."""
+        recipes, limit = self._situation.recipes, self._situation.max_parallel
         chosen: list[tuple[Agent, Recipe]] = []
         reasons: list[str] = []
         for agent in candidates:
             try:
-                recipe = choose_recipe(
-                    self._situation.recipes,
-                    task["tags"],
-                    agent.name,
-                    task["queue_name"] or agent.queue,
-                    agent.recipe,
-                )
+                queue = task["queue_name"] or agent.queue
+                recipe = choose_recipe(recipes, task["tags"], agent.name, queue, agent.recipe)
+                chosen.append((agent, recipe))
             except RecipeError as reason:
                 reasons.append(str(reason))
-            else:
-                chosen.append((agent, recipe))
         if not chosen:
             raise _Wait("; ".join(dict.fromkeys(reasons)))
         if self._free(chosen[0][0]) <= 0:
-            at = [
-                f"{agent.name} is at {self._busy[agent.name]} of {agent.max_concurrency}"
-                for agent, _ in chosen
-            ]
-            raise _Wait(", ".join(at))
-        limit = self._situation.max_parallel
+            full = [f"{who.name} is at {self._busy[who.name]} of {who.max_concurrency}" for who, _ in chosen]
+            raise _Wait(", ".join(full))
         if limit is not None and self._started + len(self._situation.here) >= limit:
             raise _Wait(f"{limit} of {limit} runs are under way here")
         return chosen[0]

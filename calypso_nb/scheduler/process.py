@@ -19,8 +19,6 @@ from calypso_nb.scheduler import watchdog
 from calypso_nb.scheduler.recipes import Command
 from calypso_nb.scheduler.watchdog import clock
 
-__all__ = ["LOG", "STDIN", "Ended", "WatchedProcess"]
-
 LOG = "output.txt"
 STDIN = "stdin.json"
 
@@ -52,7 +50,6 @@ class WatchedProcess:
         run: str,
         command: Command,
         folder: Path,
-        *,
         until: float,
         latest: float | None,
         lease_grace: float,

@@ -20,16 +20,6 @@ from calypso_nb.errors import UsageError
 from calypso_nb.records import Task
 from calypso_nb.settings import Endpoint, load_settings
 
-__all__ = [
-    "Command",
-    "Recipe",
-    "RecipeError",
-    "choose_recipe",
-    "command_for",
-    "endpoint_here",
-    "read_recipes",
-]
-
 Kind = Literal["notebook", "goose", "program", "executable"]
 
 _KINDS: dict[str, Kind] = {".ipynb": "notebook", ".yaml": "goose", ".yml": "goose", ".py": "program"}
@@ -83,7 +73,7 @@ def read_recipes(folder: Path) -> dict[str, Recipe]:
     for path in files:
         if (kind := _kind(path)) is None:
             continue
-        fault = _link_fault(path, folder) or _fault(kind, path)
+        fault = _fault(kind, path, folder)
         if path.stem in recipes:
             fault = f"two recipes are called {path.stem!r}: {recipes[path.stem].path.name} and {path.name}"
         recipes[path.stem] = Recipe(path.stem, path, kind, fault)
@@ -148,7 +138,6 @@ def endpoint_here(endpoint: str) -> str:
 
 
 def _papermill_call(path: Path, output: Path, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of papermill's `execute_notebook`."""
     metadata = _mapping(_document(path).get("metadata"))
     kernel, language = _mapping(metadata.get("kernelspec")), _mapping(metadata.get("language_info"))
     return {
@@ -181,15 +170,11 @@ def _kind(path: Path) -> Kind | None:
     return "executable" if path.is_file() and os.access(path, os.X_OK) else None
 
 
-def _link_fault(path: Path, folder: Path) -> str | None:
+def _fault(kind: Kind, path: Path, folder: Path) -> str | None:
     if not path.resolve().is_relative_to(folder):
         return f"recipe {path.name} is a link out of the recipes folder"
     if not path.is_file():
         return f"recipe {path.name} is not a file"
-    return None
-
-
-def _fault(kind: Kind, path: Path) -> str | None:
     if kind == "notebook" and find_spec("papermill") is None:
         return f"recipe {path.name} needs papermill: pip install 'calypso_nb[page]'"
     if kind == "goose" and shutil.which("goose") is None:
@@ -205,7 +190,6 @@ def _fault(kind: Kind, path: Path) -> str | None:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    """Return the document in a notebook or a goose recipe."""
     found = path.stat()
     parsed = _parsed(path, found.st_mtime_ns, found.st_size)
     if isinstance(parsed, str):

@@ -16,16 +16,14 @@ from calypso_nb.frames import Column
 from calypso_nb.records import Task
 from calypso_nb.scheduler.agents import Agent
 from calypso_nb.scheduler.leases import AUTHOR, Hold, LeaseLost, LeaseRefused, take
-from calypso_nb.scheduler.outcome import Outcome, Result, result_of
-from calypso_nb.scheduler.process import STDIN, Ended, WatchedProcess
+from calypso_nb.scheduler.outcome import Outcome, Result, last_lines, outcome_of
+from calypso_nb.scheduler.process import LOG, STDIN, Ended, WatchedProcess
 from calypso_nb.scheduler.recipes import Command, RecipeError, command_for, endpoint_here, read_recipes
 from calypso_nb.scheduler.tags import HANDED_OVER, RUNNING, failures, with_tags
 from calypso_nb.scheduler.watchdog import clock
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
-
-__all__ = ["RUN_COLUMNS", "Job", "Run", "StopSignal", "carry_out", "carry_out_elsewhere"]
 
 RUN_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "the task's number; one row per run, in the order in which they ended"),
@@ -86,10 +84,6 @@ class Job:
     retry_limit: int
     now: datetime | None = None
 
-    def folder(self, run: str) -> Path:
-        """Return the folder of a run's files."""
-        return self.runs.resolve() / f"{self.task_id}-{run}"
-
 
 def carry_out_elsewhere(job: Job, stop: StopSignal) -> Run:
     """Do a job in a process that has no client: it makes its own, with the credentials of its environment."""
@@ -114,13 +108,14 @@ def carry_out(job: Job, client: TinytaskClient, stop: StopSignal) -> Run:
     except (LeaseRefused, LeaseLost, TinytaskClientError) as reason:
         return Run(*known, "not started", str(reason))
     started = clock()
+    folder = job.runs.resolve() / f"{job.task_id}-{run}"
     try:
-        outcome, why = _HeldTask(job, client, stop, hold, started).carry_out(task)
+        outcome, why = _HeldTask(job, client, stop, hold, started, folder).carry_out(task)
     except (LeaseLost, TinytaskAPIError) as reason:
         outcome, why = "lost", str(reason)
     if outcome == "not started":
         return Run(*known, outcome, why)
-    return Run(*known, outcome, why, clock() - started, run, str(job.folder(run)))
+    return Run(*known, outcome, why, clock() - started, run, str(folder))
 
 
 def _host() -> str:
@@ -129,13 +124,14 @@ def _host() -> str:
 
 @dataclass(frozen=True)
 class _HeldTask:
-    """A job's task while its lease is held."""
+    """A job's task while its lease is held; `folder` is where the run's files go."""
 
     job: Job
     client: TinytaskClient
     stop: StopSignal
     hold: Hold
     started: float
+    folder: Path
 
     def carry_out(self, task: Task) -> tuple[Outcome, str]:
         taken_over = task.status == "working" and RUNNING in task.tags
@@ -158,11 +154,8 @@ class _HeldTask:
         if ended.reason == "lease over":
             raise LeaseLost("the server did not respond for so long that the run had to be ended")
         self._link(command.notebook)
-        return self._finish(result_of(ended, self.job.max_runtime, self._folder), failed)
-
-    @property
-    def _folder(self) -> Path:
-        return self.job.folder(self.hold.run)
+        outcome, why = outcome_of(ended, self.job.max_runtime)
+        return self._finish(Result(outcome, why, last_lines(self.folder / LOG)), failed)
 
     def _obstacle(self, task: Task, taken_over: bool) -> str | None:
         """Return why the task can't be run after all: it may have changed since the plan."""
@@ -207,29 +200,18 @@ class _HeldTask:
         recipe = read_recipes(job.recipes).get(job.recipe)
         if recipe is None:
             raise RecipeError(f"recipe {job.recipe} is gone")
-        command = command_for(recipe, task, job.endpoint, job.agent.name, self._folder)
-        self._folder.mkdir(parents=True)
-        (self._folder / STDIN).write_bytes(command.stdin)
+        command = command_for(recipe, task, job.endpoint, job.agent.name, self.folder)
+        self.folder.mkdir(parents=True)
+        (self.folder / STDIN).write_bytes(command.stdin)
         return command
 
     def _execute(self, command: Command) -> Ended:
-        latest = None
-        if self.job.max_runtime is not None:
-            latest = clock() + self.job.max_runtime
+        latest = self.job.max_runtime and clock() + self.job.max_runtime
+        until, grace = self.hold.until, min(5.0, self.hold.seconds / 12)
         try:
-            process = WatchedProcess(
-                self.hold.run,
-                command,
-                self._folder,
-                until=self.hold.until,
-                latest=latest,
-                lease_grace=min(5.0, self.hold.seconds / 12),
-            )
+            process = WatchedProcess(self.hold.run, command, self.folder, until, latest, grace)
         except (OSError, ValueError) as error:
             return Ended("not started", error=str(error))
-        return self._watched(process)
-
-    def _watched(self, process: WatchedProcess) -> Ended:
         lost: LeaseLost | None = None
         ending = False
         while (ended := process.wait(_POLL_SECONDS)) is None:
@@ -248,12 +230,10 @@ class _HeldTask:
         return ended
 
     def _beat_if_due(self) -> None:
-        if clock() >= self.hold.due:
-            self.hold.beat()
-            self._keep_tagged()
-
-    def _keep_tagged(self) -> None:
-        """Put back the tag by which others find the lease, in case the run has set other tags."""
+        if clock() < self.hold.due:
+            return
+        self.hold.beat()
+        # Put back the tag by which others find the lease, in case the run has set other tags.
         with suppress(TinytaskClientError):
             task = self.client.get_task(self.job.task_id)
             if task.status == "working" and RUNNING not in task.tags:
@@ -317,16 +297,18 @@ class _HeldTask:
         self.hold.write(lambda: self.client.update_task(self.job.task_id, **changes), landed)
 
     def _record(self, result: Result, remark: str) -> str:
-        files = ""
-        if self._folder.is_dir():
-            files = f"Its files: {self._folder} on {_host()}."
-        return result.record(
-            f"Run {self.hold.run} of {self.job.recipe} for {self.job.agent.name} on {_host()}",
-            clock() - self.started,
-            files,
-            remark,
-            *(
-                f"Before, {lease.what} (run {lease.run}): given up, no sign of it."
-                for lease in self.hold.lost
-            ),
-        )
+        """Return the comment that reports the run to people, with its last lines if it failed."""
+        host, job = _host(), self.job
+        lines = [
+            f"Run {self.hold.run} of {job.recipe} for {job.agent.name} on {host}: "
+            f"{result.outcome} after {clock() - self.started:.1f} s, {result.why}."
+        ]
+        if self.folder.is_dir():
+            lines.append(f"Its files: {self.folder} on {host}.")
+        if remark:
+            lines.append(remark)
+        for lease in self.hold.lost:
+            lines.append(f"Before, {lease.what} (run {lease.run}): given up, no sign of it.")
+        if result.counts and result.last_lines:
+            lines.append(f"Its last lines:\n\n```\n{result.last_lines}\n```")
+        return "\n".join(lines)

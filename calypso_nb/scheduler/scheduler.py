@@ -31,8 +31,6 @@ from calypso_nb.settings import Endpoint
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
 
-__all__ = ["Scheduler"]
-
 MIN_LEASE_SECONDS = 2
 _CLOCK_SECONDS = 5.0
 _ASIDE_SECONDS = 5.0

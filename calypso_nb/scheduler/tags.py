@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["HANDED_OVER", "RUNNING", "failures", "with_tags"]
-
 RUNNING = "run-agent"
 HANDED_OVER = "handed-over"
 _FAILED = re.compile(r"failed:([0-9]{1,6})")

@@ -21,8 +21,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["clock"]
-
 _GRACE_SECONDS = 5.0
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _SET_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
@@ -107,14 +105,12 @@ def _watch(child: subprocess.Popen[bytes], leash: _Leash, request: dict[str, Any
 
 def _end_all(kill_at: float) -> None:
     """End every process below this one: ask until `kill_at`, kill from then on, and wait for the last."""
-    with suppress(ChildProcessError):
+    try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-        _end_those_left(kill_at)
-
-
-def _end_those_left(kill_at: float) -> None:
-    import psutil  # Most runs leave nothing behind and don't need it.
+    except ChildProcessError:
+        return  # Most runs leave nothing behind and don't need psutil.
+    import psutil
 
     own = psutil.Process()
     asked: set[int] = set()

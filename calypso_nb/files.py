@@ -6,8 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-__all__ = ["write_whole"]
-
 
 def write_whole(text: str, path: str | os.PathLike[str], encoding: str = "utf-8") -> Path:
     """Write a text to a file, with the folders that it needs, and return the path.

@@ -13,8 +13,6 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, PlainValidator
 from pydantic.dataclasses import dataclass
 
-__all__ = ["Claim", "Comment", "Handoff", "Link", "Outcome", "QueueStats", "Status", "Task"]
-
 Status = Literal["idle", "working", "complete"]
 Outcome = Literal["claimed", "taken", "other_agent", "blocked", "complete", "archived", "unknown"]
 

@@ -16,8 +16,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from calypso_nb.errors import UsageError
 
-__all__ = ["DEFAULT_ENDPOINT", "Endpoint", "Settings", "load_settings"]
-
 DEFAULT_ENDPOINT = "http://localhost:3000"
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -11,8 +11,6 @@ from calypso_nb.errors import UsageError
 from calypso_nb.workload.attention import REASONS
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["NAMES", "Condition", "condition_that_holds", "metrics", "parse_condition"]
-
 # Reasons that a server without subtasks and blocking (v1) cannot give.
 _NEED_V2 = {"archived_blocker", "blocking_cycle", "parked", "complete_parent", "archived_parent"}
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from calypso_nb.scheduler import Agent, Scheduler
 
-__all__ = ["EXIT_RUN_FAILED", "run_agent"]
-
 EXIT_RUN_FAILED = 6
 
 _ENDPOINT = "TINYTASK_ENDPOINT"

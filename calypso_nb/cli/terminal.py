@@ -9,8 +9,6 @@ from pathlib import Path
 
 from calypso_nb.files import write_whole
 
-__all__ = ["console_width", "say", "use_color", "write"]
-
 
 def say(message: str) -> None:
     """Write one line to standard error, with nothing in it that a terminal would obey."""

@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from calypso_nb.embedded.database import StoreError
     from calypso_nb.embedded.sample import demo_store, fill_sample
     from calypso_nb.embedded.server import create_server
-    from calypso_nb.embedded.store import StoreError, TinytaskStore
+    from calypso_nb.embedded.store import TinytaskStore
     from calypso_nb.embedded.web import create_app, running_server, serve
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "StoreError": "store",
+    "StoreError": "database",
     "TinytaskStore": "store",
     "create_app": "web",
     "create_server": "server",

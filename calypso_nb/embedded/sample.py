@@ -11,7 +11,8 @@ from typing import Any
 
 import orjson
 
-from calypso_nb.embedded.store import Record, TinytaskStore
+from calypso_nb.embedded.database import Record
+from calypso_nb.embedded.store import TinytaskStore
 
 _DAY = 24.0
 # How the drawn tasks split; the scenes add mostly unfinished ones.

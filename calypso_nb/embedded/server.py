@@ -11,7 +11,8 @@ import orjson
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 
-from calypso_nb.embedded.store import Record, StoreError, TinytaskStore
+from calypso_nb.embedded.database import Record, StoreError
+from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.embedded.validation import check_arguments
 
 Context = ServerRequestContext[Any]

@@ -4,8 +4,6 @@ from typing import Any, TypedDict, Unpack
 
 from calypso_nb.embedded.database import Database, Record, StoreError
 
-__all__ = ["Record", "StoreError", "TinytaskStore"]
-
 MAX_LEVELS = 3
 # id only makes the order definite: TinyTask promises none between equal tasks.
 _ORDER = "ORDER BY priority DESC, created_at, id"

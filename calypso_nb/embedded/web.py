@@ -26,8 +26,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
+from calypso_nb.embedded.database import StoreError
 from calypso_nb.embedded.server import create_server
-from calypso_nb.embedded.store import StoreError, TaskFilters, TinytaskStore
+from calypso_nb.embedded.store import TaskFilters, TinytaskStore
 
 Transport = Literal["http", "sse"]
 

@@ -12,8 +12,6 @@ from calypso_nb.frames import Column, records_to_frame
 from calypso_nb.history.saved import HELD_FIELDS, about, all_records
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["CHANGES", "DIFFERENCE_COLUMNS", "Difference", "difference"]
-
 # Every word that the column `change` can hold, in the order of its rows.
 CHANGES = (
     "new",

@@ -12,8 +12,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from calypso_nb.frames import TASK_COLUMNS, TIME, tasks_frame
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["HELD_FIELDS", "about", "all_records", "from_document", "plain_records", "to_document"]
-
 # What is measured at a report's own moment is counted again when it is read.
 HELD_FIELDS = tuple(
     name for name in TASK_COLUMNS if name not in ("is_open", "age_hours", "hours_since_update")

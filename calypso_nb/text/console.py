@@ -17,8 +17,6 @@ from calypso_nb.text.visible import visible
 from calypso_nb.workload.phrases import held_since, moment, or_unknown, readable_hours, readable_range
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["console_report", "difference_to_console", "to_console"]
-
 MOST_ROWS = 50
 WIDE = 120
 _AGENT_WIDTH = {True: 24, False: 14}

@@ -18,8 +18,6 @@ import pandas as pd
 
 from calypso_nb.history.saved import plain_records
 
-__all__ = ["to_csv"]
-
 # A cell's start: that of the text, and whatever follows a character that can end a cell.
 _START = r"(?:\A|(?<=[,;|\"\t\r\n]))"
 _FORMULA = re.compile(_START + r"(?=['=+\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20])")

@@ -10,8 +10,6 @@ from calypso_nb.history.difference import Difference
 from calypso_nb.history.saved import plain_records, to_document
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["difference_to_json", "to_json"]
-
 
 def to_json(data: Workload) -> str:
     """Return the whole report as JSON in ASCII, so that no title can mislead a terminal or a decoder.

@@ -13,9 +13,6 @@ from calypso_nb.text.visible import visible
 from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["code", "difference_to_markdown", "to_markdown"]
-
-
 Row = dict[str, Any]
 
 

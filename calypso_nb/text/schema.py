@@ -23,8 +23,6 @@ from calypso_nb.workload.blocking import BLOCKING_COLUMNS
 from calypso_nb.workload.flow import FLOW_COLUMNS
 from calypso_nb.workload.tree import TREE_COLUMNS
 
-__all__ = ["report_schema"]
-
 Schema = dict[str, Any]
 
 _COUNT: Schema = {"type": "integer", "minimum": 0}

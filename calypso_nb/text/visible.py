@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["visible"]
-
 # Only these need a look: most text is ASCII.
 _UNSURE = re.compile(r"[^\x20-\x7e]")
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

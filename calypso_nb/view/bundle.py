@@ -7,8 +7,6 @@ import gzip
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["asset", "packed_bundle"]
-
 
 @cache
 def asset(name: str) -> str:

@@ -18,18 +18,6 @@ from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.flow import flow
 from calypso_nb.workload.phrases import UNASSIGNED, readable_range
 
-__all__ = [
-    "STATUS_COLORS",
-    "ViewChart",
-    "age_distribution",
-    "blocking_chart",
-    "chart_specs",
-    "load_per_agent",
-    "oldest_tasks",
-    "priority_distribution",
-    "work_item_age_chart",
-]
-
 Chart = alt.Chart | alt.LayerChart
 Builder = Callable[..., Any]
 

@@ -23,8 +23,6 @@ from calypso_nb.view.task_dialog import act, changes_between, reason, refusal, t
 from calypso_nb.workload.phrases import UNASSIGNED
 from calypso_nb.workload.reporter import Reporter, Workload
 
-__all__ = ["Dashboard", "WorkloadView"]
-
 
 class WorkloadView(anywidget.AnyWidget):
     """A `Workload` drawn and filtered in the browser.

@@ -21,8 +21,6 @@ try:
 except ModuleNotFoundError as error:
     raise PageExtraMissing from error
 
-__all__ = ["CalypsoHTMLExporter"]
-
 _VEGA = re.compile(r"application/vnd\.vega(lite)?\.v\d+[.+]json")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Elements that could send a reader elsewhere or fetch something, with no script at all.

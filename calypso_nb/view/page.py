@@ -20,8 +20,6 @@ from calypso_nb.workload.counts import Tile
 from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["BELOW", "json_for_html", "page_of", "report_page", "view_html", "view_style", "write_report"]
-
 # What a live dashboard leaves in its own output if there is no kernel: the next output holds the rest.
 BELOW = '<div class="calypso-below"></div>'
 _STATIC_ROWS = 20

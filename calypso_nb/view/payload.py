@@ -15,8 +15,6 @@ from calypso_nb.view.rows import NO_FILTER, task_rows
 from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN, readable_hours
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["json_columns", "view_payload"]
-
 _INDENT = "\N{NO-BREAK SPACE}" * 3
 _QUEUE_HEADS = ("queue", "open", "idle", "working", "blocked", "unassigned", "oldest")
 _TREE_HEADS = ("parent", "title", "agent", "leaves", "complete", "progress")

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["redacted", "secrets_of_environment"]
-
 _HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
 _PART = r"[^\s/\\\x00-\x1f\"'<>|:;,&()\[\]{}]+"
 # A path begins a word; in a traceback the code of a colour may stand before it.

@@ -10,9 +10,6 @@ import pandas as pd
 from calypso_nb.frames import age_buckets
 from calypso_nb.workload.phrases import readable_hours
 
-__all__ = ["NO_FILTER", "matching", "task_rows"]
-
-
 # An empty list lets everything through, None as an agent or a queue stands for tasks without, None as a
 # bound of the priority for no bound.
 NO_FILTER: Mapping[str, Any] = {

@@ -23,8 +23,6 @@ try:
 except ModuleNotFoundError as error:
     raise PageExtraMissing from error
 
-__all__ = ["ExportedNotebook", "NotebookFailed", "export_notebook"]
-
 _PAYLOAD = re.compile(r'class="calypso-view"><script type="application/json">(.*?)</script>', re.S)
 
 

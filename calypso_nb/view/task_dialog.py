@@ -14,8 +14,6 @@ from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.history.difference import difference
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["act", "changes_between", "reason", "refusal", "task_details", "with_counts_of"]
-
 _REPORTED = ("new", "started", "finished", "reassigned")
 
 

@@ -17,8 +17,6 @@ from calypso_nb.workload.flow import BOUND, EXACT, NOT_KNOWN
 from calypso_nb.workload.phrases import readable_hours
 from calypso_nb.workload.tree import leaves
 
-__all__ = ["ATTENTION_COLUMNS", "REASONS", "Reason", "Thresholds", "attention"]
-
 ATTENTION_COLUMNS: dict[str, Column] = {
     "urgency": Column("int64", "", "3: never ends by itself; 2: work has stopped; 1: worth tidying up"),
     "task_id": Column("int64", "", "the task to look at"),

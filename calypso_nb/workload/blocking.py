@@ -11,8 +11,6 @@ import pandas as pd
 
 from calypso_nb.frames import Column, records_to_frame, task_columns
 
-__all__ = ["BLOCKING_COLUMNS", "blocking", "cycles"]
-
 BLOCKING_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "a task that waits or is waited for; what holds up most comes first"),
     **task_columns("title", "status", "assigned_to", "priority", "archived_at"),

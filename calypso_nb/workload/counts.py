@@ -17,19 +17,6 @@ from calypso_nb import frames
 from calypso_nb.workload.phrases import UNKNOWN, or_unknown, readable_hours
 from calypso_nb.workload.tree import from_v2, leaves
 
-__all__ = [
-    "Tile",
-    "WorkloadSummary",
-    "by_age",
-    "by_agent",
-    "by_priority",
-    "by_queue",
-    "by_tag",
-    "counted",
-    "summary_of",
-    "tiles",
-]
-
 _COUNTS = [name for name, column in frames.GROUP_COLUMNS.items() if column.unit == "tasks"]
 
 

@@ -11,8 +11,6 @@ import pandas as pd
 
 from calypso_nb.frames import Column, conformed, task_columns
 
-__all__ = ["BOUND", "EXACT", "FLOW_COLUMNS", "NOT_KNOWN", "flow"]
-
 EXACT, BOUND, NOT_KNOWN = "exact", "bound", "unknown"
 
 FLOW_COLUMNS: dict[str, Column] = {

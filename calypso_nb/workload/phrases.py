@@ -8,16 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = [
-    "UNASSIGNED",
-    "UNKNOWN",
-    "held_since",
-    "moment",
-    "or_unknown",
-    "readable_hours",
-    "readable_range",
-]
-
 UNASSIGNED = "(unassigned)"
 UNKNOWN = "\N{EN DASH}"
 

@@ -22,8 +22,6 @@ from calypso_nb.workload.tree import tree
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
 
-__all__ = ["Reporter", "Workload", "with_counts"]
-
 T = TypeVar("T")
 W_co = TypeVar("W_co", bound="Workload", covariant=True)
 

@@ -9,8 +9,6 @@ import pandas as pd
 
 from calypso_nb.frames import Column, records_to_frame, task_columns
 
-__all__ = ["TREE_COLUMNS", "from_v2", "leaves", "tree"]
-
 TREE_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "a task with subtasks, followed by those of its subtasks that have some"),
     **task_columns("title", "status", "assigned_to", "archived_at", "parent_task_id"),

@@ -40,6 +40,13 @@ DIFFERENCE_COLUMNS: dict[str, Column] = {
     "after": Column("str", "", "what it holds now, NA if nothing"),
 }
 
+_CHANGES_OF = {
+    "assigned_to": "reassigned",
+    "priority": "reprioritised",
+    "is_currently_blocked": "newly blocked",
+    "updated_at": "touched",
+}
+
 Record = dict[str, Any]
 
 
@@ -76,10 +83,6 @@ def difference(first: Workload, second: Workload) -> Difference:
     return Difference(records_to_frame(rows, DIFFERENCE_COLUMNS), about(first), about(second))
 
 
-def _edits(before: Record, after: Record) -> dict[str, list[Any]]:
-    return {name: [before[name], after[name]] for name in HELD_FIELDS if before[name] != after[name]}
-
-
 def _rows(before: Record | None, after: Record | None) -> Iterator[Record]:
     task = after or before
     if task is None:
@@ -88,22 +91,17 @@ def _rows(before: Record | None, after: Record | None) -> Iterator[Record]:
     if before is None or after is None:
         yield {**about_task, "change": "new" if before is None else "gone"}
         return
-    for change, name in _changes(_edits(before, after)):
+    edits = {name: (before[name], after[name]) for name in HELD_FIELDS if before[name] != after[name]}
+    for change, name in _changes(edits):
         # Of a block, the task that is waited for says more than yes or no.
         was, now = before[name], after[name]
         if name == "is_currently_blocked":
             was = (was and before["blocked_by_task_id"]) or None
             now = (now and after["blocked_by_task_id"]) or None
-        yield {
-            **about_task,
-            "change": change,
-            "field": name,
-            "before": _text(was),
-            "after": _text(now),
-        }
+        yield {**about_task, "change": change, "field": name, "before": _text(was), "after": _text(now)}
 
 
-def _changes(edits: dict[str, list[Any]]) -> Iterator[tuple[str, str]]:
+def _changes(edits: dict[str, tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
     # Comments and links are counted for shown tasks alone: a count that was not read is no edit.
     unread = {name for name in ("comment_count", "link_count") if None in edits.get(name, ())}
     told_by_another = set(unread)
@@ -114,27 +112,20 @@ def _changes(edits: dict[str, list[Any]]) -> Iterator[tuple[str, str]]:
     if "assigned_to" in edits:
         told_by_another.add("previous_assigned_to")
     for name, (before, after) in edits.items():
-        if name in told_by_another:
-            continue
-        match name:
-            case "status":
-                yield _move(before, after), name
-            case "assigned_to":
-                yield "reassigned", name
-            case "priority":
-                yield "reprioritised", name
-            case "is_currently_blocked":
-                # From unknown to "not blocked" nothing has happened.
-                if after:
-                    yield "newly blocked", name
-                elif before:
-                    yield "unblocked", name
-            case "archived_at":
-                yield "restored" if after is None else "archived", name
-            case "updated_at":
-                yield "touched", name
-            case _:
-                yield "edited", name
+        change = _change(name, before, after)
+        if change and name not in told_by_another:
+            yield change, name
+
+
+def _change(name: str, before: Any, after: Any) -> str:
+    if name == "status":
+        return _move(before, after)
+    if name == "archived_at":
+        return "restored" if after is None else "archived"
+    if name == "is_currently_blocked" and not after:
+        # From unknown to "not blocked" nothing has happened.
+        return "unblocked" if before else ""
+    return _CHANGES_OF.get(name, "edited")
 
 
 def _move(before: str | None, after: str | None) -> str:

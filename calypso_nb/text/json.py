@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from calypso_nb.history.difference import Difference
-from calypso_nb.history.saved import plain_records, to_document
+from calypso_nb.history.saved import about, plain_records, to_document
 from calypso_nb.workload.reporter import Workload
 
 
@@ -23,10 +23,7 @@ def to_json(data: Workload) -> str:
     return _dumped(
         {
             "version": 1,
-            "generated_at": held["generated_at"],
-            "endpoint": held["endpoint"],
-            "details": held["details"],
-            "filters": held["filters"],
+            **about(data),
             "summary": asdict(data.summary),
             "attention": plain_records(data.attention),
             "agent_breakdown": plain_records(data.agents),
@@ -53,14 +50,8 @@ def to_json(data: Workload) -> str:
 
 def difference_to_json(change: Difference) -> str:
     """Return the difference as JSON: its `changes`, and what was compared as `before` and `after`."""
-    return _dumped(
-        {
-            "version": 1,
-            "changes": plain_records(change.changes),
-            "before": change.before,
-            "after": change.after,
-        }
-    )
+    changes = plain_records(change.changes)
+    return _dumped({"version": 1, "changes": changes, "before": change.before, "after": change.after})
 
 
 def _dumped(document: dict[str, Any]) -> str:

@@ -6,17 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from calypso_nb.frames import (
-    AGE_COLUMNS,
-    AGENT_COLUMNS,
-    PRIORITY_COLUMNS,
-    QUEUE_COLUMNS,
-    STATUSES,
-    TAG_COLUMNS,
-    TASK_COLUMNS,
-    TIME,
-    Column,
-)
+from calypso_nb import frames
 from calypso_nb.history.saved import HELD_FIELDS
 from calypso_nb.workload.attention import ATTENTION_COLUMNS, REASONS
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS
@@ -34,7 +24,7 @@ _TYPES: Mapping[str, Schema] = {
     "str": {"type": ["string", "null"]},
     "bool": {"type": "boolean"},
     "boolean": {"type": ["boolean", "null"]},
-    TIME: {"type": ["string", "null"], "format": "date-time"},
+    frames.TIME: {"type": ["string", "null"], "format": "date-time"},
 }
 # What a column's dtype does not tell.
 _CELLS: Mapping[str, Schema] = {
@@ -64,18 +54,21 @@ def report_schema() -> Schema:
     """Return the JSON Schema (2020-12) of what `to_json` writes."""
     rows = {
         "attention": (ATTENTION_COLUMNS, "what needs attention, most urgent first"),
-        "agent_breakdown": (AGENT_COLUMNS, "one row per agent, most open tasks first"),
-        "priority_distribution": (PRIORITY_COLUMNS, "one row per priority in use, most urgent first"),
+        "agent_breakdown": (frames.AGENT_COLUMNS, "one row per agent, most open tasks first"),
+        "priority_distribution": (frames.PRIORITY_COLUMNS, "one row per priority in use, most urgent first"),
         "blocking": (BLOCKING_COLUMNS, "who blocks whom, what holds up most first"),
-        "queues": (QUEUE_COLUMNS, "one row per queue, most open tasks first"),
-        "tags": (TAG_COLUMNS, "one row per tag, most open tasks first; a task counts in each of its tags"),
+        "queues": (frames.QUEUE_COLUMNS, "one row per queue, most open tasks first"),
+        "tags": (
+            frames.TAG_COLUMNS,
+            "one row per tag, most open tasks first; a task counts in each of its tags",
+        ),
         "tree": (TREE_COLUMNS, "parent tasks with the progress of their leaves"),
         "tasks": (
-            TASK_COLUMNS | FLOW_COLUMNS,
+            frames.TASK_COLUMNS | FLOW_COLUMNS,
             "the tasks that pass the filters, in the server's order",
         ),
     }
-    context = {name: TASK_COLUMNS[name] for name in HELD_FIELDS}
+    context = {name: frames.TASK_COLUMNS[name] for name in HELD_FIELDS}
     position = {"position": _COUNT | {"description": "place in the server's listing, from 0"}}
     properties: Schema = {
         "version": {"const": 1},
@@ -88,7 +81,7 @@ def report_schema() -> Schema:
         "details": {"type": "boolean", "description": "whether comments and links were counted"},
         "filters": _object(
             {
-                "status": _list_or_null({"enum": list(STATUSES)}, "null: all"),
+                "status": _list_or_null({"enum": list(frames.STATUSES)}, "null: all"),
                 "agent": _list_or_null(
                     {"type": ["string", "null"]}, "null: all; a null in it: unassigned tasks"
                 ),
@@ -101,7 +94,7 @@ def report_schema() -> Schema:
                 "mean_open_hours": _TYPES["float64"]
                 | {"description": "mean hours since creation of the open tasks"},
                 "median_open_hours": _TYPES["float64"] | {"description": "their median"},
-                "buckets": _rows(AGE_COLUMNS, "open tasks by hours since creation"),
+                "buckets": _rows(frames.AGE_COLUMNS, "open tasks by hours since creation"),
             }
         ),
         **{name: _rows(columns, meaning) for name, (columns, meaning) in rows.items()},
@@ -132,15 +125,15 @@ def _list_or_null(items: Schema, meaning: str) -> Schema:
     return {"type": ["array", "null"], "items": items, "description": meaning}
 
 
-def _rows(columns: Mapping[str, Column], meaning: str) -> Schema:
+def _rows(columns: Mapping[str, frames.Column], meaning: str) -> Schema:
     return {"type": "array", "items": _object(_cells(columns)), "description": meaning}
 
 
-def _cells(columns: Mapping[str, Column]) -> Schema:
+def _cells(columns: Mapping[str, frames.Column]) -> Schema:
     return {name: _cell(name, column) for name, column in columns.items()}
 
 
-def _cell(name: str, column: Column) -> Schema:
+def _cell(name: str, column: frames.Column) -> Schema:
     kind = _CELLS.get(name) or _TYPES[column.dtype]
     meaning = column.meaning
     if column.unit:

@@ -20,8 +20,6 @@ from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, UsageError
 if TYPE_CHECKING:
     from calypso_nb.report import WorkloadReporter
 
-__all__ = ["app", "main"]
-
 # 1 is also Python's own code for an uncaught exception, 2 is typer's for wrong usage, 6 is run_agent's.
 EXIT_CONDITION_HOLDS = 3
 EXIT_UNREACHABLE = 4

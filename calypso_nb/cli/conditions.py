@@ -11,8 +11,6 @@ from calypso_nb.errors import UsageError
 from calypso_nb.workload.attention import REASONS
 from calypso_nb.workload.reporter import Workload
 
-__all__ = ["NAMES", "Condition", "condition_that_holds", "metrics", "parse_condition"]
-
 # Reasons that a server without subtasks and blocking (v1) cannot give.
 _NEED_V2 = {"archived_blocker", "blocking_cycle", "parked", "complete_parent", "archived_parent"}
 
@@ -101,11 +99,11 @@ def condition_that_holds(condition: Condition, data: Workload) -> str | None:
         raise UsageError(f"{unknown!r} is unavailable: this server doesn't report it")
     if not holds:
         return None
-    return f"{condition.text} ({', '.join(_found(name, values[name]) for name in condition.names)})"
-
-
-def _found(name: str, value: float | None) -> str:
-    return f"{name} is unknown" if value is None else f"{name} is {value:g}"
+    found = []
+    for name in condition.names:
+        value = values[name]
+        found.append(f"{name} is unknown" if value is None else f"{name} is {value:g}")
+    return f"{condition.text} ({', '.join(found)})"
 
 
 def _refused(what: str) -> UsageError:

@@ -15,8 +15,6 @@ from calypso_nb.history.difference import difference
 from calypso_nb.report import WorkloadData, WorkloadReporter
 from calypso_nb.text import difference_to_console, difference_to_json, difference_to_markdown
 
-__all__ = ["Options", "again", "run", "saved", "write_difference"]
-
 _BOTH = ((".json", "json"), (".txt", "console"))
 
 

@@ -99,11 +99,11 @@ def condition_that_holds(condition: Condition, data: Workload) -> str | None:
         raise UsageError(f"{unknown!r} is unavailable: this server doesn't report it")
     if not holds:
         return None
-    return f"{condition.text} ({', '.join(_found(name, values[name]) for name in condition.names)})"
-
-
-def _found(name: str, value: float | None) -> str:
-    return f"{name} is unknown" if value is None else f"{name} is {value:g}"
+    found = []
+    for name in condition.names:
+        value = values[name]
+        found.append(f"{name} is unknown" if value is None else f"{name} is {value:g}")
+    return f"{condition.text} ({', '.join(found)})"
 
 
 def _refused(what: str) -> UsageError:

@@ -148,7 +148,10 @@ def _followed(scheduler: Scheduler, plan: pd.DataFrame) -> bool:
     say(_summary(plan))
     reasons = [*plan[plan["decision"] == "wait"].groupby("why", sort=False)]
     for why, rows in reasons[:_MOST_REASONS]:
-        say(f"{_numbers(rows)}: {why}")
+        numbers = ", ".join(f"#{number}" for number in rows["id"].head(10))
+        if len(rows) > 10:
+            numbers += f" and {len(rows) - 10} more"
+        say(f"{numbers}: {why}")
     if len(reasons) > _MOST_REASONS:
         say("more wait for other reasons: --dry-run shows them")
     failures = 0
@@ -186,13 +189,6 @@ def _stopped_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _numbers(rows: pd.DataFrame) -> str:
-    shown = ", ".join(f"#{number}" for number in rows["id"].head(10))
-    if len(rows) > 10:
-        shown += f" and {len(rows) - 10} more"
-    return shown
 
 
 def _summary(plan: pd.DataFrame) -> str:

@@ -23,10 +23,18 @@ def write(text: str, target: Path | None, *, spreadsheet: bool = False) -> None:
     `spreadsheet` begins the file with the mark by which spreadsheets recognize UTF-8. Raise OSError if the
     file cannot be written, BrokenPipeError if nobody reads the pipe any more.
     """
-    if target is None:
-        _write_out(text)
+    if target is not None:
+        write_whole(text, target, "utf-8-sig" if spreadsheet else "utf-8")
         return
-    write_whole(text, target, "utf-8-sig" if spreadsheet else "utf-8")
+    # Through the bytes, so that line ends stay and a terminal of another encoding shows what it can.
+    sys.stdout.flush()
+    try:
+        sys.stdout.buffer.write(text.encode(sys.stdout.encoding, errors="backslashreplace"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would try again at exit and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def use_color(wanted: bool, target: Path | None) -> bool:
@@ -40,15 +48,3 @@ def console_width(target: Path | None) -> int:
     if target is None or os.environ.get("COLUMNS", "").isdecimal():
         return max(shutil.get_terminal_size((80, 24)).columns, 40)
     return 80
-
-
-def _write_out(text: str) -> None:
-    # Through the bytes, so that line ends stay and a terminal of another encoding shows what it can.
-    sys.stdout.flush()
-    try:
-        sys.stdout.buffer.write(text.encode(sys.stdout.encoding, errors="backslashreplace"))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would try again at exit and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise

@@ -26,18 +26,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "StoreError": "database",
-    "TinytaskStore": "store",
-    "create_app": "web",
-    "create_server": "server",
-    "demo_store": "sample",
-    "fill_sample": "sample",
-    "running_server": "web",
-    "serve": "web",
+    "database": ("StoreError",),
+    "sample": ("demo_store", "fill_sample"),
+    "server": ("create_server",),
+    "store": ("TinytaskStore",),
+    "web": ("create_app", "running_server", "serve"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,12 +1,13 @@
 """A believable project for demos and tests: a team of agents some weeks into building a billing product."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from itertools import cycle, islice
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -61,10 +62,11 @@ def fill_sample(
     for draft in drafts:
         comments += _comments(random_, draft, ids[draft], moment)
         links += _links(random_, draft, ids[draft], moment)
+    by_time = itemgetter("created_at")
     with store.transaction():
         store.insert_many(_record(random_, draft, ids, moment) for draft in drafts)
-        store.insert_many(sorted(comments, key=_by_time), "comments")
-        store.insert_many(sorted(links, key=_by_time), "links")
+        store.insert_many(sorted(comments, key=by_time), "comments")
+        store.insert_many(sorted(links, key=by_time), "links")
 
 
 def demo_store(now: datetime | None = None) -> TinytaskStore:
@@ -84,11 +86,6 @@ def _words() -> dict[str, Any]:
     """Return the words of the project: its agents, queues, fixed scenes, comments and links."""
     words: dict[str, Any] = orjson.loads(files(__package__).joinpath("sample_words.json").read_bytes())
     return words
-
-
-def _by_time(record: Mapping[str, Any]) -> datetime:
-    at: datetime = record["created_at"]
-    return at
 
 
 def _scenes() -> list[_Draft]:

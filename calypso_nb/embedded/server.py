@@ -16,7 +16,6 @@ from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.embedded.validation import check_arguments
 
 Context = ServerRequestContext[Any]
-Arguments = dict[str, Any]
 
 _STATUS = {"type": "string", "enum": ["idle", "working", "complete"]}
 _STATUSES = {"type": "array", "items": _STATUS}
@@ -125,18 +124,13 @@ _TOOLS: dict[str, tuple[str, Callable[..., Any]]] = {
 }
 
 
-def _checked_schema(tool: Mapping[str, Any]) -> dict[str, Any]:
-    schema = tool["inputSchema"]
-    return {**schema, "properties": schema["properties"] | _UNPUBLISHED.get(tool["name"], {})}
-
-
 def pretty(value: Any) -> str:
     """Return the text of JavaScript's JSON.stringify(value, null, 2)."""
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def _response(
-    store: TinytaskStore, schema: Mapping[str, Any], name: str, arguments: Arguments
+    store: TinytaskStore, schema: Mapping[str, Any], name: str, arguments: dict[str, Any]
 ) -> tuple[str, bool]:
     """Return the text of the response to a call, and whether it is an error."""
     lenient = name.endswith(("_comment", "_comments", "_link", "_links"))
@@ -163,8 +157,10 @@ def create_server(store: TinytaskStore) -> Server[Any]:
     Example: `create_server(TinytaskStore()).name == "tinytask"`
     """
     published = orjson.loads(files(__package__).joinpath("tools.json").read_bytes())
-    schemas = {tool["name"]: _checked_schema(tool) for tool in published}
     tools = types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in published])
+    schemas = {tool["name"]: dict(tool["inputSchema"]) for tool in published}
+    for name, properties in _UNPUBLISHED.items():
+        schemas[name] |= {"properties": schemas[name]["properties"] | properties}
 
     async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return tools

@@ -75,13 +75,13 @@ class TinytaskStore(Database):
         }
         with self.transaction():
             if parent_task_id is not None:
-                parent = self._parent(parent_task_id)
+                parent = self._task(parent_task_id, "Parent task")
                 if self._level(parent_task_id) >= MAX_LEVELS:
                     raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
                 if queue_name is None:
                     fields["queue_name"] = parent["queue_name"]
             if blocked_by_task_id is not None:
-                self._blocker(blocked_by_task_id)
+                self._task(blocked_by_task_id, "Blocking task")
             now = self.now()
             task_id = self._insert("tasks", fields | {"created_at": now, "updated_at": now})
             self._roll_up(parent_task_id)
@@ -96,7 +96,7 @@ class TinytaskStore(Database):
             if (blocker_id := changes.get("blocked_by_task_id")) is not None:
                 if blocker_id == id:
                     raise StoreError("Task cannot be blocked by itself")
-                if self._blocker(blocker_id)["blocked_by_task_id"] == id:
+                if self._task(blocker_id, "Blocking task")["blocked_by_task_id"] == id:
                     raise StoreError("Cannot create circular blocking relationship")
             if (parent_id := changes.get("parent_task_id")) is not None:
                 self._check_new_parent(id, parent_id)
@@ -302,58 +302,45 @@ class TinytaskStore(Database):
 
     # What the tools have in common
 
-    def _task(self, id: float) -> Record:
-        return self._one("tasks", id, "Task")
+    def _task(self, id: float, what: str = "Task") -> Record:
+        return self._one("tasks", id, what)
 
     def _link(self, id: float) -> Record:
         return self._one("links", id, "Link")
 
-    def _parent(self, id: float) -> Record:
-        return self._one("tasks", id, "Parent task")
-
-    def _blocker(self, id: float) -> Record:
-        return self._one("tasks", id, "Blocking task")
-
-    def _lineage(self, id: float) -> list[float]:
+    def _lineage(self, id: float | None) -> list[float]:
         """Return the task, its parent, its parent's parent and so on."""
         line: list[float] = []
-        next_id: float | None = id
-        while next_id is not None and next_id not in line:  # a hand-written loop must not hang us
-            line.append(next_id)
-            next_id = self._scalar("SELECT parent_task_id FROM tasks WHERE id = ?", next_id)
+        while id is not None and id not in line:  # a hand-written loop must not hang us
+            line.append(id)
+            id = self._scalar("SELECT parent_task_id FROM tasks WHERE id = ?", id)
         return line
 
     def _level(self, id: float) -> int:
         return len(self._lineage(id))
 
     def _check_new_parent(self, id: float, parent_id: float) -> None:
-        self._parent(parent_id)
+        self._task(parent_id, "Parent task")
         if id in self._lineage(parent_id):
             raise StoreError("Cannot create circular parent-child relationship")
-        below = self.get_subtasks(id, recursive=True, include_archived=True)
-        lowest = max([self._level(task["id"]) for task in below], default=self._level(id))
-        levels = 1 + lowest - self._level(id)
+        family = [{"id": id}, *self.get_subtasks(id, recursive=True, include_archived=True)]
+        levels = 1 + max(self._level(task["id"]) for task in family) - self._level(id)
         if self._level(parent_id) + levels > MAX_LEVELS:
             raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
 
     def _roll_up(self, parent_id: float | None) -> None:
         """Give a parent the status that its children add up to, and then its own parent."""
-        if parent_id is None:
-            return
         for ancestor in self._lineage(parent_id):
             statuses = {child["status"] for child in self.list_tasks(parent_task_id=ancestor)}
             if not statuses:
                 continue
-            status = _rolled_up(statuses)
+            status = "idle"
+            if statuses == {"complete"}:
+                status = "complete"
+            elif "working" in statuses:
+                status = "working"
             if self._scalar("SELECT status FROM tasks WHERE id = ?", ancestor) != status:
                 self._update("tasks", ancestor, {"status": status, "updated_at": self.now()})
-
-
-def _rolled_up(statuses: set[str]) -> str:
-    """Return the status that a parent gets from the statuses of its children."""
-    if statuses == {"complete"}:
-        return "complete"
-    return "working" if "working" in statuses else "idle"
 
 
 def _required(text: str, refusal: str) -> str:

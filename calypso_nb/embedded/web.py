@@ -5,8 +5,9 @@ import errno
 import http.client
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import mcp_types as types
@@ -54,7 +55,7 @@ def create_app(store: TinytaskStore, transport: Transport = "http", host: str = 
         server.add_request_handler("server/discover", types.RequestParams, _refuse_discover)
         manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=_MAX_BODY_BYTES)
         endpoint: ASGIApp = StreamableHTTPASGIApp(manager)
-        lifespan = _running(manager)
+        lifespan: Lifespan[Starlette] | None = partial(_running, manager)
         health = {"status": "healthy", "transport": "streamable-http"}
     else:
         endpoint, lifespan, health = SseEndpoint(server), None, {"status": "healthy"}
@@ -175,13 +176,8 @@ def _wait_for_health(port: int) -> None:
         connection.getresponse().read()
 
 
-def _running(manager: StreamableHTTPSessionManager) -> Lifespan[Starlette]:
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with manager.run():
-            yield
-
-    return lifespan
+def _running(manager: StreamableHTTPSessionManager, _: Starlette) -> AbstractAsyncContextManager[None]:
+    return manager.run()
 
 
 async def _refuse_discover(_: ServerRequestContext[Any], __: types.RequestParams) -> types.DiscoverResult:

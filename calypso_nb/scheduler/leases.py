@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -174,9 +175,10 @@ class Hold:
         """Turn the lease into the record of its run: the last thing to do to a task."""
         self.insist(lambda: self.client.update_comment(self.comment_id, record))
 
-    def withdraw(self) -> None:
-        """Take the lease back without a trace."""
-        self.insist(lambda: _delete(self.client, self.comment_id))
+    def delete(self, comment_id: int) -> None:
+        """Delete this lease or a dead one without a trace, unless somebody else has done it."""
+        with suppress(TinytaskAPIError):
+            self.insist(lambda: self.client.delete_comment(comment_id))
 
 
 def take(
@@ -203,10 +205,10 @@ def take(
     try:
         _refuse_if_alive(before, now)
     except LeaseRefused:
-        hold.withdraw()
+        hold.delete(hold.comment_id)
         raise
     for lease in before:
-        hold.insist(lambda gone=lease.comment_id: _delete(client, gone))  # type: ignore[misc]
+        hold.delete(lease.comment_id)
         hold.lost.append(lease)
     return hold, hold.task() if before else task
 
@@ -233,10 +235,3 @@ def _refuse_if_alive(leases: list[Lease], now: datetime) -> None:
     for lease in leases:
         if not lease.is_dead(now):
             raise LeaseRefused(f"claimed by {lease.host} {lease.silent(now):.0f} s ago")
-
-
-def _delete(client: TinytaskClient, comment_id: int) -> None:
-    try:
-        client.delete_comment(comment_id)
-    except TinytaskAPIError:
-        return  # Somebody else has done it.

@@ -73,9 +73,8 @@ def make_plan(all_tasks: pd.DataFrame, situation: Situation) -> pd.DataFrame:
     if waits(all_tasks):
         chains = blocking(all_tasks, all_tasks)
         frees = dict(zip(chains["id"], chains["holds_up_in_all"], strict=True))
-    open_tasks = all_tasks[all_tasks["is_open"]]
-    columns = [_plain(open_tasks[name]) for name in _NEEDED]
-    tasks = [dict(zip(_NEEDED, values, strict=True)) for values in zip(*columns, strict=True)]
+    table = all_tasks.loc[all_tasks["is_open"], _NEEDED].astype(object)
+    tasks: list[Any] = table.where(table.notna(), None).to_dict("records")
     for task in tasks:
         task["frees"] = frees.get(task["id"], 0)
     tasks.sort(
@@ -90,10 +89,6 @@ def make_plan(all_tasks: pd.DataFrame, situation: Situation) -> pd.DataFrame:
     rows = list(_Planner(tasks, situation).rows(tasks))
     rows.sort(key=lambda row: row["decision"] == "wait")  # The order among each kind stays.
     return records_to_frame(rows, PLAN_COLUMNS)
-
-
-def _plain(values: pd.Series) -> list[Any]:
-    return [None if missing else value for value, missing in zip(values, values.isna(), strict=True)]
 
 
 class _Planner:

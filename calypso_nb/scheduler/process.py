@@ -46,13 +46,7 @@ class WatchedProcess:
     """
 
     def __init__(
-        self,
-        run: str,
-        command: Command,
-        folder: Path,
-        until: float,
-        latest: float | None,
-        lease_grace: float,
+        self, run: str, command: Command, folder: Path, until: float, latest: float | None, lease_grace: float
     ) -> None:
         self._run = run
         self._until = until

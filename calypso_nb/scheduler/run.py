@@ -85,19 +85,17 @@ class Job:
     now: datetime | None = None
 
 
-def carry_out_elsewhere(job: Job, stop: StopSignal) -> Run:
-    """Do a job in a process that has no client: it makes its own, with the credentials of its environment."""
-    from calypso_nb.client import TinytaskClient
-
-    with TinytaskClient(endpoint_here(job.endpoint)) as client:
-        return carry_out(job, client, stop)
-
-
-def carry_out(job: Job, client: TinytaskClient, stop: StopSignal) -> Run:
+def carry_out(job: Job, client: TinytaskClient | None, stop: StopSignal) -> Run:
     """Take a task's lease, run its recipe while the lease is held, and report the result on the task.
 
-    Once `stop` is set, the run is ended with all its processes, and the task is idle again.
+    Once `stop` is set, the run is ended with all its processes, and the task is idle again. In a process that
+    has no client, it makes its own, with the credentials of its environment.
     """
+    if client is None:
+        from calypso_nb.client import TinytaskClient
+
+        with TinytaskClient(endpoint_here(job.endpoint)) as own:
+            return carry_out(job, own, stop)
     run = uuid4().hex[:12]
     known = (job.task_id, job.agent.name, job.recipe)
     if stop.is_set():
@@ -184,7 +182,7 @@ class _HeldTask:
         if taken_over and task.archived_at is None:
             # The lease that it was run under is deleted: left as it is, it would never be run again.
             self._update({"status": "idle", "tags": with_tags(task.tags, failed=failures(task.tags))})
-        self.hold.withdraw()
+        self.hold.delete(self.hold.comment_id)
         return "not started", why
 
     def _wait_out_an_unknown_holder(self) -> None:
@@ -206,7 +204,9 @@ class _HeldTask:
         return command
 
     def _execute(self, command: Command) -> Ended:
-        latest = self.job.max_runtime and clock() + self.job.max_runtime
+        latest = None
+        if self.job.max_runtime is not None:
+            latest = clock() + self.job.max_runtime
         until, grace = self.hold.until, min(5.0, self.hold.seconds / 12)
         try:
             process = WatchedProcess(self.hold.run, command, self.folder, until, latest, grace)

@@ -23,7 +23,7 @@ from calypso_nb.scheduler.agents import Agent, read_agents
 from calypso_nb.scheduler.leases import MAX_SECONDS, Lease, leases_of
 from calypso_nb.scheduler.plan import Situation, make_plan
 from calypso_nb.scheduler.recipes import RecipeError, read_recipes
-from calypso_nb.scheduler.run import RUN_COLUMNS, Job, Run, StopSignal, carry_out, carry_out_elsewhere
+from calypso_nb.scheduler.run import RUN_COLUMNS, Job, Run, StopSignal, carry_out
 from calypso_nb.scheduler.tags import RUNNING
 from calypso_nb.scheduler.watchdog import clock
 from calypso_nb.settings import Endpoint
@@ -211,6 +211,7 @@ class Scheduler:
 
     def _start(self, executor: Executor, plan: pd.DataFrame) -> Iterator[str]:
         agents = {agent.name: agent for agent in self.agents}
+        client = self._client if self._executor is None else None
         for row in plan[plan["decision"] == "run"].sort_values("order").itertuples():
             job = Job(
                 task_id=int(row.id),  # type: ignore[arg-type]
@@ -224,11 +225,7 @@ class Scheduler:
                 retry_limit=self._retry_limit,
                 now=self._now,
             )
-            if self._executor is None:
-                future = executor.submit(carry_out, job, self._client, self._stop)
-            else:
-                future = executor.submit(carry_out_elsewhere, job, self._stop)
-            self._here[future] = job
+            self._here[executor.submit(carry_out, job, client, self._stop)] = job
             yield f"{job.agent.name} takes #{job.task_id} with {job.recipe}: {str(row.title)[:_TITLE]}"
 
     def _ended(self, seconds: float | None) -> list[Run]:

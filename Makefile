@@ -10,8 +10,8 @@ export TINYTASK_ENDPOINT
 # JupyterLab refuses to run as root, as in a container, unless it is told that this is meant.
 ROOT_TOO := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# One pytest per processor; a module that opens a browser stays with one of them (tests/conftest.py).
-PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadgroup
+# One pytest per processor; a module that starts a browser stays with one of them (tests/conftest.py).
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
 
 BROWSER := calypso_nb/view/browser
 

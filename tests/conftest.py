@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import pytest
 from hypothesis import settings
@@ -113,6 +114,32 @@ def proxy(url: str) -> Iterator[FaultyProxy]:
         yield proxy
 
 
+# --- Several workers ------------------------------------------------------------------------------------
+
+
+@cache
+def scope_of(nodeid: str) -> str:
+    """Return what of a test stays on one worker: its module, if a browser or a kernel is started for it."""
+    module = nodeid.partition("::")[0]
+    text = (Path(__file__).parent.parent / module).read_text("utf-8")
+    if "pytest.mark.browser" in text or "KernelManager" in text:
+        return module
+    return nodeid
+
+
+# Not xdist's own `--dist loadgroup`, which does nothing with pytest 9.2: it counts on a private attribute.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker the next test that is ready, or a whole module of those that start something slow."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope_of(nodeid)
+
+    return Scheduling(config, log)
+
+
 # --- What is skipped has not been run -------------------------------------------------------------------
 
 BUNDLER = Path(__file__).parent.parent / "calypso_nb" / "view" / "browser" / "node_modules"
@@ -131,17 +158,13 @@ def missing() -> dict[str, str]:
     return lacks
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, and keep a module that opens a browser on one of xdist's workers."""
+    """Skip what this machine cannot run."""
     lacks = missing()
-    opening = {item.path for item in items if item.get_closest_marker("browser")}
     for item in items:
         for name, reason in lacks.items():
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.skip(reason=reason))
-        if item.path in opening:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.hookimpl(wrapper=True)

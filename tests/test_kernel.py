@@ -19,8 +19,7 @@ from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from tests.conftest import NOW, SECONDS, SLACK
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 
-# Its kernels are started once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kernel")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass

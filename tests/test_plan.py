@@ -256,9 +256,10 @@ def test_the_plan_for_10000_tasks_takes_less_than_a_second_beyond_the_listing(tm
 def timed(call: Any) -> float:
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        # Of the processor: a busy machine is no slow plan.
+        start = time.process_time()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 

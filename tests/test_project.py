@@ -12,6 +12,8 @@ import nbformat
 import pytest
 import yaml
 
+from tests.conftest import scope_of
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "calypso_nb"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -106,3 +108,14 @@ def test_the_readmes_commands_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
     assert named
     assert named <= targets
+
+
+def test_a_module_that_starts_a_browser_or_a_kernel_stays_on_one_worker() -> None:
+    """All others are shared out test by test."""
+    kept = {
+        path.name
+        for path in (ROOT / "tests").glob("test_*.py")
+        if scope_of(f"tests/{path.name}::x")[-1] == "y"
+    }
+    assert {"test_lab.py", "test_page.py", "test_kernel.py"} <= kept
+    assert not {"test_client.py", "test_cli.py", "test_leases.py"} & kept

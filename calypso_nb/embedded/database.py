@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -28,19 +28,22 @@ _BLOCKED = """EXISTS (SELECT 1 FROM tasks AS blocker
     WHERE blocker.id = tasks.blocked_by_task_id AND blocker.status <> 'complete')"""
 
 
-def _read(table: Table) -> str:
-    columns = []
-    for name in COLUMNS[table]:
-        if name.endswith("_at"):
-            # SQLite writes the wire's timestamps far faster than Python would for 20,000 rows.
-            name = f"replace({name}, ' ', 'T') || 'Z'"
-        columns.append(name)
+def read(table: Table, lacking: Collection[str] = ()) -> str:
+    """Return the SELECT of the wire's fields of a table, NULL for the columns that it lacks."""
+
+    def expression(name: str) -> str:
+        if name in lacking:
+            return "NULL"
+        # SQLite writes the wire's timestamps far faster than Python would for 20,000 rows.
+        return f"replace({name}, ' ', 'T') || 'Z'" if name.endswith("_at") else name
+
+    columns = [expression(name) for name in COLUMNS[table]]
     if table == "tasks":
-        columns.append(_BLOCKED)
+        columns.append("NULL" if "blocked_by_task_id" in lacking else _BLOCKED)
     return f"SELECT {', '.join(columns)} FROM {table} "
 
 
-_READ = {table: _read(table) for table in COLUMNS}
+READ: dict[Table, str] = {table: read(table) for table in COLUMNS}
 _TASK_KEYS = (*COLUMNS["tasks"], "is_currently_blocked")
 
 
@@ -59,6 +62,8 @@ def stored(value: Any) -> Any:
 
 class Database:
     """TinyTask's tables in memory or in a file, with one lock around their one connection."""
+
+    _reads = READ
 
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, now: Callable[[], datetime] | None = None
@@ -150,13 +155,14 @@ class Database:
 
     def _select(self, table: Table, rest: str, values: Iterable[Any] = ()) -> list[Record]:
         with self._lock:
-            rows = self.connection.execute(_READ[table] + rest, tuple(values)).fetchall()
+            rows = self.connection.execute(self._reads[table] + rest, tuple(values)).fetchall()
         if table != "tasks":
             return [dict(zip(COLUMNS[table], row, strict=True)) for row in rows]
         records = [dict(zip(_TASK_KEYS, row, strict=True)) for row in rows]
         for record in records:
             record["tags"] = orjson.loads(record["tags"] or "[]")
-            record["is_currently_blocked"] = bool(record["is_currently_blocked"])
+            if record["is_currently_blocked"] is not None:
+                record["is_currently_blocked"] = bool(record["is_currently_blocked"])
         return records
 
     def _one(self, table: Table, id: float, what: str) -> Record:

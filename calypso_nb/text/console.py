@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,6 +22,9 @@ WIDE = 120
 _AGENT_WIDTH = {True: 24, False: 14}
 
 _STATUS_STYLES = {"idle": "yellow", "working": "blue", "complete": "bright_black"}
+_AGENT_COUNTS = ("open", "idle", "working", "complete", "blocked")
+_AGENT_AGES = {"mean age": "mean_age_hours", "oldest": "oldest_age_hours"}
+_QUEUE_COUNTS = ("open", "idle", "working", "blocked", "unassigned")
 _URGENCY = {3: ("!!!", "bold red"), 2: ("!!", "yellow"), 1: ("!", "")}
 
 
@@ -37,14 +40,11 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
     """Return what changed as text for a terminal with `width` columns, a line per change."""
     before, after = change.before, change.after
     head = _plain(f"{moment(before['generated_at'])} to {moment(after['generated_at'])}, {after['endpoint']}")
-    table = _table("change", ("task", "right"), "title", "field", "before", "after")
-    table.columns[2].ratio = 2
-    for column in table.columns[4:]:
-        column.ratio = 1
+    columns = ("change", ("task", "right"), "title", "field", "before", "after")
+    table = _table(*columns, ratios={2: 2, 4: 1, 5: 1})
     for row in _records(change.changes):
         cells = (row["title"], row["field"], row["before"], row["after"])
         table.add_row(row["change"], str(row["task_id"]), *map(_plain, cells))
-    table.expand = True
     body: RenderableType = table
     if change.changes.empty:
         body = Text("nothing changed")
@@ -54,14 +54,17 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
 def console_report(data: Workload, width: int) -> Group:
     """Return the report as something that a rich console of that width prints, or shows live."""
     wide = width >= WIDE
+    holders = data.blocking[data.blocking["holds_up_directly"] > 0]
+    queues = data.queues.fillna({"queue": "(no queue)"})
+    open_ages = data.ages[data.ages["open"] > 0]
     sections = [
         ("Summary", _summary(data, wide), 1),
         (f"Needs attention: {len(data.attention)}", _attention(data, wide), len(data.attention)),
-        ("Agents", _agents(data), len(data.agents)),
+        ("Agents", _counts(data.agents, "agent", _AGENT_COUNTS, _AGENT_AGES), len(data.agents)),
         ("Priorities", _bars(data.priorities, "priority"), len(data.priorities)),
-        ("Ages of open tasks, since creation", _bars(data.ages, "age"), data.summary.total_open_tasks),
-        ("Queues", _groups(data.queues, "queue"), len(data.queues)),
-        ("Blocking", _blocking(data, wide), len(data.blocking)),
+        ("Ages of open tasks, since creation", _bars(data.ages, "age"), len(open_ages)),
+        ("Queues", _counts(queues, "queue", _QUEUE_COUNTS, {"oldest": "oldest_age_hours"}), len(queues)),
+        ("Blocking", _blocking(holders, wide), len(holders)),
         ("Parent tasks, by their leaves", _tree(data), len(data.tree)),
         (f"Tasks: {len(data.tasks):,}", _tasks(data, wide), len(data.tasks)),
     ]
@@ -70,38 +73,33 @@ def console_report(data: Workload, width: int) -> Group:
         _plain(f"{moment(data.generated_at)} from {data.endpoint}"),
         _plain(data.filters_text()),
     ]
-    for title, body, rows in sections:
-        parts += [Text(), _heading(title)]
-        if rows:
-            parts += body
-        else:
-            parts.append(Text("none", "bright_black"))
+    for title, table, rows in sections:
+        parts += [Text(), _heading(title), table if rows else Text("none", "bright_black")]
+        if rows > table.row_count:
+            parts.append(Text(f"… and {rows - table.row_count:,} more", "bright_black"))
     return Group(*parts)
 
 
-def _summary(data: Workload, wide: bool) -> Iterator[RenderableType]:
+def _summary(data: Workload, wide: bool) -> Table:
     tiles = data.tiles()
     columns = 5 if wide else 3
     table = Table(box=None, show_header=False, padding=(0, 3, 0, 0), pad_edge=False)
     for start in range(0, len(tiles), columns):
         row = tiles[start : start + columns]
         table.add_row(*(Text.assemble((tile.text, "bold"), " ", tile.label.lower()) for tile in row))
-    yield table
+    return table
 
 
-def _attention(data: Workload, wide: bool) -> Iterator[RenderableType]:
-    rows = list(_records(data.attention.head(MOST_ROWS)))
+def _attention(data: Workload, wide: bool) -> Table:
     if wide:
-        table = _table("", ("task", "right"), "title", "agent", "for", "evidence", "to do")
-        table.columns[2].ratio, table.columns[5].ratio, table.columns[6].ratio = 4, 5, 3
+        columns = ("", ("task", "right"), "title", "agent", "for", "evidence", "to do")
+        table = _table(*columns, ratios={2: 4, 5: 5, 6: 3})
         table.columns[5].no_wrap = table.columns[6].no_wrap = False
         table.columns[3].max_width = 18
     else:
-        table = _table("", ("task", "right"), "for", "what, evidence, to do")
-        table.columns[3].ratio = 1
+        table = _table("", ("task", "right"), "for", "what, evidence, to do", ratios={3: 1})
         table.columns[3].no_wrap = False
-    table.expand = True
-    for row in rows:
+    for row in _records(data.attention.head(MOST_ROWS)):
         mark, style = _URGENCY[row["urgency"]]
         start = (Text(mark, style), str(row["task_id"]))
         duration = held_since(row, data.generated_at)
@@ -113,56 +111,33 @@ def _attention(data: Workload, wide: bool) -> Iterator[RenderableType]:
             title = _plain(row["title"])
             title.no_wrap, title.overflow = True, "ellipsis"
             table.add_row(*start, duration, Group(title, _plain(f"{row['evidence']} → {row['to_do']}")))
-    yield table
-    yield from _left_out(len(data.attention))
+    return table
 
 
-def _agents(data: Workload) -> Iterator[RenderableType]:
-    names = ("open", "idle", "working", "complete", "blocked")
-    table = _table("agent", *((name, "right") for name in names), ("mean age", "right"), ("oldest", "right"))
-    for row in _records(data.agents.head(MOST_ROWS)):
-        ages = (readable_hours(row["mean_age_hours"]), readable_hours(row["oldest_age_hours"]))
-        table.add_row(_plain(row["agent"]), *(_number(row[name]) for name in names), *map(_plain, ages))
-    yield table
-    yield from _left_out(len(data.agents))
-
-
-def _bars(groups: pd.DataFrame, by: str) -> Iterator[RenderableType]:
-    table = _table((by, "right"), ("open", "right"), ("idle", "right"), ("working", "right"), "")
-    table.expand = True
-    table.columns[4].ratio = 1
-    most = max(int(groups["open"].max()), 1)
+def _bars(groups: pd.DataFrame, by: str) -> Table:
+    names = ("open", "idle", "working")
+    table = _table(*((name, "right") for name in (by, *names)), "", ratios={4: 1})
+    most = max([1, *groups["open"]])
     for row in _records(groups):
         # A group without open tasks has no bar; the smallest bar is an eighth of a cell.
         bar = Bar(most, 0, row["open"], color="blue")
-        table.add_row(_number(row[by]), *(_number(row[name]) for name in ("open", "idle", "working")), bar)
-    yield table
+        table.add_row(_number(row[by]), *(_number(row[name]) for name in names), bar)
+    return table
 
 
-def _groups(groups: pd.DataFrame, by: str) -> Iterator[RenderableType]:
-    names = ("open", "idle", "working", "blocked", "unassigned")
-    table = _table(by, *((name, "right") for name in names), ("oldest", "right"))
-    for row in _records(groups.fillna({by: f"(no {by})"}).head(MOST_ROWS)):
-        oldest = _plain(readable_hours(row["oldest_age_hours"]))
-        table.add_row(_plain(row[by]), *(_number(row[name]) for name in names), oldest)
-    yield table
-    yield from _left_out(len(groups))
+def _counts(groups: pd.DataFrame, by: str, names: Sequence[str], ages: Mapping[str, str]) -> Table:
+    table = _table(by, *((name, "right") for name in (*names, *ages)))
+    for row in _records(groups.head(MOST_ROWS)):
+        hours = (_plain(readable_hours(row[column])) for column in ages.values())
+        table.add_row(_plain(row[by]), *(_number(row[name]) for name in names), *hours)
+    return table
 
 
-def _blocking(data: Workload, wide: bool) -> Iterator[RenderableType]:
-    table = _table(
-        ("task", "right"),
-        ("waits for", "right"),
-        ("holds up", "right"),
-        ("in all", "right"),
-        "agent",
-        "title",
-    )
+def _blocking(holders: pd.DataFrame, wide: bool) -> Table:
+    numbers = ((name, "right") for name in ("task", "waits for", "holds up", "in all"))
+    table = _table(*numbers, "agent", "title", ratios={5: 1})
     table.columns[4].max_width = _AGENT_WIDTH[wide]
-    table.columns[5].ratio = 1
-    table.expand = True
-    most_first = data.blocking[data.blocking["holds_up_directly"] > 0]
-    for row in _records(most_first.head(MOST_ROWS)):
+    for row in _records(holders.head(MOST_ROWS)):
         note = ""
         if row["cycle"]:
             note = "(circle) "
@@ -171,15 +146,13 @@ def _blocking(data: Workload, wide: bool) -> Iterator[RenderableType]:
         counts = map(_number, (row["blocked_by_task_id"], row["holds_up_directly"], row["holds_up_in_all"]))
         title = _plain(f"{note}{or_unknown(row['title'])}")
         table.add_row(str(row["id"]), *counts, _plain(row["assigned_to"]), title)
-    yield table
-    yield from _left_out(len(most_first))
+    return table
 
 
-def _tree(data: Workload) -> Iterator[RenderableType]:
-    table = _table(("task", "right"), ("done", "right"), "", ("working", "right"), ("idle", "right"), "title")
+def _tree(data: Workload) -> Table:
+    columns = (("task", "right"), ("done", "right"), "", ("working", "right"), ("idle", "right"), "title")
+    table = _table(*columns, ratios={5: 1})
     table.columns[2].min_width = 10
-    table.columns[5].ratio = 1
-    table.expand = True
     for row in _records(data.tree.head(MOST_ROWS)):
         done = f"{row['leaves_complete']}/{row['leaves']}"
         bar = Bar(row["leaves"], 0, row["leaves_complete"], width=10, color="green")
@@ -188,16 +161,14 @@ def _tree(data: Workload) -> Iterator[RenderableType]:
         table.add_row(
             str(row["id"]), done, bar, _number(row["leaves_working"]), _number(row["leaves_idle"]), title
         )
-    yield table
-    yield from _left_out(len(data.tree))
+    return table
 
 
-def _tasks(data: Workload, wide: bool) -> Iterator[RenderableType]:
+def _tasks(data: Workload, wide: bool) -> Table:
     more = ("queue", ("blocked by", "right"), ("in progress", "right")) if wide else ()
-    table = _table(("task", "right"), ("prio", "right"), "status", "agent", ("age", "right"), *more, "title")
+    columns = (("task", "right"), ("prio", "right"), "status", "agent", ("age", "right"), *more, "title")
+    table = _table(*columns, ratios={len(columns) - 1: 1})
     table.columns[3].max_width = _AGENT_WIDTH[wide]
-    table.columns[-1].ratio = 1
-    table.expand = True
     # Open tasks first, in the server's order.
     shown = data.tasks.sort_values("is_open", ascending=False, kind="stable").head(MOST_ROWS)
     in_progress = data.flow.set_index("id")
@@ -214,21 +185,20 @@ def _tasks(data: Workload, wide: bool) -> Iterator[RenderableType]:
                 waits = row["blocked_by_task_id"]
             cells += [_plain(row["queue_name"]), _number(waits), _plain(age)]
         table.add_row(*cells, _plain(row["title"]))
-    yield table
-    yield from _left_out(len(data.tasks))
-
-
-def _table(*columns: str | tuple[str, str]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bright_black")
-    for column in columns:
-        name, justify = (column, "left") if isinstance(column, str) else column
-        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
     return table
 
 
-def _left_out(rows: int) -> Iterator[RenderableType]:
-    if rows > MOST_ROWS:
-        yield Text(f"… and {rows - MOST_ROWS:,} more", "bright_black")
+def _table(*columns: str | tuple[str, str], ratios: Mapping[int, int] | None = None) -> Table:
+    """Return a table with these columns; those with ratios share the room that the others leave."""
+    table = Table(
+        expand=bool(ratios), box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bright_black"
+    )
+    for column in columns:
+        name, justify = (column, "left") if isinstance(column, str) else column
+        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    for position, ratio in (ratios or {}).items():
+        table.columns[position].ratio = ratio
+    return table
 
 
 def _heading(title: str) -> Text:

@@ -19,7 +19,7 @@ try:
     from nbconvert.exporters.html import HTMLExporter
     from nbformat import NotebookNode, from_dict
 except ModuleNotFoundError as error:
-    raise PageExtraMissing from error
+    raise PageExtraMissing(error.name) from error
 
 _VEGA = re.compile(r"application/vnd\.vega(lite)?\.v\d+[.+]json")
 _WIDGET = "application/vnd.jupyter.widget-view+json"

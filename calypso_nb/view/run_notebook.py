@@ -21,7 +21,7 @@ try:
     from nbformat.reader import NotJSONError
     from papermill.exceptions import PapermillExecutionError
 except ModuleNotFoundError as error:
-    raise PageExtraMissing from error
+    raise PageExtraMissing(error.name) from error
 
 _PAYLOAD = re.compile(r'class="calypso-view"><script type="application/json">(.*?)</script>', re.S)
 

@@ -12,7 +12,7 @@ import pandas as pd
 from calypso_nb.client import TinytaskClient
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.history.difference import difference
-from calypso_nb.workload.reporter import Workload
+from calypso_nb.workload.reporter import Workload, with_counts
 
 _REPORTED = ("new", "started", "finished", "reassigned")
 
@@ -111,17 +111,13 @@ def with_counts_of(
     - fresh: newer counts of some tasks, by their ids
     """
     columns = (before.tasks[name] for name in ("id", "comment_count", "link_count"))
-    counts = {int(task): (comments, links) for task, comments, links in zip(*columns, strict=True)}
-    counts.update(fresh)
-
-    def counted(tasks: pd.DataFrame) -> pd.DataFrame:
-        pairs = [counts.get(task, (pd.NA, pd.NA)) for task in tasks["id"].tolist()]
-        return tasks.assign(
-            comment_count=pd.array([pair[0] for pair in pairs], dtype="Int64"),
-            link_count=pd.array([pair[1] for pair in pairs], dtype="Int64"),
-        )
-
-    return replace(data, tasks=counted(data.tasks), all_tasks=counted(data.all_tasks), details=True)
+    known = {task: (comments, links) for task, comments, links in zip(*columns, strict=True)} | dict(fresh)
+    return replace(
+        data,
+        tasks=with_counts(data.tasks, known),
+        all_tasks=with_counts(data.all_tasks, known),
+        details=True,
+    )
 
 
 def _reassign(client: TinytaskClient, task_id: int, agent: str, comment: str, author: str) -> None:

@@ -14,7 +14,7 @@ import altair as alt
 import pandas as pd
 
 from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES, STATUSES
-from calypso_nb.view.rows import task_rows
+from calypso_nb.view.rows import plain_rows, task_rows
 from calypso_nb.workload.flow import flow
 from calypso_nb.workload.phrases import UNASSIGNED, readable_range
 
@@ -31,6 +31,11 @@ _COUNT = alt.Axis(format="d", tickCount=6, labelExpr="datum.value % 1 ? '' : dat
 _FIT = alt.AutoSizeParams(type="fit-x", contains="padding", resize=True)
 _BY_STATUS = alt.Color("status:N", scale=alt.Scale(domain=list(STATUSES), range=list(STATUS_COLORS.values())))
 _WITH_LEGEND = _BY_STATUS.legend(orient="top", title=None)
+_BY_STATE = alt.Color(
+    "state:N",
+    scale=alt.Scale(domain=list(_STATE_COLORS), range=list(_STATE_COLORS.values())),
+    legend=alt.Legend(orient="top", title=None),
+)
 _WITHOUT_LEGEND = _BY_STATUS.legend(None)  # the view has one legend for all its charts
 # A row stands for `n` tasks: one in a chart of its own, and many in the view, which counts before it draws.
 _TASKS = alt.Tooltip("sum(n):Q", title="tasks")
@@ -44,6 +49,15 @@ _WHO = (
 _LABEL = 240
 _OLDEST = 15
 _INDENT, _ROW = 26, 20
+_TREE_TOOLTIP = {
+    "id": "task",
+    "title": "title",
+    "agent": "agent",
+    "state": "status",
+    "blocked_by": "waits for",
+    "holds_up_directly": "holds up directly",
+    "holds_up_in_all": "holds up in all",
+}
 
 # Ticks at whole hours, days or weeks, at most about eight of them.
 _LONGEST = "domain('x')[1]"
@@ -182,11 +196,7 @@ def _age(data: Any, color: alt.Color, with_unknown: bool) -> Any:
         .encode(
             x=alt.X("age_bucket:O", title="age", sort=None, scale=in_order, axis=alt.Axis(labelAngle=0)),
             y=alt.Y("sum(n):Q", title="open tasks", axis=_COUNT),
-            tooltip=[
-                alt.Tooltip("age_bucket:O", title="age"),
-                "status:N",
-                alt.Tooltip("sum(n):Q", title="open tasks"),
-            ],
+            tooltip=[alt.Tooltip("age_bucket:O", title="age"), "status:N", _TASKS.title("open tasks")],
         )
     )
 
@@ -233,9 +243,8 @@ def _of_rows(name: str, builder: Builder, tasks: pd.DataFrame, statuses: Sequenc
         chart = nothing.mark_text(text="No task matches", fontSize=14)
     else:
         # As values and not as a frame, which Altair refuses above 5,000 rows.
-        chart = builder(alt.InlineData(values=cast(Any, _records(rows))), _WITH_LEGEND)
-    heading = alt.TitleParams(title, subtitle=description, anchor="start")
-    titled: Chart = chart.properties(title=heading, description=description)
+        chart = builder(alt.InlineData(values=cast(Any, plain_rows(rows))), _WITH_LEGEND)
+    titled: Chart = chart.properties(title=_title(title, description), description=description)
     return titled
 
 
@@ -271,32 +280,15 @@ def blocking_chart(blocking: pd.DataFrame, most: int = 80) -> alt.LayerChart | a
     y_scale = alt.Scale(domain=[-0.5, len(shown) - 0.5], reverse=True, nice=False)
     x, y = alt.X("depth:Q", scale=x_scale, axis=None), alt.Y("row:Q", scale=y_scale, axis=None)
     data = alt.InlineData(values=shown)
+    tooltip = [alt.Tooltip(f"{name}:N", title=title) for name, title in _TREE_TOOLTIP.items()]
     links = alt.Chart(data).transform_filter("isValid(datum.above_row)")
-    tooltip = [
-        alt.Tooltip(f"{name}:N", title=title)
-        for name, title in {
-            "id": "task",
-            "title": "title",
-            "agent": "agent",
-            "state": "status",
-            "blocked_by": "waits for",
-            "holds_up_directly": "holds up directly",
-            "holds_up_in_all": "holds up in all",
-        }.items()
-    ]
     x_above = alt.X("above_depth:Q", scale=x_scale, axis=None)
-    y_above = alt.Y("above_row:Q", scale=y_scale, axis=None)
-    lines = links.mark_rule(color="#8b95a1", strokeWidth=1.2)
-    down = lines.encode(x=x_above, y=y_above, y2="row:Q")
-    across = lines.encode(x=x_above, x2="depth:Q", y=y)
-    dots = (
-        alt.Chart(data).mark_circle(size=90, opacity=1).encode(x=x, y=y, color=_by_state(), tooltip=tooltip)
-    )
-    labels = (
-        alt.Chart(data)
-        .mark_text(align="left", baseline="middle", dx=9, limit=620)
-        .encode(x=x, y=y, text="label:N", tooltip=tooltip)
-    )
+    lines = links.mark_rule(color="#8b95a1", strokeWidth=1.2).encode(x=x_above)
+    down = lines.encode(y=alt.Y("above_row:Q", scale=y_scale, axis=None), y2="row:Q")
+    across = lines.encode(x2="depth:Q", y=y)
+    points = alt.Chart(data).encode(x=x, y=y, tooltip=tooltip)
+    dots = points.mark_circle(size=90, opacity=1).encode(color=_BY_STATE)
+    labels = points.mark_text(align="left", baseline="middle", dx=9, limit=620).encode(text="label:N")
     chart: alt.LayerChart = (
         alt.layer(down, across, dots, labels)
         .properties(width="container", height=_ROW * len(shown), title=_title("Who blocks whom", subtitle))
@@ -328,7 +320,7 @@ def work_item_age_chart(tasks: pd.DataFrame, most: int = 30) -> alt.Chart:
             "range": readable_range(task["work_item_age_min_hours"], task["work_item_age_max_hours"]),
             "agent": task["assigned_to"],
         }
-        for task in _records(longest)
+        for task in plain_rows(longest)
     ]
     subtitle = "Working tasks: in progress since some moment between creation and last edit"
     order = alt.EncodingSortField("to_days", order="descending")
@@ -348,7 +340,7 @@ def work_item_age_chart(tasks: pd.DataFrame, most: int = 30) -> alt.Chart:
 
 def _tree_rows(blocking: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a dict per task, each below the task that it waits for; a circle starts at its smallest id."""
-    tasks: dict[int, dict[str, Any]] = {task["id"]: task for task in _records(blocking)}
+    tasks: dict[int, dict[str, Any]] = {task["id"]: task for task in plain_rows(blocking)}
     waiting: dict[int, list[int]] = {}
     tops = []
     for number, task in tasks.items():
@@ -398,17 +390,6 @@ def _tree_row(task: dict[str, Any], position: int, above: dict[str, Any]) -> dic
 
 def _cut(title: str, most: int = 70) -> str:
     return title if len(title) <= most else title[: most - 1] + "…"
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a frame as JSON can carry them: NA is None."""
-    plain = frame.astype("object")
-    return cast(list[dict[str, Any]], plain.where(frame.notna(), None).to_dict("records"))
-
-
-def _by_state() -> alt.Color:
-    scale = alt.Scale(domain=list(_STATE_COLORS), range=list(_STATE_COLORS.values()))
-    return alt.Color("state:N", scale=scale, legend=alt.Legend(orient="top", title=None))
 
 
 def _title(title: str, subtitle: str) -> alt.TitleParams:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +48,7 @@ def view_payload(
     }
     if counted_at not in (None, data.generated_at):
         meta["counted_at"] = counted_at.isoformat()
+    working = data.tasks[data.tasks["status"] == "working"]
     unknown_age = bool((is_open & (rows["age_bucket"] == "unknown")).any())
     return {
         "meta": meta,
@@ -56,7 +58,10 @@ def view_payload(
         "charts": [chart._asdict() for chart in chart_specs(unknown_age)],
         "attention": _attention(data),
         "sections": {
-            "charts": [_blocking(data), _ages(data)],
+            "charts": [
+                _chart("blocking", "Who blocks whom", blocking_chart, data.blocking, "No task is blocked"),
+                _chart("ages", "Work item age", work_item_age_chart, working, "No task is being worked on"),
+            ],
             "tables": [_groups("Queues", data.queues), _groups("Tags", data.tags), _parents(data.tree)],
         },
     }
@@ -75,18 +80,12 @@ def _source(data: Workload) -> str:
     return re.split(r"[/\\]", data.endpoint)[-1]
 
 
-def _blocking(data: Workload) -> dict[str, Any]:
-    section = {"id": "blocking", "title": "Who blocks whom"}
-    if data.blocking.empty:
-        return {**section, "nothing": "No task is blocked"}
-    return {**section, "spec": _untitled(blocking_chart(data.blocking))}
-
-
-def _ages(data: Workload) -> dict[str, Any]:
-    section = {"id": "ages", "title": "Work item age"}
-    if not (data.tasks["status"] == "working").any():
-        return {**section, "nothing": "No task is being worked on"}
-    return {**section, "spec": _untitled(work_item_age_chart(data.tasks))}
+def _chart(
+    id: str, title: str, draw: Callable[[pd.DataFrame], Any], rows: pd.DataFrame, nothing: str
+) -> dict[str, Any]:
+    if rows.empty:
+        return {"id": id, "title": title, "nothing": nothing}
+    return {"id": id, "title": title, "spec": _untitled(draw(rows))}
 
 
 def _attention(data: Workload) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -53,6 +53,12 @@ def task_rows(tasks: pd.DataFrame) -> pd.DataFrame:
             "updated_at": current["updated_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     ).reset_index(drop=True)
+
+
+def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as JSON can carry them: NA is None."""
+    plain = frame.astype("object")
+    return cast(list[dict[str, Any]], plain.where(frame.notna(), None).to_dict("records"))
 
 
 def matching(tasks: pd.DataFrame, filter: Mapping[str, Any]) -> pd.DataFrame:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from calypso_nb.client import TinytaskClient
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.history.difference import difference
+from calypso_nb.view.rows import plain_rows
 from calypso_nb.workload.reporter import Workload, with_counts
 
 _REPORTED = ("new", "started", "finished", "reassigned")
@@ -96,9 +97,7 @@ def changes_between(before: Workload, data: Workload) -> list[dict[str, Any]]:
     """Return what `browser/src/refresh.js` lists: `change`, `id`, `title` and `agent` of each task."""
     changes = difference(before, data).changes
     columns = {"change": "change", "task_id": "id", "title": "title", "agent": "agent"}
-    listed = changes[changes["change"].isin(_REPORTED)][list(columns)].rename(columns=columns)
-    plain = listed.astype("object")
-    return cast(list[dict[str, Any]], plain.where(plain.notna(), None).to_dict("records"))
+    return plain_rows(changes[changes["change"].isin(_REPORTED)][list(columns)].rename(columns=columns))
 
 
 def with_counts_of(
@@ -138,10 +137,7 @@ def _named(task_id: int | None, data: Workload) -> dict[str, Any] | None:
 
 
 def _mentions(tasks: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {"id": int(task["id"]), "title": task["title"], "status": task["status"]}
-        for task in tasks.to_dict("records")
-    ]
+    return plain_rows(tasks[["id", "title", "status"]])
 
 
 def _iso(moment: datetime | None) -> str | None:

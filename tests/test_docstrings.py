@@ -24,7 +24,10 @@ FACES = ("charts", "frames", "scheduler", "embedded", "errors", "records")
 
 def public_names(module: ModuleType) -> dict[str, Any]:
     """The functions, classes and tables that a module offers."""
-    return {name: getattr(module, name) for name in getattr(module, "__all__", dir(module))}
+    values = {name: getattr(module, name) for name in getattr(module, "__all__", dir(module))}
+    # A value without a module of its own is a table; what another package made is only imported there.
+    home = {name: getattr(value, "__module__", None) or module.__name__ for name, value in values.items()}
+    return {name: value for name, value in values.items() if home[name].startswith("calypso_nb")}
 
 
 def members(owner: type) -> Iterator[tuple[str, Any]]:

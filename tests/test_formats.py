@@ -265,6 +265,11 @@ def test_no_line_is_wider_than_the_console(rows: list[dict[str, Any]], width: in
         assert wcswidth(line) <= width
 
 
+def test_a_skin_tone_without_an_emoji_is_written_out() -> None:
+    """Terminals don't agree on its width; on an emoji it stays."""
+    assert visible("a\U0001f3fb \U0001f44d\U0001f3fb\U0001f3ff") == "a<U+1F3FB> \U0001f44d\U0001f3fb<U+1F3FF>"
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_a_hostile_board_fits_the_columns(width: int) -> None:
     """The sample with wide characters, emoji, escapes and markup stays within the width, and shows them."""

@@ -10,11 +10,15 @@ _UNSURE = re.compile(r"[^\x20-\x7e]")
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # They join letters and emoji, and do no more than that.
 _JOINERS = "\u200c\u200d"
+# A skin tone with no emoji before it: terminals don't agree on how wide that is.
+_LONE_TONE = re.compile(
+    "(?<![\u261d-\u270d\U0001f385-\U0001f3fa\U0001f400-\U0001faff])[\U0001f3fb-\U0001f3ff]"
+)
 
 
 def visible(text: str) -> str:
-    r"""The text on one line, with control and bidirectional characters written out, and all else as it is."""
-    return _UNSURE.sub(_shown, text)
+    r"""Return the text on one line, with control, bidirectional and lone skin-tone characters written out."""
+    return _UNSURE.sub(_shown, _LONE_TONE.sub(_code, text))
 
 
 def _shown(match: re.Match[str]) -> str:
@@ -24,4 +28,8 @@ def _shown(match: re.Match[str]) -> str:
     code = ord(character)
     if code < 0x20:
         return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"<U+{code:04X}>"
+    return "␡" if code == 0x7F else _code(match)
+
+
+def _code(match: re.Match[str]) -> str:
+    return f"<U+{ord(match[0]):04X}>"

@@ -21,6 +21,8 @@ from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, runni
 
 FACES = ("charts", "frames", "scheduler", "embedded", "errors", "records")
 
+pytestmark = pytest.mark.slow  # Scheduler examples start servers and programs.
+
 
 def public_names(module: ModuleType) -> dict[str, Any]:
     """The functions, classes and tables that a module offers."""

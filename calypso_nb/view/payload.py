@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES
 from calypso_nb.settings import Endpoint
 from calypso_nb.view.charts import blocking_chart, chart_specs, work_item_age_chart
 from calypso_nb.view.rows import NO_FILTER, task_rows
-from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN, readable_hours
+from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN, held_since, readable_hours
 from calypso_nb.workload.reporter import Workload
 
 _INDENT = "\N{NO-BREAK SPACE}" * 3
@@ -95,22 +95,13 @@ def _attention(data: Workload) -> list[dict[str, Any]]:
             "urgency": int(row["urgency"]),
             "id": int(row["task_id"]),
             "concerns": circles.get(row["task_id"], []) if row["reason"] == "blocking_cycle" else [],
-            "since": _since(row, data.generated_at),
+            "since": held_since(row, data.generated_at),
             "reason": row["reason"].replace("_", " "),
             "evidence": row["evidence"],
             "to_do": row["to_do"],
         }
-        for row in data.attention.to_dict("records")
+        for row in cast(list[dict[str, Any]], data.attention.to_dict("records"))
     ]
-
-
-def _since(row: dict[Any, Any], now: datetime) -> str:
-    since = readable_hours((pd.Timestamp(now) - row["since"]).total_seconds() / 3600)
-    if since is None:
-        return UNKNOWN
-    if row["since_known"] == "bound":
-        return f"\N{GREATER-THAN OR EQUAL TO} {since}"
-    return since
 
 
 def _groups(title: str, groups: pd.DataFrame) -> dict[str, Any]:

@@ -7,10 +7,6 @@
 An outage is always one of these and never an empty result.
 """
 
-from __future__ import annotations
-
-__all__ = ["TinytaskAPIError", "TinytaskClientError", "TinytaskConnectionError", "UsageError"]
-
 
 class UsageError(ValueError):
     """Something that the user gave is not valid: an option, a setting or a file; the message says why."""

@@ -4,36 +4,11 @@ Every frame of tasks in this package has the columns of `TASK_COLUMNS`, in that 
 dtypes, whether it holds no task or 50,000. Anything the server doesn't report is NA.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import pandas as pd
-
-__all__ = [
-    "AGENT_COLUMNS",
-    "AGE_BUCKETS",
-    "AGE_COLUMNS",
-    "COMMENT_COLUMNS",
-    "GROUP_COLUMNS",
-    "LINK_COLUMNS",
-    "OPEN_STATUSES",
-    "PRIORITY_COLUMNS",
-    "QUEUE_COLUMNS",
-    "STATUSES",
-    "TAG_COLUMNS",
-    "TASK_COLUMNS",
-    "Column",
-    "InvalidRecord",
-    "age_buckets",
-    "conformed",
-    "records_to_frame",
-    "schema",
-    "task_columns",
-    "tasks_frame",
-]
 
 STATUSES = ("idle", "working", "complete")
 OPEN_STATUSES = ("idle", "working")

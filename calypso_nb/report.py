@@ -1,7 +1,5 @@
 """The report that a user holds: the numbers of a workload, with all that they can be shown and saved as."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable

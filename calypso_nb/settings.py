@@ -1,7 +1,5 @@
 """Where the server is and how long to wait: argument, then environment, then `.env`, then default."""
 
-from __future__ import annotations
-
 import base64
 import os
 import re

@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -165,8 +165,7 @@ def diff(
             after = reporting.saved(second)
         else:
             after = reporting.again(_reporter(mcp_endpoint, env_file, verbose), before)
-        with suppress(BrokenPipeError):
-            reporting.write_difference(before, after, format, output, color=not no_color)
+        reporting.write_difference(before, after, format, output, color=not no_color)
 
 
 @app.command()

@@ -1,7 +1,5 @@
 """Conditions on a report, for cron jobs and CI: `idle > 10 and oldest_hours > 48`."""
 
-from __future__ import annotations
-
 import ast
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """What the commands `report` and `diff` do, once or again and again."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable
@@ -80,7 +78,7 @@ def write_difference(
 
 
 def _round(
-    reporter: WorkloadReporter, options: Options, show: Callable[[WorkloadData, Options], None]
+    reporter: WorkloadReporter, options: Options, show: Callable[[WorkloadData, Options], bool]
 ) -> tuple[str | None, bool]:
     """Read and show once; return what of the condition holds, and whether somebody still reads."""
     started = time.monotonic()
@@ -90,27 +88,24 @@ def _round(
     if options.verbose:
         took = time.monotonic() - started
         say(f"{len(data.all_tasks):,} tasks read, {len(data.tasks):,} reported, {took:.1f} s")
-    read_on = True
-    try:
-        show(data, options)
-    except BrokenPipeError:
-        read_on = False
+    read_on = show(data, options)
     held = None
     if options.condition is not None:
         held = condition_that_holds(options.condition, data)
     return held, read_on
 
 
-def _written(data: WorkloadData, options: Options) -> None:
+def _written(data: WorkloadData, options: Options) -> bool:
     output, files = options.output, [(options.output, options.format)]
     if options.format == "both" and output is not None:
         base = output.with_suffix("") if output.suffix in (".json", ".txt") else output
         files = [(base.with_name(base.name + end), format) for end, format in _BOTH]
     for target, format in files:
         text = _formatted(data, format, target, options.color)
-        write(text, target, spreadsheet=format == "csv")
+        read_on = write(text, target, spreadsheet=format == "csv")
         if target is not None and options.verbose:
             say(f"wrote {target}")
+    return read_on
 
 
 def _formatted(data: WorkloadData, format: str, target: Path | None, color: bool) -> str:
@@ -158,9 +153,10 @@ def _on_screen(reporter: WorkloadReporter, options: Options) -> str | None:
 
     with Live(console=console, screen=True, auto_refresh=False, vertical_overflow="ellipsis") as live:
 
-        def show(data: WorkloadData, _: Options) -> None:
+        def show(data: WorkloadData, _: Options) -> bool:
             last[:] = [data]
             live.update(console_report(data, console.width), refresh=True)
+            return True
 
         def tell(message: str) -> None:
             old = console_report(last[0], console.width)

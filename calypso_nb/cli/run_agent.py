@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -17,18 +17,13 @@ from calypso_nb.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
-    from rich.text import Text
 
     from calypso_nb.scheduler import Agent, Scheduler
 
 EXIT_RUN_FAILED = 6
 
 _ENDPOINT = "TINYTASK_ENDPOINT"
-_WIDE = 120
-_MOST_WAITING = 50
 _MOST_REASONS = 20
-_LONGEST_WHY = 300
 
 
 def run_agent(
@@ -73,6 +68,7 @@ def run_agent(
     """
     from calypso_nb.client import TinytaskClient
     from calypso_nb.scheduler import Scheduler
+    from calypso_nb.text import plan_to_console
 
     served = _agents(agent, agents)
     with _endpoint(mcp_endpoint), TinytaskClient() as client, _workers(dask) as workers:
@@ -88,8 +84,8 @@ def run_agent(
             **workers,
         )
         if dry_run:
-            with suppress(BrokenPipeError):
-                write(_table(scheduler.plan(task_id)), None)
+            plan = scheduler.plan(task_id)
+            write(f"{_summary(plan)}\n{plan_to_console(plan, console_width(None))}", None)
         elif once or task_id is not None:
             plan = scheduler.plan(task_id)
             if not _followed(scheduler, plan) or (task_id is not None and plan["order"].isna().all()):
@@ -195,57 +191,3 @@ def _summary(plan: pd.DataFrame) -> str:
     if plan.empty:
         return "no task is waiting for these agents"
     return f"{plan['decision'].eq('run').sum():,} of {len(plan):,} tasks can be run now"
-
-
-def _table(plan: pd.DataFrame) -> str:
-    """Return the plan as a table: everything that is run, and the first tasks that wait."""
-    from rich.console import Console
-
-    lines = [_summary(plan)]
-    shown = int(plan["decision"].eq("run").sum()) + _MOST_WAITING
-    if not plan.empty:
-        width = console_width(None)
-        console = Console(width=width, color_system=None, legacy_windows=False, markup=False, emoji=False)
-        with console.capture() as captured:
-            console.print(_rich_table(plan.head(shown), wide=width >= _WIDE))
-        lines += ["", *captured.get().splitlines()]
-    if len(plan) > shown:
-        lines.append(f"… and {len(plan) - shown:,} more wait")
-    return "".join(f"{line.rstrip()}\n" for line in lines)
-
-
-def _rich_table(plan: pd.DataFrame, *, wide: bool) -> Table:
-    from rich.console import Group
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
-    numbers, texts, longest_name = ["order", "task"], ["title and why"], 12
-    if wide:
-        numbers, texts, longest_name = [*numbers, "prio", "frees", "failed"], ["title", "why"], 24
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("agent", "recipe"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=longest_name)
-    for name in texts:
-        table.add_column(name, ratio=1)
-    rows = plan.astype(object)
-    for row in rows.where(rows.notna(), None).to_dict("records"):
-        title, why = _text(row["title"]), _text(str(row["why"])[:_LONGEST_WHY])
-        title.no_wrap, title.overflow = True, "ellipsis"
-        order, number, agent, recipe = (_text(row[name]) for name in ("order", "id", "agent", "recipe"))
-        if row["order"] is None:
-            order = _text("wait")
-        if wide:
-            counts = (_text(row[name]) for name in ("priority", "frees", "failed"))
-            table.add_row(order, number, *counts, agent, recipe, title, why)
-        else:
-            table.add_row(order, number, agent, recipe, Group(title, why))
-    return table
-
-
-def _text(value: object) -> Text:
-    from rich.text import Text
-
-    from calypso_nb.text.visible import visible
-
-    return Text("—" if value is None else visible(str(value)))

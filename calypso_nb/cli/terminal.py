@@ -1,7 +1,5 @@
 """Where the command line writes: reports to standard output or a file, messages to standard error."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys
@@ -17,24 +15,25 @@ def say(message: str) -> None:
     print(f"calypso-nb: {visible(message)}", file=sys.stderr, flush=True)
 
 
-def write(text: str, target: Path | None, *, spreadsheet: bool = False) -> None:
+def write(text: str, target: Path | None, *, spreadsheet: bool = False) -> bool:
     """Write a text to a file, whole or not at all, or to standard output if `target` is None.
 
-    `spreadsheet` begins the file with the mark by which spreadsheets recognize UTF-8. Raise OSError if the
-    file cannot be written, BrokenPipeError if nobody reads the pipe any more.
+    `spreadsheet` begins the file with the mark by which spreadsheets recognize UTF-8. Return False if nobody
+    reads the pipe any more. Raise OSError if the file cannot be written.
     """
-    if target is not None:
-        write_whole(text, target, "utf-8-sig" if spreadsheet else "utf-8")
-        return
-    # Through the bytes, so that line ends stay and a terminal of another encoding shows what it can.
-    sys.stdout.flush()
     try:
+        if target is not None:
+            write_whole(text, target, "utf-8-sig" if spreadsheet else "utf-8")
+            return True
+        # Through the bytes, so that line ends stay and a terminal of another encoding shows what it can.
+        sys.stdout.flush()
         sys.stdout.buffer.write(text.encode(sys.stdout.encoding, errors="backslashreplace"))
         sys.stdout.flush()
     except BrokenPipeError:
         # Python would try again at exit and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
+        return False
+    return True
 
 
 def use_color(wanted: bool, target: Path | None) -> bool:

@@ -1,7 +1,5 @@
 """Ask a source, decode its response, and check that it is one that a TinyTask gives."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -126,10 +126,7 @@ class Database:
 
         Example: `TinytaskStore().insert_many([{"title": "Write the changelog", "priority": 3}])`
         """
-        now = stored(self.now())
-        defaults: Record = dict.fromkeys(COLUMNS[table]) | {"created_at": now}
-        if table != "links":
-            defaults["updated_at"] = now
+        defaults: Record = dict.fromkeys(COLUMNS[table]) | self._stamps(table)
         if table == "tasks":
             defaults |= {"status": "idle", "priority": 0}
         places = ", ".join("?" * len(defaults))
@@ -139,7 +136,12 @@ class Database:
                 (tuple(stored(row.get(name, default)) for name, default in defaults.items()) for row in rows),
             )
 
+    def _stamps(self, table: Table) -> Record:
+        now = stored(self.now())
+        return {name: now for name in ("created_at", "updated_at") if name in COLUMNS[table]}
+
     def _insert(self, table: Table, fields: Mapping[str, Any]) -> int:
+        fields = {**fields, **self._stamps(table)}
         names, places = ", ".join(fields), ", ".join("?" * len(fields))
         values = [stored(value) for value in fields.values()]
         cursor = self.connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", values)

@@ -82,8 +82,7 @@ class TinytaskStore(Database):
                     fields["queue_name"] = parent["queue_name"]
             if blocked_by_task_id is not None:
                 self._task(blocked_by_task_id, "Blocking task")
-            now = self.now()
-            task_id = self._insert("tasks", fields | {"created_at": now, "updated_at": now})
+            task_id = self._insert("tasks", fields)
             self._roll_up(parent_task_id)
             return self._task(task_id)
 
@@ -227,13 +226,9 @@ class TinytaskStore(Database):
         """Add a comment to a task."""
         with self.transaction():
             self._task(task_id)
-            now = self.now()
-            fields = {
-                "task_id": task_id,
-                "content": _required(content, "Comment content is required"),
-                "created_by": created_by,
-            }
-            return self.get_comment(self._insert("comments", fields | {"created_at": now, "updated_at": now}))
+            text = _required(content, "Comment content is required")
+            fields = {"task_id": task_id, "content": text, "created_by": created_by}
+            return self.get_comment(self._insert("comments", fields))
 
     def update_comment(self, id: float, content: str) -> Record:
         """Replace a comment's text."""
@@ -276,7 +271,6 @@ class TinytaskStore(Database):
                 "url": _required(url, "Link URL is required"),
                 "description": description,
                 "created_by": created_by,
-                "created_at": self.now(),
             }
             return self._link(self._insert("links", fields))
 

@@ -1,7 +1,5 @@
 """What changed between two reports, a row per change."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """A report as plain JSON values and back: what it holds, from which everything else in it is counted."""
 
-from __future__ import annotations
-
 import math
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -111,13 +109,17 @@ def all_records(data: Workload) -> list[Record]:
 
 def plain_records(frame: pd.DataFrame) -> list[Record]:
     """Return the rows of a frame as dicts that JSON can carry; NA and infinity are None, times ISO 8601."""
-    names = list(frame.columns)
-    columns = [[_plain(value) for value in frame[name].astype("object").tolist()] for name in names]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    columns = plain_columns(frame)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def plain_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return the columns of a frame as lists of what `plain_records` has in its dicts."""
+    return {name: [_plain(value) for value in frame[name].astype("object")] for name in frame.columns}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return list(value)
     if value is None or pd.isna(value):
         return None

@@ -1,7 +1,5 @@
 """The agents that a scheduler serves, as `agents.json` lists them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the end of a run means, and what its record says."""
 
-from __future__ import annotations
-
 import re
 import signal
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """The plan: which task is run now, by whom, with which recipe and in which order, and why the others wait."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The scheduler's side of a run's process, below its watchdog: start it, extend its time, stop it."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

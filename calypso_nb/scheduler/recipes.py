@@ -1,7 +1,5 @@
 """Recipes: files in one folder that say how a task is run, turned into commands without a shell."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

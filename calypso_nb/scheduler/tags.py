@@ -4,8 +4,6 @@
 moved it to another queue, whose agents may take it although it is still assigned to its previous agent.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

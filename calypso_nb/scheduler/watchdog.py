@@ -6,8 +6,6 @@ run may go on. It ends the run when that time has passed, when the run's own tim
 paused or cut off. On standard output it reports how the run ended.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import os

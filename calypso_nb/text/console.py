@@ -1,7 +1,5 @@
 """A report for a terminal, of any width from 60 columns on."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,6 +17,7 @@ from calypso_nb.workload.reporter import Workload
 
 MOST_ROWS = 50
 WIDE = 120
+_LONGEST_WHY = 300
 _AGENT_WIDTH = {True: 24, False: 14}
 
 _STATUS_STYLES = {"idle": "yellow", "working": "blue", "complete": "bright_black"}
@@ -49,6 +48,33 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
     if change.changes.empty:
         body = Text("nothing changed")
     return _rendered(Group(_heading("What changed"), head, Text(), body), width, color)
+
+
+def plan_to_console(plan: pd.DataFrame, width: int = 80) -> str:
+    """Return a scheduler's plan as a table for a terminal: all that is run, and the first tasks that wait."""
+    wide = width >= WIDE
+    start = (("order", "right"), ("task", "right"))
+    if wide:
+        counts = (("prio", "right"), ("frees", "right"), ("failed", "right"))
+        table = _table(*start, *counts, "agent", "recipe", "title", "why", ratios={7: 1, 8: 1})
+    else:
+        table = _table(*start, "agent", "recipe", "title and why", ratios={4: 1})
+    table.columns[-1].no_wrap = False
+    for column in table.columns:
+        if column.header in ("agent", "recipe"):
+            column.max_width = _AGENT_WIDTH[wide]
+    shown = plan.head(int(plan["decision"].eq("run").sum()) + MOST_ROWS)
+    for row in _records(shown):
+        cells = ["wait" if pd.isna(row["order"]) else str(row["order"]), str(row["id"])]
+        if wide:
+            cells += [_number(row[name]) for name in ("priority", "frees", "failed")]
+        who = (_plain(row["agent"]), _plain(row["recipe"]))
+        title, why = _plain(row["title"]), _plain(row["why"][:_LONGEST_WHY])
+        table.add_row(*cells, *who, *([title, why] if wide else [_above(title, why)]))
+    parts: list[RenderableType] = [Text(), table]
+    if len(plan) > len(shown):
+        parts.append(Text(f"… and {len(plan) - len(shown):,} more wait"))
+    return _rendered(Group(*parts), width) if len(plan) else ""
 
 
 def console_report(data: Workload, width: int) -> Group:
@@ -108,9 +134,8 @@ def _attention(data: Workload, wide: bool) -> Table:
                 *start, *map(_plain, (row["title"], row["agent"], duration, row["evidence"], row["to_do"]))
             )
         else:
-            title = _plain(row["title"])
-            title.no_wrap, title.overflow = True, "ellipsis"
-            table.add_row(*start, duration, Group(title, _plain(f"{row['evidence']} → {row['to_do']}")))
+            what = _plain(f"{row['evidence']} → {row['to_do']}")
+            table.add_row(*start, duration, _above(_plain(row["title"]), what))
     return table
 
 
@@ -205,6 +230,12 @@ def _heading(title: str) -> Text:
     return Text(title, "bold")
 
 
+def _above(title: Text, more: Text) -> Group:
+    """Return a title that is cut at the width of its cell, and below it a text that is not."""
+    title.no_wrap, title.overflow = True, "ellipsis"
+    return Group(title, more)
+
+
 def _plain(value: Any) -> Text:
     return Text(visible(or_unknown(value)))
 
@@ -217,7 +248,7 @@ def _records(frame: pd.DataFrame) -> Iterable[dict[str, Any]]:
     return frame.to_dict("records")  # type: ignore[return-value]
 
 
-def _rendered(report: RenderableType, width: int, color: bool) -> str:
+def _rendered(report: RenderableType, width: int, color: bool = False) -> str:
     target = io.StringIO()
     console = Console(
         file=target,

@@ -6,8 +6,6 @@ gets one as well, so that taking one away from each such place gives the text ba
 apostrophe, and an empty cell is NA.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

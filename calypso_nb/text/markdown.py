@@ -1,7 +1,5 @@
 """A report as Markdown that pastes into an issue or a chat, where a title is never more than text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """The JSON Schema of a report, made from the same tables of columns as its frames."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from typing import Any

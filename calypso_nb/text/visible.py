@@ -1,7 +1,5 @@
 """Text by agents made safe to look at: what would be obeyed or be invisible is shown instead."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

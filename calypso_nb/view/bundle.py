@@ -1,7 +1,5 @@
 """The files that a browser is sent: styles, and the script that `make bundle` builds from `browser/`."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 from functools import cache

@@ -4,8 +4,6 @@ The charts add up inside Vega-Lite. So the page and the dashboard filter rows, a
 without asking Python.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
@@ -14,7 +12,8 @@ import altair as alt
 import pandas as pd
 
 from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES, STATUSES
-from calypso_nb.view.rows import plain_rows, task_rows
+from calypso_nb.history.saved import plain_records
+from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.flow import flow
 from calypso_nb.workload.phrases import UNASSIGNED, readable_range
 
@@ -243,7 +242,7 @@ def _of_rows(name: str, builder: Builder, tasks: pd.DataFrame, statuses: Sequenc
         chart = nothing.mark_text(text="No task matches", fontSize=14)
     else:
         # As values and not as a frame, which Altair refuses above 5,000 rows.
-        chart = builder(alt.InlineData(values=cast(Any, plain_rows(rows))), _WITH_LEGEND)
+        chart = builder(alt.InlineData(values=cast(Any, plain_records(rows))), _WITH_LEGEND)
     titled: Chart = chart.properties(title=_title(title, description), description=description)
     return titled
 
@@ -320,7 +319,7 @@ def work_item_age_chart(tasks: pd.DataFrame, most: int = 30) -> alt.Chart:
             "range": readable_range(task["work_item_age_min_hours"], task["work_item_age_max_hours"]),
             "agent": task["assigned_to"],
         }
-        for task in plain_rows(longest)
+        for task in plain_records(longest)
     ]
     subtitle = "Working tasks: in progress since some moment between creation and last edit"
     order = alt.EncodingSortField("to_days", order="descending")
@@ -340,7 +339,7 @@ def work_item_age_chart(tasks: pd.DataFrame, most: int = 30) -> alt.Chart:
 
 def _tree_rows(blocking: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a dict per task, each below the task that it waits for; a circle starts at its smallest id."""
-    tasks: dict[int, dict[str, Any]] = {task["id"]: task for task in plain_rows(blocking)}
+    tasks: dict[int, dict[str, Any]] = {task["id"]: task for task in plain_records(blocking)}
     waiting: dict[int, list[int]] = {}
     tops = []
     for number, task in tasks.items():

@@ -1,7 +1,5 @@
 """The live dashboard: one view of numbers, filters, charts and tasks, read again when asked or by itself."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """An executed notebook as one self-contained HTML page for readers: `jupyter nbconvert --to calypso_html`."""
 
-from __future__ import annotations
-
 import copy
 import json
 import re

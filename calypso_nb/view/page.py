@@ -1,7 +1,5 @@
 """One self-contained HTML page from a workload: charts, filters and table, with no kernel and no network."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -12,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from calypso_nb.files import write_whole
+from calypso_nb.history.saved import plain_columns
 from calypso_nb.view.bundle import asset, packed_bundle
 from calypso_nb.view.charts import STATUS_COLORS
-from calypso_nb.view.payload import json_columns, view_payload
+from calypso_nb.view.payload import view_payload
 from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.counts import Tile
 from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN
@@ -29,8 +28,6 @@ def report_page(data: Workload, title: str = "Workload") -> str:
     """Return the workload as one interactive HTML page of 0.5 MB and some 0.3 kB per task.
 
     It needs no network, and says which server, filters and UTC time the data are from.
-
-    Example: `report_page(data, title="Team A")`
     """
     header = f'<header>\n<h1 dir="auto">{escape(title)}</h1>\n</header>'
     return page_of(title, f'<main class="page">\n{header}\n{view_html(data, title)}\n</main>')
@@ -59,7 +56,7 @@ def view_html(data: Workload, title: str = "Workload", payload: Mapping[str, Any
     rows = task_rows(data.tasks)
     urgent = rows[rows["is_open"]].sort_values(["priority", "age_hours"], ascending=False)
     shown = urgent.head(_STATIC_ROWS)[["id", "title", "status", "agent", "priority", "age"]]
-    columns = json_columns(shown.assign(agent=shown["agent"].fillna(UNASSIGNED)))
+    columns = plain_columns(shown.assign(agent=shown["agent"].fillna(UNASSIGNED)))
     # The view counts these again whenever its filter changes.
     numbers = (tile for tile in data.tiles() if tile.name not in ("complete", "attention"))
     heads = ("#", *list(columns)[1:])

@@ -1,7 +1,5 @@
 """What a browser is sent of a workload, as a dict that JSON can carry."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -10,6 +8,7 @@ from typing import Any, cast
 import pandas as pd
 
 from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES
+from calypso_nb.history.saved import plain_columns
 from calypso_nb.settings import Endpoint
 from calypso_nb.view.charts import blocking_chart, chart_specs, work_item_age_chart
 from calypso_nb.view.rows import NO_FILTER, task_rows
@@ -54,7 +53,7 @@ def view_payload(
         "meta": meta,
         "filter": filter,
         "ages": [*AGE_BUCKETS, "unknown"],
-        "rows": json_columns(rows),
+        "rows": plain_columns(rows),
         "charts": [chart._asdict() for chart in chart_specs(unknown_age)],
         "attention": _attention(data),
         "sections": {
@@ -65,12 +64,6 @@ def view_payload(
             "tables": [_groups("Queues", data.queues), _groups("Tags", data.tags), _parents(data.tree)],
         },
     }
-
-
-def json_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return the columns of a frame as plain lists that JSON can carry; NA becomes None."""
-    plain = frame.astype("object")
-    return {name: plain[name].where(frame[name].notna(), None).tolist() for name in frame.columns}
 
 
 def _source(data: Workload) -> str:

@@ -1,7 +1,5 @@
 """Keep credentials and local paths out of what others read."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

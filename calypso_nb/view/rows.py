@@ -1,9 +1,7 @@
 """What views show of each task, and the filter that chooses among them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -53,12 +51,6 @@ def task_rows(tasks: pd.DataFrame) -> pd.DataFrame:
             "updated_at": current["updated_at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
     ).reset_index(drop=True)
-
-
-def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a frame as JSON can carry them: NA is None."""
-    plain = frame.astype("object")
-    return cast(list[dict[str, Any]], plain.where(frame.notna(), None).to_dict("records"))
 
 
 def matching(tasks: pd.DataFrame, filter: Mapping[str, Any]) -> pd.DataFrame:

@@ -1,7 +1,5 @@
 """Run a notebook from top to bottom and write it as one page."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass
@@ -54,13 +52,11 @@ def export_notebook(
     parameters: dict[str, Any] | None = None,
     *,
     code: bool = False,
-    progress: bool = False,
 ) -> ExportedNotebook:
     """Run a notebook in its own folder and write it as one HTML page.
 
     - parameters: papermill's parameters
     - code: show the cells' code too
-    - progress: show a progress bar
 
     Raises NotebookFailed if a cell raises, and writes nothing then.
     """
@@ -72,7 +68,7 @@ def export_notebook(
                 executed,
                 parameters,
                 cwd=notebook.parent,
-                progress_bar=progress,
+                progress_bar=False,
                 kernel_name="python3",
                 language="python",  # A notebook made by a program often names none.
                 # A report's reader need not know of a warning about TCP on this machine.

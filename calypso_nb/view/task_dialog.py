@@ -1,7 +1,5 @@
 """One task in full, and a supervisor's actions on it: what the dashboard asks of the server."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +10,7 @@ import pandas as pd
 from calypso_nb.client import TinytaskClient
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.history.difference import difference
-from calypso_nb.view.rows import plain_rows
+from calypso_nb.history.saved import plain_records
 from calypso_nb.workload.reporter import Workload, with_counts
 
 _REPORTED = ("new", "started", "finished", "reassigned")
@@ -97,7 +95,7 @@ def changes_between(before: Workload, data: Workload) -> list[dict[str, Any]]:
     """Return what `browser/src/refresh.js` lists: `change`, `id`, `title` and `agent` of each task."""
     changes = difference(before, data).changes
     columns = {"change": "change", "task_id": "id", "title": "title", "agent": "agent"}
-    return plain_rows(changes[changes["change"].isin(_REPORTED)][list(columns)].rename(columns=columns))
+    return plain_records(changes[changes["change"].isin(_REPORTED)][list(columns)].rename(columns=columns))
 
 
 def with_counts_of(
@@ -137,7 +135,7 @@ def _named(task_id: int | None, data: Workload) -> dict[str, Any] | None:
 
 
 def _mentions(tasks: pd.DataFrame) -> list[dict[str, Any]]:
-    return plain_rows(tasks[["id", "title", "status"]])
+    return plain_records(tasks[["id", "title", "status"]])
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -4,8 +4,6 @@ A notebook's own thread already has a running loop, so a blocking call cannot st
 client shares the one loop of this module; it starts on first use and ends with the process.
 """
 
-from __future__ import annotations
-
 import asyncio
 import atexit
 import sys

@@ -1,7 +1,5 @@
 """The only place that translates foreign errors: each becomes a `Fault`, the request sent or not sent."""
 
-from __future__ import annotations
-
 import os
 import ssl
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 It is never needed: whatever it doesn't return, MCP does.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any

@@ -4,8 +4,6 @@ Real servers speak Streamable HTTP or the older SSE at `{endpoint}/mcp`. Opening
 SDK, so a plain POST that takes some 10 ms finds out which it is.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import ssl

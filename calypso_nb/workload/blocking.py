@@ -1,7 +1,5 @@
 """Who blocks whom: chains of waiting tasks, what each task holds up, and circles that never end."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

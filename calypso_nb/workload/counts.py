@@ -5,8 +5,6 @@ A parent task is not work of its own: TinyTask rolls its status up from its subt
 without subtasks, so that no work is counted twice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -5,8 +5,6 @@ exact. When a task was started or finished lies somewhere between its creation a
 names are the Kanban Guide's: work in progress, work item age, cycle time; lead time runs from creation.
 """
 
-from __future__ import annotations
-
 import pandas as pd
 
 from calypso_nb.frames import Column, conformed, task_columns

@@ -1,7 +1,5 @@
 """What several views and formats say in the same words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Parent tasks, and the leaves below them: the tasks without subtasks, which are the work."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 

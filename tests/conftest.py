@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -61,12 +62,12 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 
 @pytest.fixture
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty working directory, and no TINYTASK_ variable from outside."""
-    for name in [name for name in os.environ if name.startswith("TINYTASK_")]:
-        monkeypatch.delenv(name)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty working directory, and an environment of its own without a TINYTASK_ variable from outside."""
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("TINYTASK_")}
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with patch.dict(os.environ, outside, clear=True):
+        yield tmp_path
 
 
 @pytest.fixture

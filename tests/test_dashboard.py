@@ -70,10 +70,10 @@ def test_a_task_is_read_with_all_that_belongs_to_it(asked: Asked) -> None:
     assert [comment["content"] for comment in task["comments"]] == ["Begin here"]
     assert [link["url"] for link in task["links"]] == ["javascript:alert(1)"]
     assert task["parent"] == {"id": 1, "title": "Parent", "status": "idle"}
-    assert task["blocks"] == [{"id": 3, "title": "Second", "status": "idle"}]
+    assert task["holds_up"] == [{"id": 3, "title": "Second", "status": "idle"}]
     parent = asked.ask(ask="task", id=1)["task"]
     assert [subtask["id"] for subtask in parent["subtasks"]] == [2, 3]
-    assert asked.ask(ask="task", id=3)["task"]["blocked_by"]["title"] == "First"
+    assert asked.ask(ask="task", id=3)["task"]["blocker"]["title"] == "First"
 
 
 def test_the_servers_refusal_comes_word_for_word(asked: Asked) -> None:
@@ -89,15 +89,15 @@ def test_the_servers_refusal_comes_word_for_word(asked: Asked) -> None:
 def test_each_action_does_what_it_says_and_updates_the_view(asked: Asked) -> None:
     """On the server, in the answer, and in what the view shows."""
     moved = asked.act(2, "reassign", agent="bob", comment="your turn")["task"]
-    assert (moved["agent"], moved["previous_agent"]) == ("bob", "alice")
+    assert (moved["assigned_to"], moved["previous_assigned_to"]) == ("bob", "alice")
     assert any("your turn" in comment["content"] for comment in moved["comments"])
     assert asked.shown(2)["agent"] == "bob"
     assert asked.shown(2)["comments"] == len(moved["comments"]) == 2
     assert asked.act(2, "priority", priority=9)["task"]["priority"] == asked.shown(2)["priority"] == 9
     said = asked.act(4, "comment", comment="Who takes it?")["task"]["comments"][0]
-    assert (said["content"], said["by"]) == ("Who takes it?", "supervisor")
+    assert (said["content"], said["created_by"]) == ("Who takes it?", "supervisor")
     given = asked.act(4, "reassign", agent="carol", comment="it is yours")["task"]
-    assert (given["agent"], given["comments"][-1]["content"]) == ("carol", "it is yours")
+    assert (given["assigned_to"], given["comments"][-1]["content"]) == ("carol", "it is yours")
     asked.store.update_task(4, status="working")
     assert asked.act(4, "requeue")["task"]["status"] == asked.shown(4)["status"] == "idle"
     assert asked.shown(3)["blocked"] is True

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 EXIT_RUN_FAILED = 6
 
-_ENDPOINT = "TINYTASK_ENDPOINT"
 _MOST_REASONS = 20
 
 
@@ -71,7 +70,9 @@ def run_agent(
     from calypso_nb.text import plan_to_console
 
     served = _agents(agent, agents)
-    with _endpoint(mcp_endpoint), TinytaskClient() as client, _workers(dask) as workers:
+    if mcp_endpoint is not None:  # In the environment, the only way by which its password reaches the runs.
+        os.environ["TINYTASK_ENDPOINT"] = mcp_endpoint
+    with TinytaskClient() as client, _workers(dask) as workers:
         scheduler = Scheduler(
             client,
             served,
@@ -105,21 +106,6 @@ def _agents(names: list[str] | None, file: Path | None) -> tuple[Agent, ...]:
     if unknown := [name for name in names or [] if name not in agents]:
         raise typer.BadParameter(f"{file} has no agent {', '.join(unknown)}; it has {', '.join(agents)}")
     return tuple(agents[name] for name in names or agents)
-
-
-@contextmanager
-def _endpoint(given: str | None) -> Iterator[None]:
-    """Keep the endpoint in the environment, the only way by which its password reaches the runs."""
-    before = os.environ.get(_ENDPOINT)
-    if given is not None:
-        os.environ[_ENDPOINT] = given
-    try:
-        yield
-    finally:
-        if given is not None:
-            del os.environ[_ENDPOINT]
-        if before is not None:
-            os.environ[_ENDPOINT] = before
 
 
 @contextmanager

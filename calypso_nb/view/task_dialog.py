@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
+import orjson
 import pandas as pd
 
 from calypso_nb.client import TinytaskClient
@@ -17,38 +17,20 @@ _REPORTED = ("new", "started", "finished", "reassigned")
 
 
 def task_details(client: TinytaskClient, task_id: int, data: Workload) -> dict[str, Any]:
-    """Read one task, and return it as `browser/src/task_dialog.js` shows it.
+    """Read one task, and return its fields and the tasks around it for `browser/src/task_dialog.js`.
 
-    - data: names the task's blocker, its subtasks, and the tasks that it holds up
+    - data: names the task's blocker, its parent, its subtasks, and the tasks that it holds up
 
     Raises what `client.get_task` raises.
     """
     task = client.get_task(task_id)
     all_tasks = data.all_tasks[data.all_tasks["archived_at"].isna()]
-    return {
-        "id": task.id,
-        "title": task.title,
-        "description": task.description,
-        "status": task.status,
-        "agent": task.assigned_to,
-        "previous_agent": task.previous_assigned_to,
-        "created_by": task.created_by,
-        "priority": task.priority,
-        "tags": list(task.tags),
-        "queue": task.queue_name,
-        "blocked": bool(task.is_currently_blocked),
-        "blocked_by": _named(task.blocked_by_task_id, data),
+    record: dict[str, Any] = orjson.loads(orjson.dumps(task))
+    return record | {
+        "blocker": _named(task.blocked_by_task_id, data),
         "parent": _named(task.parent_task_id, data),
-        "blocks": _mentions(all_tasks[all_tasks["blocked_by_task_id"] == task.id]),
+        "holds_up": _mentions(all_tasks[all_tasks["blocked_by_task_id"] == task.id]),
         "subtasks": _mentions(all_tasks[all_tasks["parent_task_id"] == task.id]),
-        "created_at": _iso(task.created_at),
-        "updated_at": _iso(task.updated_at),
-        "archived_at": _iso(task.archived_at),
-        "comments": [
-            {"content": comment.content, "by": comment.created_by, "at": _iso(comment.created_at)}
-            for comment in task.comments or ()
-        ],
-        "links": [{"url": link.url, "description": link.description} for link in task.links or ()],
     }
 
 
@@ -136,7 +118,3 @@ def _named(task_id: int | None, data: Workload) -> dict[str, Any] | None:
 
 def _mentions(tasks: pd.DataFrame) -> list[dict[str, Any]]:
     return plain_records(tasks[["id", "title", "status"]])
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

@@ -53,10 +53,10 @@ export function taskDialog(host, { view, live }) {
   const area = (label, needed) => make("textarea", { rows: 2, required: needed, placeholder: label, "aria-label": label, dir: "auto" });
 
   const actions = (task) => {
-    const names = [...new Set(view.rows.map((row) => row.agent))].filter((agent) => agent != null && agent !== task.agent).sort();
+    const names = [...new Set(view.rows.map((row) => row.agent))].filter((agent) => agent != null && agent !== task.assigned_to).sort();
     const listed = make("datalist", { id: `${dialog.getAttribute("aria-labelledby")}-agents` }, ...names.map((name) => make("option", { value: name })));
     const agent = make("input", { required: true, list: listed.id, placeholder: "New agent", "aria-label": "New agent", dir: "auto" });
-    const handoff = area("What the new agent should know", task.agent != null);
+    const handoff = area("What the new agent should know", task.assigned_to != null);
     const priority = make("input", { type: "number", step: 1, required: true, value: task.priority ?? 0, "aria-label": "Priority" });
     const comment = area("Comment", true);
     const simple = (name, press) => make("button", { type: "button", onclick: press }, name);
@@ -73,15 +73,16 @@ export function taskDialog(host, { view, live }) {
     make("button", { type: "button", class: "calypso-open", onclick: () => open(id) }, `#${id} `, said(title ?? "")),
     status ? make("small", {}, ` ${status}`) : "");
   const listing = (title, items) => items.length && make("section", {}, make("h4", {}, title), make("ul", {}, ...items));
-  const remark = ({ content, by, at }) => make("li", {}, make("small", {}, said(by ?? "unknown author"), ` · ${moment(at)}`), passage(content ?? ""));
+  const remark = ({ content, created_by, created_at }) => make("li", {}, make("small", {}, said(created_by ?? "unknown author"), ` · ${moment(created_at)}`), passage(content ?? ""));
 
   const fill = (task) => {
     current = task.id;
     fail(null);
     asking.replaceChildren();
+    const [comments, links] = [task.comments ?? [], task.links ?? []];
     const facts = [
       ["Status", task.archived_at ? `${task.status}, archived ${moment(task.archived_at)}` : task.status],
-      ["Agent", task.agent ?? UNASSIGNED], ["Before", task.previous_agent], ["Priority", task.priority], ["Queue", task.queue],
+      ["Agent", task.assigned_to ?? UNASSIGNED], ["Before", task.previous_assigned_to], ["Priority", task.priority], ["Queue", task.queue_name],
       ["Tags", task.tags.join(", ")], ["Created", `${moment(task.created_at)}${task.created_by == null ? "" : " by "}`, task.created_by],
       ["Last edit", moment(task.updated_at)],
     ].filter(([, value]) => value != null && value !== "");
@@ -89,12 +90,12 @@ export function taskDialog(host, { view, live }) {
       make("h3", { id: dialog.getAttribute("aria-labelledby"), tabindex: -1 }, `#${task.id} `, said(task.title ?? "")),
       make("dl", { class: "calypso-about" }, ...facts.map(([name, value, who]) => make("div", {}, make("dt", {}, name), make("dd", {}, said(String(value)), who == null ? "" : said(who))))),
       task.description ? passage(task.description) : make("p", { class: "calypso-nothing-said" }, "No description"),
-      listing(task.blocked ? "Waits for" : "Waited for", task.blocked_by ? [mention(task.blocked_by)] : []),
-      listing("Holds up", task.blocks.map(mention)),
+      listing(task.is_currently_blocked ? "Waits for" : "Waited for", task.blocker ? [mention(task.blocker)] : []),
+      listing("Holds up", task.holds_up.map(mention)),
       listing("Part of", task.parent ? [mention(task.parent)] : []),
       listing("Subtasks", task.subtasks.map(mention)),
-      listing("Links", task.links.map(({ url, description }) => make("li", {}, reference(url ?? ""), description ? make("small", {}, " ", said(description)) : ""))),
-      listing(`Comments: ${task.comments.length}`, task.comments.map(remark)),
+      listing("Links", links.map(({ url, description }) => make("li", {}, reference(url ?? ""), description ? make("small", {}, " ", said(description)) : ""))),
+      listing(`Comments: ${comments.length}`, comments.map(remark)),
       actions(task),
     ].filter(Boolean));
   };

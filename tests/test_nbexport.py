@@ -194,19 +194,3 @@ def test_our_notebooks_run_and_export(open_page: OpenPage, tmp_path: Path, name:
     assert opened.page.locator("nav.contents").count() == (name == "ad_hoc_queries")
     assert HOME + "/" not in page.read_text() and str(ROOT) not in page.read_text()
     assert opened.requests == [] and opened.errors == []
-
-
-@pytest.mark.parametrize(
-    ("module", "package"), [("run_notebook", "papermill"), ("notebook_page", "nbconvert")]
-)
-def test_an_export_without_its_packages_says_what_to_install(module: str, package: str) -> None:
-    """One line, from the exporter as from the command."""
-    code = (
-        f"import sys; sys.modules[{package!r}] = None\n"
-        "from calypso_nb.view import PageExtraMissing\n"
-        f"try:\n    import calypso_nb.view.{module}\nexcept PageExtraMissing as error:\n    print(error)"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
-    )
-    assert said.stdout == "exporting notebooks needs more packages: pip install 'calypso_nb[page]'\n"

@@ -8,34 +8,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from calypso_nb.embedded.database import StoreError
-    from calypso_nb.embedded.sample import demo_store, fill_sample
-    from calypso_nb.embedded.server import create_server
-    from calypso_nb.embedded.store import TinytaskStore
-    from calypso_nb.embedded.web import create_app, running_server, serve
-
-__all__ = [
-    "StoreError",
-    "TinytaskStore",
-    "create_app",
-    "create_server",
-    "demo_store",
-    "fill_sample",
-    "running_server",
-    "serve",
-]
+    from calypso_nb.embedded.database import StoreError as StoreError
+    from calypso_nb.embedded.sample import demo_store as demo_store
+    from calypso_nb.embedded.sample import fill_sample as fill_sample
+    from calypso_nb.embedded.server import create_server as create_server
+    from calypso_nb.embedded.store import TinytaskStore as TinytaskStore
+    from calypso_nb.embedded.web import create_app as create_app
+    from calypso_nb.embedded.web import running_server as running_server
+    from calypso_nb.embedded.web import serve as serve
 
 _HOMES = {
-    "database": ("StoreError",),
-    "sample": ("demo_store", "fill_sample"),
-    "server": ("create_server",),
-    "store": ("TinytaskStore",),
-    "web": ("create_app", "running_server", "serve"),
+    "StoreError": "database",
+    "TinytaskStore": "store",
+    "create_app": "web",
+    "create_server": "server",
+    "demo_store": "sample",
+    "fill_sample": "sample",
+    "running_server": "web",
+    "serve": "web",
 }
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*_HOMES]

@@ -9,18 +9,23 @@ MAX_LEVELS = 3
 _ORDER = "ORDER BY priority DESC, created_at, id"
 
 
-class TaskChanges(TypedDict, total=False):
-    """The fields that `update_task` can set; None empties a field that may be empty."""
+class TaskFields(TypedDict, total=False):
+    """The fields that `create_task` can set besides the title and who created it."""
 
-    title: str
     description: str | None
-    status: str
     assigned_to: str | None
     priority: float
     tags: list[str] | None
     parent_task_id: float | None
     queue_name: str | None
     blocked_by_task_id: float | None
+
+
+class TaskChanges(TaskFields, total=False):
+    """The fields that `update_task` can set; None empties a field that may be empty."""
+
+    title: str
+    status: str
 
 
 class TaskFilters(TypedDict, total=False):
@@ -48,42 +53,20 @@ class TinytaskStore(Database):
     Example: `TinytaskStore().create_task("Write the changelog", "alice")["id"] == 1`
     """
 
-    def create_task(
-        self,
-        title: str,
-        created_by: str | None,
-        *,
-        description: str | None = None,
-        assigned_to: str | None = None,
-        priority: float = 0,
-        tags: list[str] | None = None,
-        parent_task_id: float | None = None,
-        queue_name: str | None = None,
-        blocked_by_task_id: float | None = None,
-    ) -> Record:
+    def create_task(self, title: str, created_by: str | None, **fields: Unpack[TaskFields]) -> Record:
         """Create an idle task; a subtask takes over its parent's queue unless it names one."""
-        fields = {
-            "title": _required(title, "Task title is required").strip(),
-            "description": description,
-            "assigned_to": assigned_to,
-            "created_by": created_by,
-            "priority": priority,
-            "tags": tags,
-            "parent_task_id": parent_task_id,
-            "queue_name": queue_name,
-            "blocked_by_task_id": blocked_by_task_id,
-        }
+        title = _required(title, "Task title is required").strip()
         with self.transaction():
-            if parent_task_id is not None:
-                parent = self._task(parent_task_id, "Parent task")
-                if self._level(parent_task_id) >= MAX_LEVELS:
+            if (parent_id := fields.get("parent_task_id")) is not None:
+                parent = self._task(parent_id, "Parent task")
+                if self._level(parent_id) >= MAX_LEVELS:
                     raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
-                if queue_name is None:
+                if fields.get("queue_name") is None:
                     fields["queue_name"] = parent["queue_name"]
-            if blocked_by_task_id is not None:
-                self._task(blocked_by_task_id, "Blocking task")
-            task_id = self._insert("tasks", fields)
-            self._roll_up(parent_task_id)
+            if (blocker_id := fields.get("blocked_by_task_id")) is not None:
+                self._task(blocker_id, "Blocking task")
+            task_id = self._insert("tasks", {"title": title, "created_by": created_by, **fields})
+            self._roll_up(parent_id)
             return self._task(task_id)
 
     def update_task(self, id: float, **changes: Unpack[TaskChanges]) -> Record:

@@ -6,7 +6,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, closing, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, closing, contextmanager
 from functools import partial
 from typing import Any, Literal
 
@@ -107,9 +107,10 @@ def serve(
     _run(_uvicorn(create_app(store, transport, host)), listener)
 
 
-@contextmanager
-def running_server(store: TinytaskStore, transport: Transport = "http", port: int = 0) -> Iterator[str]:
-    """Serve a store from a background thread, and yield the base URL once it responds.
+def running_server(
+    store: TinytaskStore, transport: Transport = "http", port: int = 0
+) -> AbstractContextManager[str]:
+    """Serve a store from a background thread, and give the base URL once it responds.
 
     Leaving the block stops the server and cuts streams that are still open.
 
@@ -118,8 +119,7 @@ def running_server(store: TinytaskStore, transport: Transport = "http", port: in
 
     Example: `with running_server(TinytaskStore()) as url: TinytaskClient(url).list_tasks()`
     """
-    with running_app(create_app(store, transport), port) as url:
-        yield url
+    return running_app(create_app(store, transport), port)
 
 
 @contextmanager

@@ -255,7 +255,6 @@ def _rendered(report: RenderableType, width: int, color: bool = False) -> str:
         width=width,
         force_terminal=color,
         color_system="standard" if color else None,
-        no_color=not color,
         legacy_windows=False,
         markup=False,
         emoji=False,

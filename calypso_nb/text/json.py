@@ -6,6 +6,7 @@ from typing import Any
 
 from calypso_nb.history.difference import Difference
 from calypso_nb.history.saved import about, plain_records, to_document
+from calypso_nb.text.schema import SECTIONS
 from calypso_nb.workload.reporter import Workload
 
 
@@ -23,9 +24,7 @@ def to_json(data: Workload) -> str:
             "version": 1,
             **about(data),
             "summary": asdict(data.summary),
-            "attention": plain_records(data.attention),
-            "agent_breakdown": plain_records(data.agents),
-            "priority_distribution": plain_records(data.priorities),
+            **{name: plain_records(getattr(data, of)) for name, (of, _, _) in SECTIONS.items()},
             "age_metrics": {
                 "oldest_open_hours": data.summary.oldest_open_hours,
                 "oldest_open_task": data.summary.oldest_open_task,
@@ -33,10 +32,6 @@ def to_json(data: Workload) -> str:
                 "median_open_hours": None if open_ages.empty else float(open_ages.median()),
                 "buckets": plain_records(data.ages),
             },
-            "blocking": plain_records(data.blocking),
-            "queues": plain_records(data.queues),
-            "tags": plain_records(data.tags),
-            "tree": plain_records(data.tree),
             "tasks": [
                 task | row | known.get(task["id"], {})
                 for task, row in zip(held["tasks"], measured, strict=True)

@@ -47,25 +47,29 @@ _SUMMARY: Schema = {
 }
 
 
+# The lists of rows in the JSON, each with the report's attribute, its columns, and what it is about.
+SECTIONS: Mapping[str, tuple[str, Mapping[str, frames.Column], str]] = {
+    "attention": ("attention", ATTENTION_COLUMNS, "what needs attention, most urgent first"),
+    "agent_breakdown": ("agents", frames.AGENT_COLUMNS, "one row per agent, most open tasks first"),
+    "priority_distribution": (
+        "priorities",
+        frames.PRIORITY_COLUMNS,
+        "one row per priority in use, most urgent first",
+    ),
+    "blocking": ("blocking", BLOCKING_COLUMNS, "who blocks whom, what holds up most first"),
+    "queues": ("queues", frames.QUEUE_COLUMNS, "one row per queue, most open tasks first"),
+    "tags": (
+        "tags",
+        frames.TAG_COLUMNS,
+        "one row per tag, most open tasks first; a task counts in each of its tags",
+    ),
+    "tree": ("tree", TREE_COLUMNS, "parent tasks with the progress of their leaves"),
+}
+
+
 @cache
 def report_schema() -> Schema:
     """Return the JSON Schema (2020-12) of what `to_json` writes."""
-    rows = {
-        "attention": (ATTENTION_COLUMNS, "what needs attention, most urgent first"),
-        "agent_breakdown": (frames.AGENT_COLUMNS, "one row per agent, most open tasks first"),
-        "priority_distribution": (frames.PRIORITY_COLUMNS, "one row per priority in use, most urgent first"),
-        "blocking": (BLOCKING_COLUMNS, "who blocks whom, what holds up most first"),
-        "queues": (frames.QUEUE_COLUMNS, "one row per queue, most open tasks first"),
-        "tags": (
-            frames.TAG_COLUMNS,
-            "one row per tag, most open tasks first; a task counts in each of its tags",
-        ),
-        "tree": (TREE_COLUMNS, "parent tasks with the progress of their leaves"),
-        "tasks": (
-            frames.TASK_COLUMNS | FLOW_COLUMNS,
-            "the tasks that pass the filters, in the server's order",
-        ),
-    }
     context = {name: frames.TASK_COLUMNS[name] for name in HELD_FIELDS}
     position = {"position": _COUNT | {"description": "place in the server's listing, from 0"}}
     properties: Schema = {
@@ -95,7 +99,10 @@ def report_schema() -> Schema:
                 "buckets": _rows(frames.AGE_COLUMNS, "open tasks by hours since creation"),
             }
         ),
-        **{name: _rows(columns, meaning) for name, (columns, meaning) in rows.items()},
+        **{name: _rows(columns, meaning) for name, (_, columns, meaning) in SECTIONS.items()},
+        "tasks": _rows(
+            frames.TASK_COLUMNS | FLOW_COLUMNS, "the tasks that pass the filters, in the server's order"
+        ),
         "context": {
             "type": "array",
             "items": _object(_cells(context) | position),

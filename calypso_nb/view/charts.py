@@ -238,11 +238,9 @@ def _of_rows(name: str, builder: Builder, tasks: pd.DataFrame, statuses: Sequenc
     title, description, fields = _ABOUT[name]
     rows = task_rows(tasks[tasks["status"].isin(list(statuses))])[fields.split()].assign(n=1)
     if rows.empty:
-        nothing = alt.Chart(alt.InlineData(values=[{}]), width="container", height=60)
-        chart = nothing.mark_text(text="No task matches", fontSize=14)
-    else:
-        # As values and not as a frame, which Altair refuses above 5,000 rows.
-        chart = builder(alt.InlineData(values=cast(Any, plain_records(rows))), _WITH_LEGEND)
+        return _nothing(title, "No task matches")
+    # As values and not as a frame, which Altair refuses above 5,000 rows.
+    chart = builder(alt.InlineData(values=cast(Any, plain_records(rows))), _WITH_LEGEND)
     titled: Chart = chart.properties(title=_title(title, description), description=description)
     return titled
 
@@ -396,8 +394,6 @@ def _title(title: str, subtitle: str) -> alt.TitleParams:
 
 
 def _nothing(title: str, subtitle: str) -> alt.Chart:
-    empty = alt.Chart(
-        alt.InlineData(values=[{}]), width="container", height=40, title=_title(title, subtitle)
-    )
-    chart: alt.Chart = empty.mark_text(text="")
+    empty = alt.Chart(alt.InlineData(values=[{}]), width="container", height=40).mark_text(text="")
+    chart: alt.Chart = empty.properties(title=_title(title, subtitle), description=f"{title}: {subtitle}")
     return chart

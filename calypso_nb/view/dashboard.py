@@ -172,17 +172,11 @@ class Dashboard(widgets.VBox):
         self._call(callback)
 
     def refresh(self) -> None:
-        """Read all tasks again, unless a refresh runs; a failure is shown and keeps the old numbers.
-
-        Example: `dashboard.refresh()`
-        """
+        """Read all tasks again, unless a refresh runs; a failure is shown and keeps the old numbers."""
         self._refresh(recount=self._details)
 
     def close(self) -> None:
-        """Remove the dashboard and stop its timer.
-
-        Example: `dashboard.close()`
-        """
+        """Remove the dashboard and stop its timer."""
         for widget in (self.view, self.agents, *self.statuses):
             widget.close()
         super().close()
@@ -246,15 +240,18 @@ class Dashboard(widgets.VBox):
             return
         try:
             self._report(busy=True, done=0, total=0)
-            try:
-                self._show(self._read(recount))
-            except Exception as error:  # Raised on a thread of its own it would be lost in the log.
-                self._report(error=reason(error), about="data")
+            self._read_and_show(recount)
         finally:
             self._reading.release()
             self._report(busy=False, done=0, total=0)
 
-    def _read(self, recount: bool, task: Mapping[str, Any] | None = None) -> Workload:
+    def _read_and_show(self, recount: bool, task: Mapping[str, Any] | None = None) -> None:
+        try:
+            self._show(self._read(recount, task))
+        except Exception as error:  # Raised on a thread of its own it would be lost in the log.
+            self._report(error=reason(error), about="data")
+
+    def _read(self, recount: bool, task: Mapping[str, Any] | None) -> Workload:
         """Read all tasks; without `recount` only the comments and links of new ones, `task` being known."""
         advance = lambda done, total: self._report(done=done, total=total)  # noqa: E731
         data: Workload = self.reporter.collect_workload_data(details=recount, progress=advance)
@@ -308,16 +305,9 @@ class Dashboard(widgets.VBox):
             self.view.send({"request": message["request"], "error": refusal(error)})
             return
         self.view.send({"request": message["request"], "task": task})
-        if message["ask"] == "act":
-            self._read_after(task)
-
-    def _read_after(self, task: Mapping[str, Any]) -> None:
-        """Show what an action changed, in other tasks too, such as a parent's status."""
-        with self._reading:
-            try:
-                self._show(self._read(recount=False, task=task))
-            except Exception as error:
-                self._report(error=reason(error), about="data")
+        if message["ask"] == "act":  # It may have changed other tasks too, such as a parent's status.
+            with self._reading:
+                self._read_and_show(recount=False, task=task)
 
 
 def _values(options: Sequence[tuple[str, str | None]]) -> list[str | None]:

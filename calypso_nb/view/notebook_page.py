@@ -7,17 +7,12 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+from nbconvert.exporters.html import HTMLExporter
+from nbformat import NotebookNode, from_dict
 from traitlets import Bool, default
 
-from calypso_nb.view import PageExtraMissing
 from calypso_nb.view.page import BELOW, json_for_html, page_of
 from calypso_nb.view.redaction import redacted, secrets_of_environment
-
-try:
-    from nbconvert.exporters.html import HTMLExporter
-    from nbformat import NotebookNode, from_dict
-except ModuleNotFoundError as error:
-    raise PageExtraMissing(error.name) from error
 
 _VEGA = re.compile(r"application/vnd\.vega(lite)?\.v\d+[.+]json")
 _WIDGET = "application/vnd.jupyter.widget-view+json"

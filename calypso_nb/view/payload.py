@@ -12,11 +12,11 @@ from calypso_nb.history.saved import plain_columns
 from calypso_nb.settings import Endpoint
 from calypso_nb.view.charts import blocking_chart, chart_specs, work_item_age_chart
 from calypso_nb.view.rows import NO_FILTER, task_rows
-from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN, held_since, readable_hours
+from calypso_nb.workload.phrases import UNASSIGNED, held_since, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Workload
 
 _INDENT = "\N{NO-BREAK SPACE}" * 3
-_QUEUE_HEADS = ("queue", "open", "idle", "working", "blocked", "unassigned", "oldest")
+_GROUP_COUNTS = ("open", "idle", "working", "blocked", "unassigned")
 _TREE_HEADS = ("parent", "title", "agent", "leaves", "complete", "progress")
 
 
@@ -101,13 +101,13 @@ def _groups(title: str, groups: pd.DataFrame) -> dict[str, Any]:
     name = str(groups.columns[0])
     rows = [
         [
-            _text(row[name], f"(no {name})"),
-            *(_text(row[count]) for count in ("open", "idle", "working", "blocked", "unassigned")),
-            _text(readable_hours(row["oldest_age_hours"])),
+            or_unknown(row[name], f"(no {name})"),
+            *(or_unknown(row[count]) for count in _GROUP_COUNTS),
+            or_unknown(readable_hours(row["oldest_age_hours"])),
         ]
         for row in groups.to_dict("records")
     ]
-    return {"title": title, "heads": [name, *_QUEUE_HEADS[1:]], "rows": rows}
+    return {"title": title, "heads": [name, *_GROUP_COUNTS, "oldest"], "rows": rows}
 
 
 def _parents(tree: pd.DataFrame) -> dict[str, Any]:
@@ -115,18 +115,14 @@ def _parents(tree: pd.DataFrame) -> dict[str, Any]:
         [
             _INDENT * row["level"] + f"#{row['id']}",
             str(row["title"]),
-            _text(row["assigned_to"], UNASSIGNED),
+            or_unknown(row["assigned_to"], UNASSIGNED),
             str(row["leaves"]),
             str(row["leaves_complete"]),
-            _text(row["progress"] if pd.isna(row["progress"]) else f"{row['progress']:.0%}"),
+            or_unknown(row["progress"] if pd.isna(row["progress"]) else f"{row['progress']:.0%}"),
         ]
         for row in tree.to_dict("records")
     ]
     return {"title": "Parent tasks", "heads": list(_TREE_HEADS), "rows": rows}
-
-
-def _text(value: Any, missing: str = UNKNOWN) -> str:
-    return missing if pd.isna(value) else str(value)
 
 
 def _untitled(chart: Any) -> dict[str, Any]:

@@ -7,19 +7,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import nbformat
+import papermill
+from nbformat import NotebookNode
+from nbformat.reader import NotJSONError
+from papermill.exceptions import PapermillExecutionError
+
 from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.files import write_whole
-from calypso_nb.view import PageExtraMissing
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
-
-try:
-    import nbformat
-    import papermill
-    from nbformat import NotebookNode
-    from nbformat.reader import NotJSONError
-    from papermill.exceptions import PapermillExecutionError
-except ModuleNotFoundError as error:
-    raise PageExtraMissing(error.name) from error
 
 _PAYLOAD = re.compile(r'class="calypso-view"><script type="application/json">(.*?)</script>', re.S)
 

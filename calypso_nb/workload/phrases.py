@@ -10,9 +10,9 @@ UNASSIGNED = "(unassigned)"
 UNKNOWN = "\N{EN DASH}"
 
 
-def or_unknown(value: Any) -> str:
-    """Return any value as text, NA as the sign for unknown."""
-    return UNKNOWN if value is None or pd.isna(value) else str(value)
+def or_unknown(value: Any, unknown: str = UNKNOWN) -> str:
+    """Return any value as text, NA as the sign for unknown or another one."""
+    return unknown if value is None or pd.isna(value) else str(value)
 
 
 def readable_hours(hours: float | None) -> str | None:

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from calypso_nb.history.saved import from_document
-from calypso_nb.text import to_console, to_csv, to_json, to_markdown
+from calypso_nb.text.console import to_console
+from calypso_nb.text.csv import to_csv
+from calypso_nb.text.json import to_json
+from calypso_nb.text.markdown import to_markdown
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.phrases import moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload

@@ -29,7 +29,7 @@ from wcwidth import wcswidth
 
 from calypso_nb import WorkloadData
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
-from calypso_nb.text import report_schema
+from calypso_nb.text.schema import report_schema
 from tests.boards import NOW
 from tests.conftest import SECONDS
 

@@ -14,12 +14,9 @@ from hypothesis import strategies as st
 from calypso_nb import WorkloadData
 from calypso_nb.history.difference import CHANGES, DIFFERENCE_COLUMNS, difference
 from calypso_nb.history.saved import all_records
-from calypso_nb.text import (
-    difference_to_console,
-    difference_to_json,
-    difference_to_markdown,
-    to_json,
-)
+from calypso_nb.text.console import difference_to_console
+from calypso_nb.text.json import difference_to_json, to_json
+from calypso_nb.text.markdown import difference_to_markdown
 from tests.boards import NOW, report_of, rows, task, without_v2
 
 LATER = NOW + timedelta(hours=1)

@@ -32,14 +32,11 @@ from calypso_nb.frames import (
     TASK_COLUMNS,
     tasks_frame,
 )
-from calypso_nb.text import (
-    report_schema,
-    to_console,
-    to_csv,
-    to_json,
-    to_markdown,
-)
-from calypso_nb.text.markdown import code
+from calypso_nb.text.console import to_console
+from calypso_nb.text.csv import to_csv
+from calypso_nb.text.json import to_json
+from calypso_nb.text.markdown import code, to_markdown
+from calypso_nb.text.schema import report_schema
 from calypso_nb.text.visible import visible
 from calypso_nb.workload.attention import ATTENTION_COLUMNS
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS

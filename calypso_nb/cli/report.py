@@ -11,7 +11,9 @@ from calypso_nb.cli.terminal import console_width, say, use_color, write
 from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.history.difference import difference
 from calypso_nb.report import WorkloadData, WorkloadReporter
-from calypso_nb.text import difference_to_console, difference_to_json, difference_to_markdown
+from calypso_nb.text.console import difference_to_console
+from calypso_nb.text.json import difference_to_json
+from calypso_nb.text.markdown import difference_to_markdown
 
 _BOTH = ((".json", "json"), (".txt", "console"))
 

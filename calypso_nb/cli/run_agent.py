@@ -67,7 +67,7 @@ def run_agent(
     """
     from calypso_nb.client import TinytaskClient
     from calypso_nb.scheduler import Scheduler
-    from calypso_nb.text import plan_to_console
+    from calypso_nb.text.console import plan_to_console
 
     served = _agents(agent, agents)
     if mcp_endpoint is not None:  # In the environment, the only way by which its password reaches the runs.

@@ -9,7 +9,7 @@ def write_whole(text: str, path: str | os.PathLike[str], encoding: str = "utf-8"
     """Write a text to a file, with the folders that it needs, and return the path.
 
     A file appears whole or not at all, keeps its mode, and is found through a link. A device or a pipe is
-    written to as it stands. Raises OSError if it can't be written.
+    written to as it stands. Raise OSError if it can't be written.
     """
     asked = Path(path)
     if asked.exists() and not asked.is_file() and not asked.is_dir():

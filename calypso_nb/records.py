@@ -38,7 +38,7 @@ class _Record:
     def from_record(cls, record: Mapping[str, Any]) -> Self:
         """Make the object from a server's JSON object; what that lacks is None, other fields are ignored.
 
-        Raises pydantic's ValidationError if the JSON object is not such a record.
+        Raise pydantic's ValidationError if the JSON object is not such a record.
         """
         return cls(**record)
 

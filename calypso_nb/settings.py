@@ -120,7 +120,7 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
 
     - env_file: a file that is read before the first `.env` from the working directory upwards
 
-    Raises ValueError that names what is wrong.
+    Raise ValueError that names what is wrong.
     """
     arguments = {name: value for name, value in given.items() if value is not None}
     here = Path.cwd()

@@ -60,7 +60,7 @@ class TinytaskClient:
     - headers: sent with every HTTP request
     - env_file: a file of `TINYTASK_…` settings, read before `.env`; the environment wins
 
-    Raises ValueError for an endpoint or a setting that is not valid. A client may be shared by threads but is
+    Raise ValueError for an endpoint or a setting that is not valid. A client may be shared by threads but is
     not fork-safe: create it after the fork.
     Example: `TinytaskClient("demo").list_tasks().head()`
     """

@@ -121,8 +121,8 @@ class Database:
     def insert_many(self, rows: Iterable[Mapping[str, Any]], table: Table = "tasks") -> None:
         """Insert rows at full speed, for sample data and benchmarks; TinyTask's rules are not checked.
 
-        - `rows`: any of the table's columns each; times are aware datetimes or stored text, tags a list.
-        - `table`: tasks, comments or links.
+        - rows: any of the table's columns each; times are aware datetimes or stored text, tags a list.
+        - table: tasks, comments or links.
 
         Example: `TinytaskStore().insert_many([{"title": "Write the changelog", "priority": 3}])`
         """

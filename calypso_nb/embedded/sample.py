@@ -46,9 +46,9 @@ def fill_sample(
 
     The same seed and moment give the same database.
 
-    - `seed`: the seed of everything that is drawn at random.
-    - `now`: the moment that all ages count back from; by default the store's own clock.
-    - `tasks`: about how many tasks to make; the fixed scenes alone are about 50.
+    - seed: the seed of everything that is drawn at random.
+    - now: the moment that all ages count back from; by default the store's own clock.
+    - tasks: about how many tasks to make; the fixed scenes alone are about 50.
 
     Example: `fill_sample(TinytaskStore(), seed=1, tasks=100)`
     """
@@ -72,7 +72,7 @@ def fill_sample(
 def demo_store(now: datetime | None = None) -> TinytaskStore:
     """Return a TinyTask in memory that is filled with the sample project.
 
-    - `now`: the moment that all ages count back from; by default the present.
+    - now: the moment that all ages count back from; by default the present.
 
     Example: `demo_store().list_queues()`
     """

@@ -152,7 +152,7 @@ def create_server(store: TinytaskStore) -> Server[Any]:
 
     It serves an `mcp.Client` in this process, or the network through `create_app`.
 
-    - `store`: the tasks to serve.
+    - store: the tasks to serve.
 
     Example: `create_server(TinytaskStore()).name == "tinytask"`
     """

@@ -47,8 +47,8 @@ class TinytaskStore(Database):
 
     Any thread may call any method. Anything that TinyTask refuses raises `StoreError` with TinyTask's words.
 
-    - `path`: the database file; None keeps everything in memory.
-    - `now`: a function that returns the present as an aware datetime; by default the system's clock.
+    - path: the database file; None keeps everything in memory.
+    - now: a function that returns the present as an aware datetime; by default the system's clock.
 
     Example: `TinytaskStore().create_task("Write the changelog", "alice")["id"] == 1`
     """

@@ -17,9 +17,9 @@ def check_arguments(
 ) -> tuple[dict[str, Any], list[Issue]]:
     """Return the arguments with their numbers coerced, and what is wrong with them.
 
-    - `schema`: the tool's input schema; `{"anyOf": [...]}` tries each alternative.
-    - `arguments`: the arguments of the call.
-    - `strict`: refuse arguments that the schema doesn't have; otherwise they are dropped.
+    - schema: the tool's input schema; `{"anyOf": [...]}` tries each alternative.
+    - arguments: the arguments of the call.
+    - strict: refuse arguments that the schema doesn't have; otherwise they are dropped.
     """
     issues: list[Issue] = []
     accepted: dict[str, Any] = {}

@@ -42,9 +42,9 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 def create_app(store: TinytaskStore, transport: Transport = "http", host: str = "127.0.0.1") -> Starlette:
     """Return a web application that responds as a TinyTask v2 does.
 
-    - `store`: the tasks to serve.
-    - `transport`: "http" for streamable HTTP, "sse" for MCP's older transport.
-    - `host`: the address that it will be bound to. On a loopback address, requests that name another host
+    - store: the tasks to serve.
+    - transport: "http" for streamable HTTP, "sse" for MCP's older transport.
+    - host: the address that it will be bound to. On a loopback address, requests that name another host
       or come from a page of another origin are refused (421, 403) on every route.
 
     Example: `create_app(TinytaskStore(), "sse").routes[0].path == "/mcp"`
@@ -97,9 +97,9 @@ def serve(
 ) -> None:
     """Serve a store until the process is interrupted; raise OSError if the port is not available.
 
-    - `host`, `port`: the address to bind to; port 0 takes a free one.
-    - `transport`: "http" for streamable HTTP, "sse" for MCP's older transport.
-    - `on_ready`: called with the base URL once connections are accepted.
+    - host, port: the address to bind to; port 0 takes a free one.
+    - transport: "http" for streamable HTTP, "sse" for MCP's older transport.
+    - on_ready: called with the base URL once connections are accepted.
     """
     listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
@@ -114,8 +114,8 @@ def running_server(
 
     Leaving the block stops the server and cuts streams that are still open.
 
-    - `transport`: "http" for streamable HTTP, "sse" for MCP's older transport.
-    - `port`: the port on this machine; 0 takes a free one.
+    - transport: "http" for streamable HTTP, "sse" for MCP's older transport.
+    - port: the port on this machine; 0 takes a free one.
 
     Example: `with running_server(TinytaskStore()) as url: TinytaskClient(url).list_tasks()`
     """

@@ -16,11 +16,11 @@ Name = Annotated[str, Field(min_length=1)]
 class Agent(BaseModel):
     """One agent that a scheduler serves.
 
-    - `name`: the name that tasks are assigned to.
-    - `queue`: the queue whose unassigned work it takes, if any.
-    - `max_concurrency`: how many tasks it works on at a time.
-    - `recipe`: its recipe, if that is not called as the agent is.
-    - `success_queue`: where a run that succeeds moves its task, instead of completing it.
+    - name: the name that tasks are assigned to.
+    - queue: the queue whose unassigned work it takes, if any.
+    - max_concurrency: how many tasks it works on at a time.
+    - recipe: its recipe, if that is not called as the agent is.
+    - success_queue: where a run that succeeds moves its task, instead of completing it.
 
     Example: `Agent(name="alice", queue="dev", max_concurrency=2)`
     """
@@ -39,7 +39,7 @@ def read_agents(source: Path | str | Iterable[Agent | str | Mapping[str, Any]]) 
 
     Raise ValueError if an agent is not valid, OSError if the file cannot be read.
 
-    - `source`: the path of a file like `[{"agentName": "alice", "maxConcurrency": 2}]`, or the list itself.
+    - source: the path of a file like `[{"agentName": "alice", "maxConcurrency": 2}]`, or the list itself.
 
     Example: `read_agents(["alice", {"agentName": "bob", "maxConcurrency": 2}])`
     """

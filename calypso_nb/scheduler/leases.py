@@ -85,10 +85,10 @@ def leases_of(task: Task) -> list[Lease]:
 class Hold:
     """A lease that this process holds.
 
-    - `what`: one line of text that begins with a host.
-    - `until`: when this process must have ended everything it does for the task, by `clock()`.
-    - `lost`: the dead leases that it has taken over.
-    - `stopped`: returns whether to give up soon if the server doesn't respond.
+    - what: one line of text that begins with a host.
+    - until: when this process must have ended everything it does for the task, by `clock()`.
+    - lost: the dead leases that it has taken over.
+    - stopped: returns whether to give up soon if the server doesn't respond.
     """
 
     client: TinytaskClient

@@ -39,11 +39,11 @@ _NEEDED = [
 class Situation:
     """What a plan is made from besides the tasks.
 
-    - `leases`: the lowest lease of each task whose comments were read, None if it has none.
-    - `now`: the time by the server's clock.
-    - `here`: the agent of each task that this process runs already.
-    - `aside`: what was in the way of each task that could not be started a moment ago.
-    - `task_id`: make rows for this task only.
+    - leases: the lowest lease of each task whose comments were read, None if it has none.
+    - now: the time by the server's clock.
+    - here: the agent of each task that this process runs already.
+    - aside: what was in the way of each task that could not be started a moment ago.
+    - task_id: make rows for this task only.
     """
 
     agents: Sequence[Agent]

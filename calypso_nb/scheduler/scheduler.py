@@ -44,16 +44,16 @@ class Scheduler:
     Each run is a process on this machine, unless an `executor` takes it elsewhere. A password in the client's
     endpoint reaches the runs through TINYTASK_ENDPOINT alone. Raise ValueError if a parameter is not valid.
 
-    - `client`: the client of the server with the tasks.
-    - `agents`: a JSON file, or a list of names, mappings and `Agent`s.
-    - `recipes`: the folder with the recipes.
-    - `runs`: the folder that each run gets a folder in.
-    - `lease_seconds`: seconds without a sign of life after which others take a run's task over.
-    - `max_parallel`: how many runs this scheduler has at a time; by default as many as its agents allow.
-    - `max_runtime`: seconds after which a run is ended, and has failed; by default never.
-    - `retry_limit`: how many failed runs of a task are the last.
-    - `executor`: runs the jobs in other processes, in which the folders must exist too.
-    - `stop`: an event that those processes can see; an `executor` needs one.
+    - client: the client of the server with the tasks.
+    - agents: a JSON file, or a list of names, mappings and `Agent`s.
+    - recipes: the folder with the recipes.
+    - runs: the folder that each run gets a folder in.
+    - lease_seconds: seconds without a sign of life after which others take a run's task over.
+    - max_parallel: how many runs this scheduler has at a time; by default as many as its agents allow.
+    - max_runtime: seconds after which a run is ended, and has failed; by default never.
+    - retry_limit: how many failed runs of a task are the last.
+    - executor: runs the jobs in other processes, in which the folders must exist too.
+    - stop: an event that those processes can see; an `executor` needs one.
 
     Example: `Scheduler(client, ["alice"], "recipes").plan()`
     """
@@ -98,7 +98,7 @@ class Scheduler:
 
         Return a frame with the columns of `PLAN_COLUMNS`. Nothing is written anywhere.
 
-        - `task_id`: plan this task only; raise ValueError if it is not an open task of these agents.
+        - task_id: plan this task only; raise ValueError if it is not an open task of these agents.
 
         Example: `scheduler.plan().query("decision == 'wait'")[["id", "why"]]`
         """
@@ -130,7 +130,7 @@ class Scheduler:
         A KeyboardInterrupt (the kernel's Stop button) ends the runs with all their processes; their tasks are
         idle again. Raise ValueError if the server is one that runs cannot reach.
 
-        - `plan`: what `plan` returned; by default a fresh plan.
+        - plan: what `plan` returned; by default a fresh plan.
 
         Example: `scheduler.run(scheduler.plan()).query("outcome != 'succeeded'")`
         """
@@ -154,7 +154,7 @@ class Scheduler:
         A server that doesn't respond, or a recipes folder that cannot be read, is waited for, except at the
         start. Closing the generator, or a KeyboardInterrupt, ends the runs as in `run`.
 
-        - `interval`: plan again after so many seconds, and whenever a run has ended.
+        - interval: plan again after so many seconds, and whenever a run has ended.
         """
         with self._working() as executor:
             plan = self.plan()

@@ -71,7 +71,7 @@ class Dashboard(widgets.VBox):
     - every: seconds between refreshes by the timer, 0 for none
     - author: who signs comments made here
 
-    Raises what `collect_workload_data` raises on the first read.
+    Raise what `collect_workload_data` raises on the first read.
 
     Example: `Dashboard(reporter, every=60)`
     """

@@ -38,7 +38,7 @@ def write_report(data: Workload, path: str | os.PathLike[str], title: str = "Wor
 
     - path: the file; missing folders are made
 
-    Raises OSError if the file cannot be written.
+    Raise OSError if the file cannot be written.
 
     Example: `write_report(data, "reports/today.html")`
     """

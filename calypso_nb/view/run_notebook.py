@@ -54,7 +54,7 @@ def export_notebook(
     - parameters: papermill's parameters
     - code: show the cells' code too
 
-    Raises NotebookFailed if a cell raises, and writes nothing then.
+    Raise NotebookFailed if a cell raises, and writes nothing then.
     """
     with TemporaryDirectory() as folder:
         executed = Path(folder) / notebook.name

@@ -21,7 +21,7 @@ def task_details(client: TinytaskClient, task_id: int, data: Workload) -> dict[s
 
     - data: names the task's blocker, its parent, its subtasks, and the tasks that it holds up
 
-    Raises what `client.get_task` raises.
+    Raise what `client.get_task` raises.
     """
     task = client.get_task(task_id)
     all_tasks = data.all_tasks[data.all_tasks["archived_at"].isna()]
@@ -41,7 +41,7 @@ def act(client: TinytaskClient, task_id: int, action: str, values: Mapping[str, 
     - values: `agent` and `comment` to reassign, else `priority` or `comment`
     - author: who signs a comment
 
-    An unassigned task is assigned without a handoff, which TinyTask only knows between agents. Raises what
+    An unassigned task is assigned without a handoff, which TinyTask only knows between agents. Raise what
     the client raises, and ValueError for an unknown action.
     """
     match action:

@@ -51,7 +51,7 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     """Run a coroutine function on the background loop and wait for what it returns or raises.
 
     A KeyboardInterrupt during the wait (the kernel's Stop button) cancels the coroutine and is raised on.
-    Raises RuntimeError if the caller is the background loop itself, which would wait for itself.
+    Raise RuntimeError if the caller is the background loop itself, which would wait for itself.
     """
     future: Future[T] = _loop.portal().start_task_soon(partial(function, *args, **kwargs))
     try:

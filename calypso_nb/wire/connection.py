@@ -40,7 +40,7 @@ class Connection:
     async def call(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> str:
         """Call one tool and return the text of its response, within the timeout, retries included.
 
-        Raises TinytaskAPIError if the server refuses and TinytaskConnectionError if no response comes. A read
+        Raise TinytaskAPIError if the server refuses and TinytaskConnectionError if no response comes. A read
         is repeated with exponential backoff; a write only if it certainly was not sent.
         """
         return await self._asked(tool, lambda link: link.call(tool, arguments), write)

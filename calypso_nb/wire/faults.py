@@ -54,7 +54,7 @@ def fault_of(error: BaseException, *, sent: bool = True) -> Fault:
 
     - sent: whether the request may have been sent, as far as the caller knows
 
-    Raises the error itself if it is not one of those: then it is a bug of ours.
+    Raise the error itself if it is not one of those: then it is a bug of ours.
     """
     leaves = list(_leaves(error))
     if not all(isinstance(leaf, (Fault, *_FOREIGN)) for leaf in leaves):

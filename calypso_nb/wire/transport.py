@@ -48,7 +48,7 @@ async def open_session(
     - lost: called when the other side has ended the session, with a Fault if that says why it never was one
     - sending: called before each message that goes out over SSE, as the end of the stream hides which have
 
-    Raises Fault, or what `faults.fault_of` translates.
+    Raise Fault, or what `faults.fault_of` translates.
     """
     async with AsyncExitStack() as stack:
         server: Transport | Server[Any] | MCPServer

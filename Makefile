@@ -10,8 +10,10 @@ export TINYTASK_ENDPOINT
 # JupyterLab refuses to run as root, as in a container, unless it is told that this is meant.
 ROOT_TOO := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# One pytest per processor; a module that starts a browser stays with one of them (tests/conftest.py).
-PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8
+# Tests wait for other processes a third of their time, so one more pytest than processors; a module that starts a
+# browser stays with one of them (tests/conftest.py).
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1, 8))')
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 BROWSER := calypso_nb/view/browser
 

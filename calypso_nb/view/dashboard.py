@@ -113,7 +113,8 @@ class Dashboard(widgets.VBox):
             live=True,
         )
         super().__init__([self.view])
-        traitlets.dlink((self.agents, "options"), (self.view, "offered"), _values)
+        values = lambda options: [value for _, value in options]  # noqa: E731
+        traitlets.dlink((self.agents, "options"), (self.view, "offered"), values)
         self._agents_link = self._linked(self.agents, self._chosen_agents, self._with_agents)
         for button in self.statuses:
             status = button.description
@@ -308,7 +309,3 @@ class Dashboard(widgets.VBox):
         if message["ask"] == "act":  # It may have changed other tasks too, such as a parent's status.
             with self._reading:
                 self._read_and_show(recount=False, task=task)
-
-
-def _values(options: Sequence[tuple[str, str | None]]) -> list[str | None]:
-    return [value for _, value in options]

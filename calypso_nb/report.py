@@ -17,8 +17,6 @@ from calypso_nb.text.visible import visible
 from calypso_nb.workload.phrases import moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
 
-__all__ = ["WorkloadData", "WorkloadReporter"]
-
 _ROWS = 10
 _HEADS = ("task", "title", "status", "agent", "priority", "age")
 _CELLS = ["id", "title", "status", "assigned_to", "priority", "age"]

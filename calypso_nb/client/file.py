@@ -70,7 +70,7 @@ class FileSource:
         """Do nothing: no file is open between two questions."""
 
     def _read(self, question: Callable[[_Reader], T]) -> T:
-        # The garbage collector would look through thousands of new records, which all stay: a sixth of the time.
+        # The garbage collector would look through thousands of records, all new: a sixth of the time.
         collects = gc.isenabled()
         gc.disable()
         try:

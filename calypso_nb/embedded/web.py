@@ -46,8 +46,6 @@ def create_app(store: TinytaskStore, transport: Transport = "http", host: str = 
     - transport: "http" for streamable HTTP, "sse" for MCP's older transport.
     - host: the address that it will be bound to. On a loopback address, requests that name another host
       or come from a page of another origin are refused (421, 403) on every route.
-
-    Example: `create_app(TinytaskStore(), "sse").routes[0].path == "/mcp"`
     """
     server = create_server(store)
     if transport == "http":

@@ -115,14 +115,19 @@ def plain_records(frame: pd.DataFrame) -> list[Record]:
 
 def plain_columns(frame: pd.DataFrame) -> dict[str, list[Any]]:
     """Return the columns of a frame as lists of what `plain_records` has in its dicts."""
-    return {name: [_plain(value) for value in frame[name].astype("object")] for name in frame.columns}
+    return {str(name): _plain_values(values) for name, values in frame.items()}
+
+
+def _plain_values(values: pd.Series) -> list[Any]:
+    plain = values.astype("object").where(values.notna(), None).tolist()
+    if values.dtype == "object" or values.dtype.kind in "fM":  # Whole numbers, texts and truths are plain.
+        return [_plain(value) for value in plain]
+    return plain
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return list(value)
-    if value is None or pd.isna(value):
-        return None
     if isinstance(value, pd.Timestamp):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, float) and math.isinf(value):

@@ -1,17 +1,11 @@
 // The controls of the filter, and what is active in words.
 
 import { count, make, said } from "./dom.js";
-import { NO_FILTER, searched, toggled } from "./filter.js";
-import { STATUSES, UNASSIGNED } from "./rows.js";
+import { CHOICES, NO_FILTER, searched, toggled } from "./filter.js";
+import { STATUSES } from "./rows.js";
 
 const SEARCHED_FROM = 12;
 const SHOWN_AT_MOST = 200;
-export const CHOICES = [
-  ["agents", "Agent", "Agents", UNASSIGNED, (row) => [row.agent]],
-  ["queues", "Queue", "Queues", "(no queue)", (row) => [row.queue]],
-  ["tags", "Tag", "Tags", "", (row) => row.tags],
-  ["ages", "Age", "Ages", "", (row) => (row.is_open ? [row.age_bucket] : [])],
-];
 const WORDS = Object.fromEntries(CHOICES.map(([key, , , none]) => [key, (value) => value ?? none]));
 
 // The values of a chooser as checkboxes: `fill` offers those with a text in them, `show` marks what is chosen.

@@ -1,19 +1,25 @@
 // The filter: what each field of it lets through. The same stands for Python in calypso_nb/view/rows.py; a test compares.
 
-export const NO_FILTER = { statuses: [], agents: [], queues: [], tags: [], ages: [], priority: [null, null], search: "" };
+import { UNASSIGNED } from "./rows.js";
+
+// Of what several values can be chosen: the filter's field, its words for one, for many and for none, and a row's values.
+export const CHOICES = [
+  ["agents", "Agent", "Agents", UNASSIGNED, (row) => [row.agent]],
+  ["queues", "Queue", "Queues", "(no queue)", (row) => [row.queue]],
+  ["tags", "Tag", "Tags", "", (row) => row.tags],
+  ["ages", "Age", "Ages", "", (row) => (row.is_open ? [row.age_bucket] : [])],
+];
+const VALUES = [["statuses", (row) => [row.status]], ...CHOICES.map(([key, , , , valuesOf]) => [key, valuesOf])];
+
+export const NO_FILTER = { ...Object.fromEntries(VALUES.map(([key]) => [key, []])), priority: [null, null], search: "" };
 export const normal = (filter) => ({ ...NO_FILTER, ...filter });
 export const searched = ({ search }) => search.replace(/^ +| +$/g, "").toLowerCase();
 
 export function selected(rows, filter) {
-  const has = (chosen) => (chosen.length ? new Set(chosen) : null);
-  const [statuses, agents, queues, ages] = [filter.statuses, filter.agents, filter.queues, filter.ages].map(has);
+  const chosen = VALUES.filter(([key]) => filter[key].length).map(([key, valuesOf]) => [new Set(filter[key]), valuesOf]);
   const [low, high] = filter.priority;
-  const [tags, text] = [has(filter.tags), searched(filter)];
-  const matches = (row) => (!statuses || statuses.has(row.status))
-    && (!agents || agents.has(row.agent))
-    && (!queues || queues.has(row.queue))
-    && (!tags || row.tags.some((tag) => tags.has(tag)))
-    && (!ages || (row.is_open && ages.has(row.age_bucket)))
+  const text = searched(filter);
+  const matches = (row) => chosen.every(([wanted, valuesOf]) => valuesOf(row).some((value) => wanted.has(value)))
     && (low == null || (row.priority != null && row.priority >= low))
     && (high == null || (row.priority != null && row.priority <= high))
     && (!text || (row.title ?? "").toLowerCase().includes(text));

@@ -2,9 +2,9 @@
 // the view's filter and not the widget, which follows the filter in Python (`link` in dashboard.py): so a click
 // does not wait for the kernel, and what a busy kernel says late of an earlier click does not undo a later one.
 
-import { CHOICES, chooser } from "./controls.js";
+import { chooser } from "./controls.js";
 import { visible } from "./dom.js";
-import { toggled } from "./filter.js";
+import { CHOICES, toggled } from "./filter.js";
 
 // The views of ipywidgets that the model names, by the model of each.
 export async function viewsOf(model, references) {

@@ -138,6 +138,19 @@ class Lab:
             code,
         )
 
+    def run_again(self, text: str) -> None:
+        """Run the first cell with a text in it, and wait until the view is drawn."""
+        self.page.evaluate(
+            """async (text) => {
+              const notebook = window.jupyterapp.shell.currentWidget.content;
+              const sources = notebook.widgets.map((cell) => cell.model.sharedModel.getSource());
+              notebook.activeCellIndex = sources.findIndex((source) => source.includes(text));
+              await window.jupyterapp.commands.execute('notebook:run-cell');
+            }""",
+            text,
+        )
+        self.wait_until("v.table && v.rows.length")
+
 
 @contextmanager
 def open_lab(browser: Browser, url: str, notebook: str, width: int = 1400) -> Iterator[Lab]:

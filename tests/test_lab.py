@@ -400,8 +400,7 @@ def test_a_cell_that_runs_again_leaves_no_timer_and_no_thread(lab: Lab, proxy: F
     lab.wait_until(f"v.payload.meta.generated_at !== {json.dumps(first)}")
     lab.run("old = dashboard; dashboard.close(); read = old.data.generated_at")
     lab.page.wait_for_function("() => !document.querySelector('.calypso-live')")
-    lab.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-    lab.wait_until("v.table && v.rows.length")
+    lab.run_again("dashboard = Dashboard(reporter)")
     lab.run(
         "import threading; names = [thread.name for thread in threading.enumerate()]\n"
         "print('asking', [name for name in names if 'calypso-nb-ask' in name])"

@@ -418,11 +418,18 @@ def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
         proxy.heal()
 
         def is_recorded(task: int) -> bool:
-            return status(board, task) == "complete" and " succeeded after " in str(records(board, task))
+            return " succeeded after " in str(records(board, task))
+
+        def is_left(task: int) -> bool:
+            """Whether a scheduler that failed may have completed it, and left its lease before the record."""
+            return not is_recorded(task) and log.of("stop", task)[-1].scheduler in left
+
+        def is_settled(task: int) -> bool:
+            return status(board, task) == "complete" and (is_recorded(task) or is_left(task))
 
         # A task is complete a moment before its lease becomes a record; a late lease may lie beside that.
         for number in sorted(tasks):
-            assert soon(lambda number=number: is_recorded(number)), number  # type: ignore[misc]
+            assert soon(lambda number=number: is_settled(number)), number  # type: ignore[misc]
         for name in ("paused", "cut off", "fine"):
             processes[name].terminate()
         output = {name: process.communicate(timeout=SECONDS)[0] for name, process in processes.items()}
@@ -430,8 +437,10 @@ def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
     assert {task["id"] for task in board.list_tasks(status="complete")} == tasks, output
     finished = Counter(event.task for event in log.of("stop"))
     assert set(finished) == tasks
-    told = [json.dumps(records(board, task)) for task in tasks]
-    assert [text for text in told if " succeeded after " not in text] == []
+    unrecorded = [task for task in tasks if not is_recorded(task)]
+    assert all(map(is_left, unrecorded)) and len(unrecorded) <= 3 * len(
+        left
+    )  # Each of these had three places.
     # What ran to its end more than once had a scheduler that could not tell so: the record says that, too.
     for task in (task for task, times in finished.items() if times > 1):
         assert "given up, no sign of it" in json.dumps(records(board, task))

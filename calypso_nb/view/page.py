@@ -53,9 +53,8 @@ def view_html(data: Workload, title: str = "Workload", payload: Mapping[str, Any
     - payload: what `view_payload` made of the same data, if it is there already
     """
     payload = payload or view_payload(data, title)
-    rows = task_rows(data.tasks)
-    urgent = rows[rows["is_open"]].sort_values(["priority", "age_hours"], ascending=False)
-    shown = urgent.head(_STATIC_ROWS)[["id", "title", "status", "agent", "priority", "age"]]
+    urgent = data.tasks[data.tasks["is_open"]].sort_values(["priority", "age_hours"], ascending=False)
+    shown = task_rows(urgent.head(_STATIC_ROWS))[["id", "title", "status", "agent", "priority", "age"]]
     columns = plain_columns(shown.assign(agent=shown["agent"].fillna(UNASSIGNED)))
     # The view counts these again whenever its filter changes.
     numbers = (tile for tile in data.tiles() if tile.name not in ("complete", "attention"))
@@ -67,7 +66,7 @@ def view_html(data: Workload, title: str = "Workload", payload: Mapping[str, Any
         f"<tbody>\n{_lines(_row('td', cells) for cells in zip(*columns.values(), strict=True))}\n</tbody>",
         "</table>",
     ]
-    left_out = len(rows) - len(shown)
+    left_out = len(payload["rows"]["id"]) - len(shown)
     if left_out:
         parts.append(f"<p>… and {left_out:,} more tasks, which the interactive view shows.</p>")
     return f'{_facts(data, payload["meta"])}\n<div class="calypso-view">{_lines(parts)}\n</div>'

@@ -41,7 +41,7 @@ def task_rows(tasks: pd.DataFrame) -> pd.DataFrame:
             "hours_since_update": current["hours_since_update"],
             "last_edit": current["hours_since_update"].map(readable_hours),
             "queue": current["queue_name"],
-            "tags": current["tags"].map(list),
+            "tags": current["tags"],
             "blocked": current["is_currently_blocked"],
             "blocked_by": current["blocked_by_task_id"],
             "is_open": current["is_open"],

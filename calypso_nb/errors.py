@@ -4,12 +4,31 @@
     ├── TinytaskConnectionError      no answer: refused, unknown host, timed out, cut off, not a TinyTask
     └── TinytaskAPIError             the server refuses: unknown task, bad argument, missing tool
 
-An outage is always one of these and never an empty result.
+An outage is always one of these and never an empty result. An action on a task, such as `client.reassign`,
+can raise a MovedOnError, which is a TinytaskAPIError, and an UnconfirmedError, which is a ValueError.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 
 class UsageError(ValueError):
     """Something that the user gave is not valid: an option, a setting or a file; the message says why."""
+
+
+class UnconfirmedError(UsageError):
+    """An action has consequences that nobody has agreed to; nothing was done. `sure=True` agrees to them.
+
+    - consequences: a sentence for each
+    - suggestion: the known agent whose name is like the one that was given, if there is one
+
+    Example: `UnconfirmedError(["#7 would never end"]).consequences`
+    """
+
+    def __init__(self, consequences: Sequence[str], suggestion: str | None = None) -> None:
+        super().__init__(f"{'; '.join(consequences)}; sure=True does it all the same")
+        self.consequences = tuple(consequences)
+        self.suggestion = suggestion
 
 
 class TinytaskClientError(Exception):
@@ -45,3 +64,16 @@ class TinytaskAPIError(TinytaskClientError):
         super().__init__(f"{tool}: {reason}")
         self.tool = tool
         self.reason = reason
+
+
+class MovedOnError(TinytaskAPIError):
+    """A task is no longer as it was seen, so nothing was done to it: look again, and decide again.
+
+    - task: the `records.Task` as it is now, None if it is no longer there
+
+    Example: `MovedOnError("reassign", "#7 has moved on: bob has it; look again", None).task is None`
+    """
+
+    def __init__(self, tool: str, reason: str, task: Any) -> None:
+        super().__init__(tool, reason)
+        self.task = task

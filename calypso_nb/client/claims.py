@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 def claim_task(client: TinytaskClient, task_id: int, agent: str) -> Claim:
     """Look at a task, set it working, and look again: see `TinytaskClient.claim_task`."""
-    task = _found(client, task_id)
+    task = find_task(client, task_id)
     outcome = _refusal(task, agent)
     if outcome is not None:
         return Claim(outcome, task_id, agent, task)
     try:
         client.update_task(task_id, status="working", assigned_to=agent)
     except TinytaskAPIError:
-        if (task := _found(client, task_id)) is None:
+        if (task := find_task(client, task_id)) is None:
             return Claim("unknown", task_id, agent, None)
         raise
     try:
-        task = _found(client, task_id)
+        task = find_task(client, task_id)
     except TinytaskClientError as error:
         message = f"claim_task set task {task_id} working for {agent} and could not look again: {error}"
         raise TinytaskConnectionError(message, outcome_unknown=True) from error
@@ -52,7 +52,7 @@ def claim_next(client: TinytaskClient, agent: str) -> Task | None:
     return ready
 
 
-def _found(client: TinytaskClient, task_id: int) -> Task | None:
+def find_task(client: TinytaskClient, task_id: int) -> Task | None:
     """Return the task, archived or not, or None if the server has none of that number."""
     try:
         return client.get_task(task_id)
@@ -72,7 +72,7 @@ def _put_back(client: TinytaskClient, task_ids: list[int], agent: str, ready: Ta
     stuck: dict[int, TinytaskClientError] = {}
     for task_id in task_ids:
         try:
-            task = _found(client, task_id)
+            task = find_task(client, task_id)
             if task is not None and (task.status, task.assigned_to) == ("working", agent):
                 client.requeue_task(task_id)
         except TinytaskClientError as error:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from calypso_nb.client import claims
+from calypso_nb.client import actions, claims
+from calypso_nb.client.actions import Action, Seen
 from calypso_nb.client.calls import Calls, Counts, given, names, progress_bar
 from calypso_nb.client.server import source_of
 from calypso_nb.frames import (
@@ -258,6 +259,119 @@ class TinytaskClient:
         Example: `client.claim_next("architect")`
         """
         return claims.claim_next(self, agent)
+
+    # Actions: what a supervisor does to a task that was looked at before. `seen` is that look: a Task, a row
+    # of a frame, or a mapping with `id`, `assigned_to`, `status` and `updated_at`. An action that finds the task
+    # no longer so does nothing and raises MovedOnError in words; one that is done returns an Action, for `undo`.
+    # TinyTask compares and writes in one step only from one agent to another. All else is looked at just before
+    # and just after, and the Action's `warning` says what somebody did in between, as far as that shows.
+
+    def reassign(
+        self,
+        task_id: int,
+        to: str,
+        *,
+        seen: Seen,
+        comment: str = "",
+        author: str = "supervisor",
+        sure: bool = False,
+    ) -> Action:
+        """Hand a task to another agent, idle, or assign an unassigned one; complete ones can't be handed on.
+
+        - seen: the task as you saw it; nothing is done unless it still is so
+        - comment: what the new agent should know, stored under `author`
+        - sure: also an agent that has never had a task here, who is otherwise an UnconfirmedError
+
+        From one agent to another TinyTask itself checks the agent that you saw. An unassigned task is looked
+        at, assigned, and looked at again: whoever takes it in between loses it, which `warning` then says.
+        Example: `client.reassign(2, "docs-writer", seen=client.get_task(2), sure=True)`
+        """
+        return actions.reassign(self, task_id, to, seen, comment, author, sure)
+
+    def release(self, task_id: int, *, seen: Seen) -> Action:
+        """Make an open task unassigned, and idle if it is in progress: anybody can be given it.
+
+        Example: `client.release(2, seen=client.get_task(2))`
+        """
+        return actions.release(self, task_id, seen)
+
+    def set_idle(self, task_id: int, *, seen: Seen) -> Action:
+        """Set a task idle, also one that is complete; its agent keeps it.
+
+        Example: `client.set_idle(2, seen=client.get_task(2))`
+        """
+        return actions.change(self, "set_idle", task_id, seen, {"status": "idle"})
+
+    def unblock(self, task_id: int, *, seen: Seen) -> Action:
+        """Let a task wait for no other.
+
+        Example: `client.unblock(2, seen=client.get_task(2))`
+        """
+        return actions.change(self, "unblock", task_id, seen, {"blocked_by_task_id": None})
+
+    def complete(self, task_id: int, *, seen: Seen, sure: bool = False) -> Action:
+        """Set a task complete.
+
+        - sure: also if subtasks stay open under it, which is otherwise an UnconfirmedError
+
+        Example: `client.complete(2, seen=client.get_task(2), sure=True)`
+        """
+        return actions.change(self, "complete", task_id, seen, {"status": "complete"}, sure=sure)
+
+    def archive(self, task_id: int, *, seen: Seen, author: str = "supervisor", sure: bool = False) -> Action:
+        """Archive a task; TinyTask has no way back but `restore`, which `undo` uses.
+
+        - sure: also if others would wait for it for ever, or be left under it: otherwise an UnconfirmedError
+
+        Example: `client.archive(2, seen=client.get_task(2), sure=True)`
+        """
+        return actions.archive(self, task_id, seen, sure, author)
+
+    def restore(self, task_id: int, *, seen: Seen, author: str = "supervisor") -> Action:
+        """Bring an archived task back as a copy with a new number: TinyTask can't un-archive.
+
+        The copy is idle unless the task is complete. Open tasks that wait for the archived one, or are parts
+        of it, wait for the copy or are parts of it. Comments and links stay with the archived one, to which a
+        comment points.
+        Example: `client.undo(client.archive(2, seen=client.get_task(2), sure=True)).after.id`
+        """
+        return actions.restore(self, task_id, seen, author)
+
+    def change(
+        self,
+        task_id: int,
+        *,
+        seen: Seen,
+        sure: bool = False,
+        priority: int = _UNCHANGED,
+        tags: Sequence[str] = _UNCHANGED,
+        queue_name: str | None = _UNCHANGED,
+        parent_task_id: int | None = _UNCHANGED,
+        blocked_by_task_id: int | None = _UNCHANGED,
+    ) -> Action:
+        """Change the fields that are given; None takes a task out of its queue, from its parent, unblocks it.
+
+        - sure: also if it would then wait for ever, or be part of what is done: otherwise an UnconfirmedError
+
+        Example: `client.change(2, seen=client.get_task(2), priority=9, blocked_by_task_id=None)`
+        """
+        given_fields = {
+            "priority": priority,
+            "tags": tags if tags is _UNCHANGED else tuple(names(tags)),
+            "queue_name": queue_name,
+            "parent_task_id": parent_task_id,
+            "blocked_by_task_id": blocked_by_task_id,
+        }
+        fields = {name: value for name, value in given_fields.items() if value is not _UNCHANGED}
+        return actions.change(self, "change", task_id, seen, fields, sure=sure)
+
+    def undo(self, action: Action) -> Action:
+        """Restore what was before an action, unless somebody has changed the task since: MovedOnError then.
+
+        Comments stay, and so does `previous_assigned_to`. An archived task comes back as `restore` does it.
+        Example: `client.undo(client.release(2, seen=client.get_task(2)))`
+        """
+        return actions.undo(self, action)
 
     # Subtasks: three levels at most. A TinyTask v1 has none.
 

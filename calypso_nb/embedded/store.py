@@ -82,6 +82,8 @@ class TinytaskStore(Database):
                     raise StoreError("Cannot create circular blocking relationship")
             if (parent_id := changes.get("parent_task_id")) is not None:
                 self._check_new_parent(id, parent_id)
+            if changes.get("assigned_to") == "":
+                changes["assigned_to"] = None
             self._update("tasks", id, {**changes, "updated_at": self.now()})
             self._roll_up(before["parent_task_id"])
             after = self._task(id)

@@ -1,0 +1,457 @@
+"""Act on a task as it was seen: refuse if it has moved on, name what the action would do, and undo it.
+
+TinyTask compares before it writes in `move_task` alone. Everything else is a look, a write and a second
+look: what somebody else writes between the first look and the write is overwritten if it is the same field.
+The second look finds other fields that changed, and whom the task was taken from: the action's `warning`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pandas as pd
+
+from calypso_nb.client.claims import find_task
+from calypso_nb.client.file import FileSource
+from calypso_nb.errors import (
+    MovedOnError,
+    TinytaskAPIError,
+    TinytaskClientError,
+    TinytaskConnectionError,
+    UnconfirmedError,
+    UsageError,
+)
+from calypso_nb.records import Task
+
+if TYPE_CHECKING:
+    from calypso_nb.client.client import TinytaskClient
+
+Seen: TypeAlias = "Task | Mapping[str, Any] | pd.Series"
+
+# What every `seen` tells, and what a whole task tells besides.
+_SEEN = ("assigned_to", "status", "updated_at")
+EDITABLE = {
+    "status": "status",
+    "assigned_to": "agent",
+    "priority": "priority",
+    "tags": "tags",
+    "queue_name": "queue",
+    "parent_task_id": "parent",
+    "blocked_by_task_id": "task that it waits for",
+}
+
+_MOST_NAMED = 8
+_LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, repr=False)
+class Action:
+    """What an action did to a task; `client.undo(action)` restores what was before.
+
+    - before, after: the task as it was found just before and just after
+    - author: who acted
+    - warning: what somebody else changed at the same moment, empty if nothing is known of that
+    - also: what was done to other tasks with it
+    """
+
+    name: str
+    before: Task
+    after: Task
+    author: str
+    warning: str = ""
+    also: tuple[Action, ...] = ()
+
+    def __repr__(self) -> str:
+        if self.before.id != self.after.id:
+            done = [f"copy of #{self.before.id}"]
+        else:
+            done = _changes(_fields(self.before), _fields(self.after)) or [f"now {_state(self.after)}"]
+        others = [f"also {numbers(one.after.id for one in self.also)}"] if self.also else []
+        warning = [f"but {self.warning}"] if self.warning else []
+        return f"<Action {self.name} of #{self.after.id}: {'; '.join([*done, *others, *warning])}>"
+
+
+def offered(client: TinytaskClient, task: Task) -> list[str]:
+    """Return the names of the actions on a task that its server does not refuse in any case."""
+    if isinstance(client._calls.source, FileSource):
+        return []
+    if task.archived_at is not None:
+        return ["restore", "comment"]
+    is_open = task.status != "complete"
+    has_blocking = task.is_currently_blocked is not None  # A TinyTask v1 has no queues and no parents either.
+    possible = {
+        "reassign": is_open,
+        "release": is_open and bool(task.assigned_to),
+        "set_idle": task.status != "idle",
+        "unblock": is_open and has_blocking and task.blocked_by_task_id is not None,
+        "complete": is_open,
+        "archive": True,
+        "priority": True,
+        "wait_for": is_open and has_blocking,
+        "queue": has_blocking,
+        "parent": has_blocking,
+        "tags": bool(task.tags),
+        "comment": True,
+    }
+    return [name for name, can in possible.items() if can]
+
+
+def reassign(
+    client: TinytaskClient, task_id: int, to: str, seen: Seen, comment: str, author: str, sure: bool
+) -> Action:
+    """Hand a task on, or assign one that is unassigned: see `TinytaskClient.reassign`."""
+    if not to.strip():
+        raise UsageError("name an agent to assign the task to; release() makes it unassigned")
+    before = _look(client, task_id, seen, "reassign")
+    if before.archived_at is not None or before.status == "complete":
+        raise UsageError(f"#{task_id} is {_state(before)}, and TinyTask hands on open tasks only")
+    if before.assigned_to == to:
+        raise UsageError(f"{named(to)} has #{task_id} already")
+    if not sure:
+        _check_agent(client, to)
+    _hand_on(client, before, to, seen, f"handed on by {author}", "reassign")
+    if comment.strip():
+        try:
+            client.add_comment(task_id, comment, created_by=author)
+        except TinytaskClientError as error:
+            message = f"#{task_id} is {named(to)}'s now, but the comment is not there for certain: {error}"
+            raise TinytaskConnectionError(message, outcome_unknown=True) from error
+    idle = {"status": "idle"} if before.assigned_to else {}
+    return _finished(client, "reassign", before, {"assigned_to": to, **idle}, author)
+
+
+def change(
+    client: TinytaskClient,
+    name: str,
+    task_id: int,
+    seen: Seen,
+    fields: Mapping[str, Any],
+    *,
+    author: str = "supervisor",
+    sure: bool = False,
+) -> Action:
+    """Change fields of a task that is as it was seen, after what that would do is agreed to."""
+    before = _look(client, task_id, seen, name)
+    consequences = [] if sure else list(_consequences(client, before, fields))
+    if consequences:
+        raise UnconfirmedError(consequences)
+    _write(client, before, fields)
+    return _finished(client, name, before, fields, author)
+
+
+def release(client: TinytaskClient, task_id: int, seen: Seen) -> Action:
+    """Make a task unassigned, and idle if somebody works on it."""
+    status = _facts(seen)["status"]
+    if status == "complete":
+        raise UsageError(f"#{task_id} is complete: there is nothing left to release")
+    idle = {"status": "idle"} if status == "working" else {}
+    return change(client, "release", task_id, seen, {"assigned_to": None, **idle})
+
+
+def archive(client: TinytaskClient, task_id: int, seen: Seen, sure: bool, author: str) -> Action:
+    """Archive a task that is as it was seen: see `TinytaskClient.archive`."""
+    before = _look(client, task_id, seen, "archive")
+    if consequences := [] if sure else list(_left_behind(client, before)):
+        raise UnconfirmedError(consequences)
+    client.archive_task(task_id)
+    return _finished(client, "archive", before, {}, author)
+
+
+def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Action:
+    """Make a copy of an archived task, and let what hangs on the old one hang on it.
+
+    See `TinytaskClient.restore`.
+    """
+    before = _look(client, task_id, seen, "restore")
+    if before.archived_at is None:
+        raise UsageError(f"#{task_id} is not archived")
+    hanging: dict[int, list[str]] = {}
+    records = {record["id"]: record for record in client.list_task_records()}
+    for name in ("blocked_by_task_id", "parent_task_id"):
+        for record in _open(records.values(), **{name: task_id}):
+            hanging.setdefault(record["id"], []).append(name)
+    given = ("description", "assigned_to", "parent_task_id", "queue_name", "blocked_by_task_id")
+    copy = client.create_task(
+        before.title,
+        created_by=author,
+        priority=before.priority or 0,
+        tags=before.tags,
+        **{name: value for name in given if (value := getattr(before, name)) is not None},
+    )
+    also: list[Action] = []
+    try:
+        if before.status == "complete":
+            client.complete_task(copy.id)
+        remark = f"restored from #{task_id}, which stays archived with its comments and links"
+        client.add_comment(copy.id, remark, created_by=author)
+        for one, names in hanging.items():
+            fields = dict.fromkeys(names, copy.id)
+            also.append(change(client, "restore", one, records[one], fields, author=author, sure=True))
+        after = client.get_task(copy.id)
+    except TinytaskClientError as error:
+        message = f"#{task_id} is restored as #{copy.id}, but not all that hung on it has followed: {error}"
+        raise TinytaskConnectionError(message, outcome_unknown=True) from error
+    return Action("restore", before, after, author, also=tuple(also))
+
+
+def undo(client: TinytaskClient, action: Action) -> Action:
+    """Restore what was before an action, if nobody has changed it since: see `TinytaskClient.undo`."""
+    for done in (action, *action.also):
+        _look(client, done.after.id, done.after, "undo")
+    before, now, author = action.before, action.after, action.author
+    if before.archived_at is None and now.archived_at is not None:
+        return restore(client, now.id, now, author)
+    if before.id != now.id:
+        for done in reversed(action.also):
+            undo(client, done)
+        return archive(client, now.id, client.get_task(now.id), True, author)
+    was, is_now = _fields(before), _fields(now)
+    wanted = {name: value for name, value in was.items() if value != is_now[name]}
+    left = dict(wanted)
+    if now.assigned_to and before.assigned_to and "assigned_to" in left and now.status != "complete":
+        _hand_on(client, now, left.pop("assigned_to"), now, f"taken back by {author}", "undo")
+        left |= {"status": before.status}
+        if before.status == "idle":  # As TinyTask leaves a task that was handed on.
+            del left["status"]
+    _write(client, now, left)
+    return _finished(client, "undo", now, wanted, author)
+
+
+# Looking
+
+
+def _look(client: TinytaskClient, task_id: int, seen: Seen, action: str) -> Task:
+    """Return the task as it is now; raise MovedOnError unless it is as it was seen."""
+    then = _facts(seen)
+    if then.pop("id") != task_id:
+        raise UsageError(f"seen is another task than #{task_id}")
+    task = find_task(client, task_id)
+    if words := _moved(then, task):
+        raise MovedOnError(action, f"#{task_id} has moved on: {words}; look again", task)
+    assert task is not None
+    return task
+
+
+def _facts(seen: Seen) -> dict[str, Any]:
+    """Return what was seen of a task: times as Timestamps, what is unknown and nobody as None."""
+
+    def value(name: str) -> Any:
+        found = seen[name] if isinstance(seen, Mapping) else getattr(seen, name)
+        if found is None or found == "" or pd.isna(found):
+            return None
+        return _timestamp(found) if name.endswith("_at") else found
+
+    try:
+        facts = {name: value(name) for name in ("id", *_SEEN)}
+    except (KeyError, AttributeError) as error:
+        message = f"seen is a Task, or a row of a frame with id, {', '.join(_SEEN)}: {error} is missing"
+        raise UsageError(message) from error
+    if isinstance(seen, Task):
+        facts |= _fields(seen)
+    if isinstance(seen, Task) or "archived_at" in (seen if isinstance(seen, Mapping) else dir(seen)):
+        facts["archived_at"] = value("archived_at")
+    return facts
+
+
+def _timestamp(time: Any) -> pd.Timestamp:
+    moment = pd.Timestamp(time)
+    return moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")
+
+
+def _fields(task: Task) -> dict[str, Any]:
+    # Some servers keep '' for a task that is unassigned.
+    return {name: getattr(task, name) for name in EDITABLE} | {"assigned_to": task.assigned_to or None}
+
+
+def _moved(then: Mapping[str, Any], task: Task | None) -> str:
+    """Return in words what has become of a task since it was seen, nothing if it is the same."""
+    if task is None:
+        return "it is no longer there"
+    now = _facts(task)
+    clock = _clock(now["updated_at"], then["updated_at"])
+    words = []
+    if then.get("archived_at", now["archived_at"]) != now["archived_at"]:
+        at = _clock(now["archived_at"], then["updated_at"])
+        words.append(f"it was archived at {at}" if at else "it is no longer archived")
+    if then["assigned_to"] != now["assigned_to"]:
+        holder = f"{named(now['assigned_to'])} has it" if now["assigned_to"] else "it is unassigned"
+        words.append(f"{holder} since {clock} (you saw {named(then['assigned_to'])})")
+    if then["status"] != now["status"]:
+        words.append(f"it is {now['status']} since {clock} (you saw {then['status']})")
+    if not words and (others := _changes(then, now)):
+        words.append(f"{', '.join(others)} since {clock}")
+    if not words and then["updated_at"] not in (None, now["updated_at"]):
+        saw = _clock(then["updated_at"], now["updated_at"])
+        words.append(f"it was edited at {clock} (you saw it as of {saw})")
+    return " and ".join(words)
+
+
+def _clock(time: pd.Timestamp | None, other: pd.Timestamp | None) -> str:
+    """Return a time of day in UTC, with the day if the other time is not of the same day."""
+    if time is None:
+        return ""
+    day = "" if other is not None and time.date() == other.date() else f"{time:%Y-%m-%d} "
+    return f"{day}{time:%H:%M} UTC"
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return what changed in the fields that both have: `priority 3 → 9`."""
+    return [
+        f"{word} {_shown(before[name])} → {_shown(after[name])}"
+        for name, word in EDITABLE.items()
+        if name in before and name in after and before[name] != after[name]
+    ]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(named, value)) or "none"
+    return named(value) if isinstance(value, str) else "none" if value is None else str(value)
+
+
+def named(name: str | None) -> str:
+    """Return an agent's name as it stands in a sentence: short, and with nothing in it that is invisible."""
+    if name is None:
+        return "nobody"
+    text = _short(name)
+    return text if text.isprintable() and text.strip() == text else repr(text)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def numbers(task_ids: Iterable[int]) -> str:
+    """Return tasks as they stand in a sentence: `#4, #7 and #9`."""
+    ids = [f"#{task_id}" for task_id in task_ids]
+    if len(ids) > _MOST_NAMED:
+        ids[_MOST_NAMED - 1 :] = [f"{len(ids) - _MOST_NAMED + 1} more"]
+    return " and ".join([part for part in (", ".join(ids[:-1]), ids[-1]) if part])
+
+
+def _state(task: Task) -> str:
+    return "archived" if task.archived_at is not None else task.status
+
+
+# Writing
+
+
+def _hand_on(client: TinytaskClient, task: Task, to: str, seen: Seen, remark: str, action: str) -> None:
+    """Give a task to another agent, with TinyTask's comparison if it is another's now."""
+    if not task.assigned_to:
+        client.update_task(task.id, assigned_to=to)
+        return
+    try:
+        # TinyTask signs this comment with the agent that had the task: so it says who wrote it, and no more.
+        client.move_task(task.id, task.assigned_to, to, remark)
+    except TinytaskAPIError:
+        _look(client, task.id, seen, action)  # Only if it has moved on since the first look.
+        raise
+
+
+def _write(client: TinytaskClient, before: Task, fields: Mapping[str, Any]) -> None:
+    rest = dict(fields)
+    if "parent_task_id" in rest:
+        client.move_subtask(before.id, rest.pop("parent_task_id"))
+    if "queue_name" in rest:
+        queue = rest.pop("queue_name")
+        if queue is None:
+            client.remove_task_from_queue(before.id)
+        else:
+            client.add_task_to_queue(before.id, queue)
+    if "assigned_to" in rest:
+        rest["assigned_to"] = rest["assigned_to"] or ""  # TinyTask's word for unassigned; null is an error.
+    if rest:
+        client.update_task(before.id, **rest)
+
+
+def _finished(
+    client: TinytaskClient, name: str, before: Task, fields: Mapping[str, Any], author: str
+) -> Action:
+    """Look again, and return what was done with what others did meanwhile."""
+    try:
+        after = find_task(client, before.id)
+    except TinytaskClientError as error:
+        message = f"{name} of #{before.id} was carried out, but how the task is now is unknown: {error}"
+        raise TinytaskConnectionError(message, outcome_unknown=True) from error
+    if after is None:
+        raise MovedOnError(name, f"#{before.id} was deleted at the same moment", None)
+    others = _changes({**_fields(before), **fields}, _fields(after))
+    known = (None, before.assigned_to, before.previous_assigned_to, after.assigned_to)
+    if "assigned_to" in fields and after.previous_assigned_to not in known:
+        others.append(f"it was {named(after.previous_assigned_to)}'s in between")
+    warning = f"somebody else changed it at the same moment: {', '.join(others)}" if others else ""
+    return Action(name, before, after, author, warning)
+
+
+# What an action would do besides
+
+
+def _check_agent(client: TinytaskClient, to: str) -> None:
+    """Raise UnconfirmedError if no task has ever been an agent's."""
+    if client.list_task_records(assigned_to=to, include_archived=True, limit=1):
+        return
+    records = client.list_task_records(include_archived=True)
+    had = {record.get(name) for record in records for name in ("assigned_to", "previous_assigned_to")}
+    agents = {agent for agent in had if isinstance(agent, str) and agent}
+    if to in agents:
+        return
+    folded = {agent.strip().casefold(): agent for agent in sorted(agents) if len(agent) <= _LONGEST_NAME}
+    close = get_close_matches(to[:_LONGEST_NAME].strip().casefold(), folded, n=1)
+    like = folded[close[0]] if close else None
+    question = f"; did you mean {like!r}?" if like else ""
+    raise UnconfirmedError([f"no agent called {_short(to)!r} has ever had a task here{question}"], like)
+
+
+def _left_behind(client: TinytaskClient, task: Task) -> Iterable[str]:
+    """Say what would happen to others if a task were archived."""
+    records = client.list_task_records()
+    waiting = [one["id"] for one in _open(records, blocked_by_task_id=task.id)]
+    if waiting and task.status != "complete":
+        yield f"{numbers(waiting)} would never end, waiting for #{task.id}, archived and unfinished"
+    if parts := [one["id"] for one in _open(records, parent_task_id=task.id)]:
+        yield f"{numbers(parts)} would stay open under an archived parent"
+
+
+def _consequences(client: TinytaskClient, task: Task, fields: Mapping[str, Any]) -> Iterable[str]:
+    """Say what a change of fields would do that the attention list would then report."""
+    if fields.get("status") == "complete" and task.is_currently_blocked is not None:
+        parts = _open(client.list_task_records(parent_task_id=task.id), parent_task_id=task.id)
+        if parts:
+            them = numbers(part["id"] for part in parts)
+            yield f"{them} would stay open under a parent that is complete"
+    if (blocker := fields.get("blocked_by_task_id")) is not None:
+        yield from _waiting(client, task.id, blocker)
+    if (parent := fields.get("parent_task_id")) is not None:
+        above = find_task(client, parent)
+        if above is not None and _state(above) in ("complete", "archived"):
+            yield f"#{task.id} would be under a parent that is {_state(above)}"
+
+
+def _waiting(client: TinytaskClient, task_id: int, blocker: int) -> Iterable[str]:
+    records = {record["id"]: record for record in client.list_task_records(include_archived=True)}
+    chain = [task_id]
+    following: int | None = blocker
+    while following is not None and following not in chain:
+        chain.append(following)
+        one = records.get(following, {})
+        following = one.get("blocked_by_task_id") if one.get("is_currently_blocked") else None
+    first = records.get(blocker, {})
+    if following == task_id:
+        yield f"#{task_id} would wait for itself: {' → '.join(f'#{one}' for one in [*chain, task_id])}"
+    if first.get("status") == "complete":
+        yield f"#{blocker} is complete, so #{task_id} would wait for nothing"
+    elif first.get("archived_at") is not None:
+        yield f"#{task_id} would never end: #{blocker} is archived and unfinished"
+
+
+def _open(records: Iterable[Mapping[str, Any]], **wanted: int) -> list[Mapping[str, Any]]:
+    [(name, value)] = wanted.items()
+    return [
+        record
+        for record in records
+        if record.get(name) == value and record["status"] != "complete" and record.get("archived_at") is None
+    ]

@@ -10,6 +10,8 @@ import pytest
 
 from calypso_nb import Dashboard, TinytaskClient, TinytaskConnectionError, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.view.task_dialog import CURES
+from calypso_nb.workload.attention import REASONS
 from tests.conftest import SECONDS, eventually
 
 
@@ -41,8 +43,13 @@ class Asked:
                 thread.join(SECONDS)
                 assert not thread.is_alive()
 
+    def seen(self, task: int) -> dict[str, Any]:
+        """What the dialog shows of a task, and sends back with an action."""
+        shown = self.ask(ask="task", id=task)["task"]
+        return {name: shown[name] for name in ("id", "assigned_to", "status", "updated_at", "archived_at")}
+
     def act(self, task: int, action: str, **values: Any) -> dict[str, Any]:
-        return self.ask(ask="act", id=task, action=action, **values)
+        return self.ask(ask="act", id=task, action=action, **{"seen": self.seen(task), **values})
 
     def shown(self, task: int) -> dict[str, Any]:
         """The row of a task that the view shows."""
@@ -79,32 +86,114 @@ def test_a_task_is_read_with_all_that_belongs_to_it(asked: Asked) -> None:
 def test_the_servers_refusal_comes_word_for_word(asked: Asked) -> None:
     """For a task that is gone, and for an action that TinyTask does not allow."""
     assert asked.ask(ask="task", id=99)["error"] == "Task not found: 99"
-    asked.store.update_task(2, status="complete")
-    refused = asked.act(2, "reassign", agent="bob", comment="your turn")
-    with pytest.raises(Exception) as server:
-        asked.store.move_task(2, "alice", "bob", "your turn")
-    assert str(server.value) in refused["error"]
+    refused = asked.act(2, "wait_for", value=2, sure=True)
+    assert refused["error"].endswith("Task cannot be blocked by itself")
 
 
 def test_each_action_does_what_it_says_and_updates_the_view(asked: Asked) -> None:
     """On the server, in the answer, and in what the view shows."""
     moved = asked.act(2, "reassign", agent="bob", comment="your turn")["task"]
     assert (moved["assigned_to"], moved["previous_assigned_to"]) == ("bob", "alice")
-    assert any("your turn" in comment["content"] for comment in moved["comments"])
+    assert [(one["created_by"], one["content"]) for one in moved["comments"]][1:] == [
+        ("alice", "handed on by supervisor"),
+        ("supervisor", "your turn"),
+    ]
     assert asked.shown(2)["agent"] == "bob"
-    assert asked.shown(2)["comments"] == len(moved["comments"]) == 2
-    assert asked.act(2, "priority", priority=9)["task"]["priority"] == asked.shown(2)["priority"] == 9
+    assert asked.shown(2)["comments"] == len(moved["comments"]) == 3
+    assert asked.act(2, "priority", value=9)["task"]["priority"] == asked.shown(2)["priority"] == 9
+    assert asked.act(2, "tags", value=[])["task"]["tags"] == asked.shown(2)["tags"] == []
+    assert asked.act(2, "queue", value="dev")["task"]["queue_name"] == asked.shown(2)["queue"] == "dev"
+    assert asked.act(2, "queue", value="")["task"]["queue_name"] is asked.shown(2)["queue"] is None
     said = asked.act(4, "comment", comment="Who takes it?")["task"]["comments"][0]
     assert (said["content"], said["created_by"]) == ("Who takes it?", "supervisor")
-    given = asked.act(4, "reassign", agent="carol", comment="it is yours")["task"]
-    assert (given["assigned_to"], given["comments"][-1]["content"]) == ("carol", "it is yours")
+    given = asked.act(4, "reassign", agent="bob", comment="it is yours")["task"]
+    assert (given["assigned_to"], given["comments"][-1]["content"]) == ("bob", "it is yours")
     asked.store.update_task(4, status="working")
-    assert asked.act(4, "requeue")["task"]["status"] == asked.shown(4)["status"] == "idle"
+    assert asked.act(4, "set_idle")["task"]["status"] == asked.shown(4)["status"] == "idle"
+    assert asked.act(4, "release")["task"]["assigned_to"] is asked.shown(4)["agent"] is None
+    assert asked.act(4, "wait_for", value=3)["task"]["blocker"]["title"] == "Second"
+    assert asked.act(4, "unblock")["task"]["blocked_by_task_id"] is asked.shown(4)["blocked_by"] is None
+    assert asked.act(4, "parent", value=1)["task"]["parent"]["title"] == "Parent"
+    assert asked.act(4, "parent", value=None)["task"]["parent"] is None
     assert asked.shown(3)["blocked"] is True
     assert asked.act(2, "complete")["task"]["status"] == asked.shown(2)["status"] == "complete"
     assert asked.shown(3)["blocked"] is False
-    assert asked.act(4, "archive")["task"]["archived_at"] is not None
+    assert asked.act(4, "archive", sure=True)["task"]["archived_at"] is not None
     assert 4 not in asked.dashboard.view.payload["rows"]["id"]
+    assert "unknown action 'dance'" in asked.act(4, "dance")["error"]
+
+
+def test_an_action_on_a_task_that_another_has_meanwhile_is_refused_and_shows_it(asked: Asked) -> None:
+    """It says who has it, the dialog gets the task as it is, and the view is read again."""
+    seen = asked.seen(2)
+    with TinytaskClient(create_server(asked.store)) as other:
+        other.move_task(2, "alice", "carol", "yours")
+    answer = asked.act(2, "reassign", agent="bob", comment="mine", seen=seen)["task"]
+    assert answer["refused"] == "#2 has moved on: carol has it since 09:30 UTC (you saw alice); look again"
+    assert answer["assigned_to"] == asked.shown(2)["agent"] == "carol"
+    assert "mine" not in [comment["content"] for comment in answer["comments"]]
+
+
+def test_no_comment_carries_a_name_that_did_not_write_it(asked: Asked) -> None:
+    """Whatever the supervisor writes is stored under the supervisor's name, whoever has the task."""
+    words = iter(["one", "two", "three", "four"])
+    for task, agent in ((2, "bob"), (2, "alice"), (4, "alice"), (4, "bob")):
+        asked.act(task, "reassign", agent=agent, comment=next(words))
+    comments = [comment for task in (2, 4) for comment in asked.store.list_comments(task)]
+    by = {comment["content"]: comment["created_by"] for comment in comments}
+    assert by.keys() == {"Begin here", "handed on by supervisor", "one", "two", "three", "four"}
+    assert {by[word] for word in ("one", "two", "three", "four")} == {"supervisor"}
+
+
+def test_a_consequence_is_named_before_and_the_action_undone_after(asked: Asked) -> None:
+    """Nothing is done until the consequence is agreed to; an archived task comes back as a copy."""
+    question = asked.act(2, "archive")["task"]["question"]
+    assert question[0] == "#3 would never end, waiting for #2, archived and unfinished"
+    assert asked.store.get_task(2)["archived_at"] is None
+    assert asked.act(1, "complete")["task"]["question"] == [
+        "#2 and #3 would stay open under a parent that is complete"
+    ]
+    told = asked.act(2, "archive", sure=True)["task"]["told"]
+    assert (told["done"], told["how"]) == ("#2 is archived", "Restore it as a copy")
+    back = asked.ask(ask="undo", id=2, undo=told["undo"])["task"]
+    assert back["id"] == 5 and back["holds_up"] == []  # as of the reading before
+    assert asked.store.get_task(3)["blocked_by_task_id"] == 5
+    told = asked.act(5, "reassign", agent="bob", comment="")["task"]["told"]
+    assert (told["done"], told["how"]) == ("#5: agent alice → bob", "Undo")
+    asked.store.update_task(5, status="working")
+    refused = asked.ask(ask="undo", id=5, undo=told["undo"])["task"]["refused"]
+    assert refused.startswith("#5 has moved on: it is working since") and asked.shown(5)["agent"] == "bob"
+    asked.store.update_task(5, status="idle")
+    undone = asked.ask(ask="undo", id=5, undo=told["undo"])["task"]
+    assert undone["told"]["done"] == "#5: agent bob → alice" and asked.shown(5)["agent"] == "alice"
+
+
+def test_an_unknown_agent_is_asked_about(asked: Asked) -> None:
+    """With the name that was meant, if it is like a known one."""
+    answer = asked.act(2, "reassign", agent="bobb", comment="")["task"]
+    assert answer["question"] == ["no agent called 'bobb' has ever had a task here; did you mean 'bob'?"]
+    assert answer["suggestion"] == "bob"
+    assert asked.store.get_task(2)["assigned_to"] == "alice"
+
+
+def test_the_dialog_offers_what_cures_each_reason_and_nothing_that_is_always_refused(asked: Asked) -> None:
+    """Every reason of the attention list has its buttons."""
+    assert CURES.keys() == REASONS.keys() and all(CURES.values())
+    asked.store.archive_task(2)
+    asked.store.create_task("Loop", "lead", blocked_by_task_id=4, priority=9)
+    asked.store.create_task("Loops back", "lead", blocked_by_task_id=5, assigned_to="bob")
+    asked.store.update_task(4, blocked_by_task_id=6)
+    asked.dashboard.refresh()
+
+    def cures(task: int) -> dict[str, list[str]]:
+        return {need["reason"]: need["cures"] for need in asked.ask(ask="task", id=task)["task"]["needs"]}
+
+    assert cures(3)["archived_blocker"] == ["unblock", "wait_for"]
+    assert [cures(task)["blocking_cycle"] for task in (4, 5, 6)] == [["unblock", "wait_for"]] * 3
+    assert asked.ask(ask="task", id=2)["task"]["offered"] == ["restore", "comment"]
+    asked.store.update_task(3, status="complete")
+    complete = asked.ask(ask="task", id=3)["task"]["offered"]
+    assert {"reassign", "release", "complete", "wait_for"}.isdisjoint(complete) and "set_idle" in complete
 
 
 def test_a_refresh_says_what_changed_since(asked: Asked) -> None:
@@ -142,7 +231,7 @@ def test_a_refresh_by_the_timer_counts_only_new_tasks_comments(
     assert (asked.shown(2)["comments"], asked.shown(5)["comments"]) == (1, 0)
     first = asked.dashboard.view.payload["meta"]["counted_at"]
     assert first is not None and first < asked.dashboard.data.generated_at.isoformat()
-    asked.act(4, "priority", priority=1)
+    asked.act(4, "priority", value=1)
     assert asked.dashboard.view.payload["meta"]["counted_at"] == first
     assert f"counted at</dt><dd>{first[:10]} {first[11:19]} UTC" in asked.dashboard._static()["text/html"]
     asked.dashboard.refresh()
@@ -232,7 +321,7 @@ def test_the_dashboard_starts_with_the_filters_that_it_is_given(store: TinytaskS
 def test_a_dashboard_leaves_no_thread_behind(asked: Asked) -> None:
     """Neither a refresh nor an action, and the timer is the browser's."""
     before = {thread for thread in threading.enumerate() if thread.is_alive()}
-    asked.act(2, "priority", priority=1)
+    asked.act(2, "priority", value=1)
     asked.dashboard.view._handle_custom_msg({"ask": "refresh"}, [])
     asked.settle()
     assert {thread for thread in threading.enumerate() if thread.is_alive()} <= before

@@ -64,14 +64,22 @@ class Action:
     warning: str = ""
     also: tuple[Action, ...] = ()
 
-    def __repr__(self) -> str:
+    @property
+    def told(self) -> str:
+        """What was done, in words."""
         if self.before.id != self.after.id:
-            done = [f"copy of #{self.before.id}"]
+            words = [f"#{self.after.id} is a copy of #{self.before.id}, which stays archived"]
         else:
-            done = _changes(_fields(self.before), _fields(self.after)) or [f"now {_state(self.after)}"]
-        others = [f"also {numbers(one.after.id for one in self.also)}"] if self.also else []
-        warning = [f"but {self.warning}"] if self.warning else []
-        return f"<Action {self.name} of #{self.after.id}: {'; '.join([*done, *others, *warning])}>"
+            changed = ", ".join(_changes(_fields(self.before), _fields(self.after)))
+            words = [
+                f"#{self.after.id}: {changed}" if changed else f"#{self.after.id} is {_state(self.after)}"
+            ]
+        if self.also:
+            words.append(f"{numbers(one.after.id for one in self.also)} changed with it")
+        return "; ".join(words)
+
+    def __repr__(self) -> str:
+        return f"<Action {self.name}: {self.told}{f'; but {self.warning}' if self.warning else ''}>"
 
 
 def offered(client: TinytaskClient, task: Task) -> list[str]:
@@ -105,7 +113,7 @@ def reassign(
     """Hand a task on, or assign one that is unassigned: see `TinytaskClient.reassign`."""
     if not to.strip():
         raise UsageError("name an agent to assign the task to; release() makes it unassigned")
-    before = _look(client, task_id, seen, "reassign")
+    before = look(client, task_id, seen, "reassign")
     if before.archived_at is not None or before.status == "complete":
         raise UsageError(f"#{task_id} is {_state(before)}, and TinyTask hands on open tasks only")
     if before.assigned_to == to:
@@ -134,7 +142,7 @@ def change(
     sure: bool = False,
 ) -> Action:
     """Change fields of a task that is as it was seen, after what that would do is agreed to."""
-    before = _look(client, task_id, seen, name)
+    before = look(client, task_id, seen, name)
     consequences = [] if sure else list(_consequences(client, before, fields))
     if consequences:
         raise UnconfirmedError(consequences)
@@ -153,8 +161,8 @@ def release(client: TinytaskClient, task_id: int, seen: Seen) -> Action:
 
 def archive(client: TinytaskClient, task_id: int, seen: Seen, sure: bool, author: str) -> Action:
     """Archive a task that is as it was seen: see `TinytaskClient.archive`."""
-    before = _look(client, task_id, seen, "archive")
-    if consequences := [] if sure else list(_left_behind(client, before)):
+    before = look(client, task_id, seen, "archive")
+    if consequences := [] if sure else list(left_behind(client, before)):
         raise UnconfirmedError(consequences)
     client.archive_task(task_id)
     return _finished(client, "archive", before, {}, author)
@@ -165,7 +173,7 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Ac
 
     See `TinytaskClient.restore`.
     """
-    before = _look(client, task_id, seen, "restore")
+    before = look(client, task_id, seen, "restore")
     if before.archived_at is None:
         raise UsageError(f"#{task_id} is not archived")
     hanging: dict[int, list[str]] = {}
@@ -200,7 +208,7 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Ac
 def undo(client: TinytaskClient, action: Action) -> Action:
     """Restore what was before an action, if nobody has changed it since: see `TinytaskClient.undo`."""
     for done in (action, *action.also):
-        _look(client, done.after.id, done.after, "undo")
+        look(client, done.after.id, done.after, "undo")
     before, now, author = action.before, action.after, action.author
     if before.archived_at is None and now.archived_at is not None:
         return restore(client, now.id, now, author)
@@ -223,7 +231,7 @@ def undo(client: TinytaskClient, action: Action) -> Action:
 # Looking
 
 
-def _look(client: TinytaskClient, task_id: int, seen: Seen, action: str) -> Task:
+def look(client: TinytaskClient, task_id: int, seen: Seen, action: str) -> Task:
     """Return the task as it is now; raise MovedOnError unless it is as it was seen."""
     then = _facts(seen)
     if then.pop("id") != task_id:
@@ -348,7 +356,7 @@ def _hand_on(client: TinytaskClient, task: Task, to: str, seen: Seen, remark: st
         # TinyTask signs this comment with the agent that had the task: so it says who wrote it, and no more.
         client.move_task(task.id, task.assigned_to, to, remark)
     except TinytaskAPIError:
-        _look(client, task.id, seen, action)  # Only if it has moved on since the first look.
+        look(client, task.id, seen, action)  # Only if it has moved on since the first look.
         raise
 
 
@@ -406,7 +414,7 @@ def _check_agent(client: TinytaskClient, to: str) -> None:
     raise UnconfirmedError([f"no agent called {_short(to)!r} has ever had a task here{question}"], like)
 
 
-def _left_behind(client: TinytaskClient, task: Task) -> Iterable[str]:
+def left_behind(client: TinytaskClient, task: Task) -> Iterable[str]:
     """Say what would happen to others if a task were archived."""
     records = client.list_task_records()
     waiting = [one["id"] for one in _open(records, blocked_by_task_id=task.id)]

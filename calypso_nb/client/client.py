@@ -261,10 +261,10 @@ class TinytaskClient:
         return claims.claim_next(self, agent)
 
     # Actions: what a supervisor does to a task that was looked at before. `seen` is that look: a Task, a row
-    # of a frame, or a mapping with `id`, `assigned_to`, `status` and `updated_at`. An action that finds the task
-    # no longer so does nothing and raises MovedOnError in words; one that is done returns an Action, for `undo`.
-    # TinyTask compares and writes in one step only from one agent to another. All else is looked at just before
-    # and just after, and the Action's `warning` says what somebody did in between, as far as that shows.
+    # of a frame, or a mapping with `id`, `assigned_to`, `status` and `updated_at`. An action that finds the
+    # task no longer so does nothing and raises MovedOnError in words; one that is done returns an Action, for
+    # `undo`. TinyTask compares and writes in one step only from one agent to another. All else is looked at
+    # just before and just after: what somebody did in between is the Action's `warning`, as far as it shows.
 
     def reassign(
         self,

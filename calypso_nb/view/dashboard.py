@@ -12,12 +12,13 @@ import pandas as pd
 import traitlets
 from IPython.display import DisplayHandle, display
 
+from calypso_nb.client.actions import Action
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.view.bundle import asset, packed_bundle
 from calypso_nb.view.page import BELOW, view_html, view_style
 from calypso_nb.view.payload import view_payload
 from calypso_nb.view.rows import NO_FILTER, matching
-from calypso_nb.view.task_dialog import act, changes_between, reason, refusal, task_details, with_counts_of
+from calypso_nb.view.task_dialog import changes_between, reason, refusal, respond, with_counts_of
 from calypso_nb.workload.phrases import UNASSIGNED
 from calypso_nb.workload.reporter import Reporter, Workload
 
@@ -94,6 +95,7 @@ class Dashboard(widgets.VBox):
         self._callbacks: list[Callable[[pd.DataFrame], object]] = []
         self._saved = DisplayHandle()
         self._displayed = False
+        self._undoable: dict[int, Action] = {}
         self.data: Workload = reporter.collect_workload_data(details=details, progress=False)
         self._counted_at = self.data.generated_at
         agents = [agent_filter] if isinstance(agent_filter, str) else list(agent_filter or ())
@@ -297,15 +299,14 @@ class Dashboard(widgets.VBox):
         if message["ask"] == "refresh":
             self._refresh(recount=self._details and not message.get("timed"))
             return
-        client, task_id = self.reporter.client, message["id"]
         try:
-            if message["ask"] == "act":
-                act(client, task_id, message["action"], message, self.author)
-            task = task_details(client, task_id, self.data)
+            shown = respond(self.reporter.client, message, self.data, self.author, self._undoable)
         except Exception as error:  # The dialog waits for a response, whatever went wrong.
             self.view.send({"request": message["request"], "error": refusal(error)})
             return
-        self.view.send({"request": message["request"], "task": task})
-        if message["ask"] == "act":  # It may have changed other tasks too, such as a parent's status.
+        self.view.send({"request": message["request"], "task": shown})
+        if (
+            "told" in shown or "refused" in shown
+        ):  # Other tasks may have changed too, such as a parent's status.
             with self._reading:
-                self._read_and_show(recount=False, task=task)
+                self._read_and_show(recount=False, task=shown)

@@ -308,16 +308,18 @@ def _clock(time: pd.Timestamp | None, other: pd.Timestamp | None) -> str:
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return what changed in the fields that both have: `priority 3 → 9`."""
     return [
-        f"{word} {_shown(before[name])} → {_shown(after[name])}"
+        f"{word} {_shown(name, before[name])} → {_shown(name, after[name])}"
         for name, word in EDITABLE.items()
         if name in before and name in after and before[name] != after[name]
     ]
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(named, value)) or "none"
-    return named(value) if isinstance(value, str) else "none" if value is None else str(value)
+    if isinstance(value, str) or name == "assigned_to":
+        return named(value)
+    return "none" if value is None else str(value)
 
 
 def named(name: str | None) -> str:

@@ -77,7 +77,7 @@ export function taskDialog(host, { view, live }) {
       const { question, suggestion, refused, told: done, ...task } = await live.ask(what, { id: about, ...content });
       if (about !== current) return;
       if (question) return confirm(question, suggestion, content);
-      fill(task, content.action);
+      fill(task, done && content.action);
       if (refused) say(failure, refused);
       if (done) tell(done);
     } catch (error) {

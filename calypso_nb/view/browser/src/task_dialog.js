@@ -163,7 +163,7 @@ export function taskDialog(host, { view, live }) {
     return task.offered.length && make("div", { class: "calypso-actions" },
       make("div", { class: "calypso-simple" }, ...can(SIMPLE).map((action) => press(action, task))),
       make("div", { class: "calypso-forms" }, ...forms(FIRST)),
-      more.length && make("details", {}, make("summary", {}, "Priority, queue, parent and more"), make("div", { class: "calypso-forms" }, ...more)));
+      more.length > 0 && make("details", {}, make("summary", {}, "Priority, queue, parent and more"), make("div", { class: "calypso-forms" }, ...more)));
   };
   const need = (task) => ({ urgency, evidence, to_do, cures }) => make("li", { "data-urgency": urgency },
     make("span", { class: "calypso-urgency" }, "!".repeat(urgency)),
@@ -226,6 +226,7 @@ export function taskDialog(host, { view, live }) {
       fill(task);
       if (!changes.length) return;
       asking.replaceChildren();
+      if (before.updated_at !== task.updated_at) told.querySelector("button")?.remove();  // It would be refused.
       say(news, `Changed while you were looking: ${changes.join("; ")}`);
       hold(1);
       setTimeout(() => hold(-1), HOLD_MS);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,6 +170,21 @@ def test_a_foreign_edit_in_the_last_moment_is_a_warning(
     assert done.warning == (
         "somebody else changed it at the same moment: status idle → working, priority 0 → 9"
     )
+
+
+def test_whom_a_task_was_taken_from_in_the_last_moment_is_named(
+    client: TinytaskClient, other: TinytaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unassigned task that another takes between the look and the assignment is taken from that one."""
+    update = client.update_task
+
+    def late(task_id: int, **changes: Any) -> Any:
+        other.update_task(task_id, assigned_to="carol")
+        return update(task_id, **changes)
+
+    monkeypatch.setattr(client, "update_task", late)
+    done = client.reassign(4, "bob", seen=client.get_task(4))
+    assert done.warning == "somebody else changed it at the same moment: it was carol's in between"
 
 
 def test_no_comment_carries_a_name_that_did_not_write_it(client: TinytaskClient) -> None:
@@ -365,6 +381,14 @@ def test_a_hostile_name_is_inert_in_what_is_said(client: TinytaskClient, store: 
     with pytest.raises(UnconfirmedError) as asked:
         client.reassign(3, "\x1b[2J" + "y" * 100_000, seen=client.get_task(3))
     assert str(asked.value).isprintable() and len(str(asked.value)) < 250
+
+
+def test_of_a_file_nothing_is_offered(client: TinytaskClient, tmp_path: Path) -> None:
+    """It is only read, so every action would be refused."""
+    with TinytaskStore(tmp_path / "tasks.db") as store:
+        store.create_task("In a file", "lead")
+    with TinytaskClient(tmp_path / "tasks.db") as file:
+        assert offered(file, file.get_task(1)) == []
 
 
 def test_an_older_server_does_what_it_can(store: TinytaskStore) -> None:

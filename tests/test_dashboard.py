@@ -188,8 +188,10 @@ def test_the_dialog_offers_what_cures_each_reason_and_nothing_that_is_always_ref
     def cures(task: int) -> dict[str, list[str]]:
         return {need["reason"]: need["cures"] for need in asked.ask(ask="task", id=task)["task"]["needs"]}
 
-    assert cures(3)["archived_blocker"] == ["unblock", "wait_for"]
-    assert [cures(task)["blocking_cycle"] for task in (4, 5, 6)] == [["unblock", "wait_for"]] * 3
+    assert cures(3)["archived_blocker"] == ["unblock", "wait_for", "see_blocker"]
+    assert [cures(task)["blocking_cycle"] for task in (4, 5, 6)] == [
+        ["unblock", "wait_for", "see_blocker"]
+    ] * 3
     assert asked.ask(ask="task", id=2)["task"]["offered"] == ["restore", "comment"]
     asked.store.update_task(3, status="complete")
     complete = asked.ask(ask="task", id=3)["task"]["offered"]

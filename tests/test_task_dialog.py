@@ -218,7 +218,15 @@ def test_each_reason_has_the_buttons_that_cure_it(dialog: Dialog) -> None:
     dialog.store.archive_task(2)
     shown = dialog.open(3)
     need = shown.locator(".calypso-needs li", has_text="archived and still idle")
-    assert need.get_by_role("button").all_inner_texts() == ["Unblock", "Wait for another task …"]
+    assert need.get_by_role("button").all_inner_texts() == [
+        "Unblock",
+        "Wait for another task …",
+        "Look at #2",
+    ]
+    button(need, "Look at #2").click()
+    button(shown, "Restore as a copy").wait_for()
+    dialog.page.keyboard.press("Escape")
+    shown = dialog.open(3)
     button(need, "Wait for another task …").click()
     field = shown.get_by_label("Number of a task")
     assert field.evaluate("field => field === document.activeElement")

@@ -82,9 +82,12 @@ class TinytaskStore(Database):
                     raise StoreError("Cannot create circular blocking relationship")
             if (parent_id := changes.get("parent_task_id")) is not None:
                 self._check_new_parent(id, parent_id)
-            if changes.get("assigned_to") == "":
-                changes["assigned_to"] = None
-            self._update("tasks", id, {**changes, "updated_at": self.now()})
+            moved: Record = {}
+            if "assigned_to" in changes:
+                changes["assigned_to"] = changes["assigned_to"] or None
+                if before["assigned_to"] not in (None, changes["assigned_to"]):
+                    moved = {"previous_assigned_to": before["assigned_to"]}
+            self._update("tasks", id, {**changes, **moved, "updated_at": self.now()})
             self._roll_up(before["parent_task_id"])
             after = self._task(id)
             if after["parent_task_id"] != before["parent_task_id"]:

@@ -22,17 +22,17 @@ from calypso_nb.history.saved import plain_records
 from calypso_nb.records import Task
 from calypso_nb.workload.reporter import Workload, with_counts
 
-# The actions that end each reason for attention, and no others.
+# The actions that end each reason for attention, and no others; `see_…` leads to another task's own actions.
 CURES: Mapping[str, Sequence[str]] = {
-    "archived_blocker": ("unblock", "wait_for"),
-    "blocking_cycle": ("unblock", "wait_for"),
+    "archived_blocker": ("unblock", "wait_for", "see_blocker"),
+    "blocking_cycle": ("unblock", "wait_for", "see_blocker"),
     "urgent_unassigned": ("reassign",),
     "working_unedited": ("comment", "set_idle", "reassign"),
     "nothing_working": ("comment", "reassign"),
     "too_many_working": ("set_idle", "reassign"),
     "parked": ("queue",),
-    "complete_parent": ("complete", "archive", "parent"),
-    "archived_parent": ("archive", "parent"),
+    "complete_parent": ("complete", "archive", "parent", "see_parent"),
+    "archived_parent": ("archive", "parent", "see_parent"),
     "old_untouched": ("priority", "archive"),
 }
 _NO_WAY_BACK = "TinyTask has no way back from its archive: Restore would make a copy with a new number"
@@ -204,7 +204,7 @@ def _needs(task_id: int, can: Sequence[str], data: Workload) -> list[dict[str, A
         concerns |= (data.attention["reason"] == "blocking_cycle") & data.attention["task_id"].isin(circle)
     needs = plain_records(data.attention[concerns][["urgency", "reason", "evidence", "to_do"]])
     for need in needs:
-        need["cures"] = [name for name in CURES[need["reason"]] if name in can]
+        need["cures"] = [name for name in CURES[need["reason"]] if name in can or name.startswith("see_")]
     return needs
 
 

@@ -152,7 +152,8 @@ export function taskDialog(host, { view, live }) {
     if (field?.closest("details")) field.closest("details").open = true;
     field?.focus();
   };
-  const press = (action, task) => make("button", { type: "button", "data-act": action, title: hint(action, task),
+  const SEE = { see_blocker: "blocked_by_task_id", see_parent: "parent_task_id" };
+  const press = (action, task) => SEE[action] ? make("button", { type: "button", onclick: () => open(task[SEE[action]]) }, `Look at #${task[SEE[action]]}`) : make("button", { type: "button", "data-act": action, title: hint(action, task),
     onclick: () => (FORMS[action] ? focusOn(action) : act(action)) }, nameOf(action, task));
   const untag = (task) => make("div", { class: "calypso-form" }, make("h4", {}, "Tags"), ...task.tags.map((tag) => make("button",
     { type: "button", "data-act": "tags", "aria-label": `Remove the tag ${visible(tag)}`, onclick: () => act("tags", { value: task.tags.filter((other) => other !== tag) }) }, said(tag), " ×")));

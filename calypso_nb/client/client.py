@@ -284,28 +284,28 @@ class TinytaskClient:
 
         From one agent to another TinyTask itself checks the agent that you saw. An unassigned task is looked
         at, assigned, and looked at again: whoever takes it in between loses it, which `warning` then says.
-        Example: `client.reassign(2, "docs-writer", seen=client.get_task(2), sure=True)`
+        Example: `client.reassign(133, "docs-writer", seen=client.get_task(133), sure=True)`
         """
         return actions.reassign(self, task_id, to, seen, comment, author, sure)
 
     def release(self, task_id: int, *, seen: Seen) -> Action:
         """Make an open task unassigned, and idle if it is in progress: anybody can be given it.
 
-        Example: `client.release(2, seen=client.get_task(2))`
+        Example: `client.release(133, seen=client.get_task(133))`
         """
         return actions.release(self, task_id, seen)
 
     def set_idle(self, task_id: int, *, seen: Seen) -> Action:
         """Set a task idle, also one that is complete; its agent keeps it.
 
-        Example: `client.set_idle(2, seen=client.get_task(2))`
+        Example: `client.set_idle(133, seen=client.get_task(133))`
         """
         return actions.change(self, "set_idle", task_id, seen, {"status": "idle"})
 
     def unblock(self, task_id: int, *, seen: Seen) -> Action:
         """Let a task wait for no other.
 
-        Example: `client.unblock(2, seen=client.get_task(2))`
+        Example: `client.unblock(133, seen=client.get_task(133))`
         """
         return actions.change(self, "unblock", task_id, seen, {"blocked_by_task_id": None})
 
@@ -314,7 +314,7 @@ class TinytaskClient:
 
         - sure: also if subtasks stay open under it, which is otherwise an UnconfirmedError
 
-        Example: `client.complete(2, seen=client.get_task(2), sure=True)`
+        Example: `client.complete(133, seen=client.get_task(133), sure=True)`
         """
         return actions.change(self, "complete", task_id, seen, {"status": "complete"}, sure=sure)
 
@@ -323,7 +323,7 @@ class TinytaskClient:
 
         - sure: also if others would wait for it for ever, or be left under it: otherwise an UnconfirmedError
 
-        Example: `client.archive(2, seen=client.get_task(2), sure=True)`
+        Example: `client.archive(133, seen=client.get_task(133), sure=True)`
         """
         return actions.archive(self, task_id, seen, sure, author)
 
@@ -333,7 +333,7 @@ class TinytaskClient:
         The copy is idle unless the task is complete. Open tasks that wait for the archived one, or are parts
         of it, wait for the copy or are parts of it. Comments and links stay with the archived one, to which a
         comment points.
-        Example: `client.undo(client.archive(2, seen=client.get_task(2), sure=True)).after.id`
+        Example: `client.undo(client.archive(133, seen=client.get_task(133), sure=True)).after.id`
         """
         return actions.restore(self, task_id, seen, author)
 
@@ -353,7 +353,7 @@ class TinytaskClient:
 
         - sure: also if it would then wait for ever, or be part of what is done: otherwise an UnconfirmedError
 
-        Example: `client.change(2, seen=client.get_task(2), priority=9, blocked_by_task_id=None)`
+        Example: `client.change(133, seen=client.get_task(133), priority=9, blocked_by_task_id=None)`
         """
         given_fields = {
             "priority": priority,
@@ -369,7 +369,7 @@ class TinytaskClient:
         """Restore what was before an action, unless somebody has changed the task since: MovedOnError then.
 
         Comments stay, and so does `previous_assigned_to`. An archived task comes back as `restore` does it.
-        Example: `client.undo(client.release(2, seen=client.get_task(2)))`
+        Example: `client.undo(client.release(133, seen=client.get_task(133)))`
         """
         return actions.undo(self, action)
 

@@ -70,7 +70,7 @@ class Dashboard(widgets.VBox):
     - status_filter, agent_filter: what the filters start with
     - details: count comments and links; a refresh by the timer counts only those of new tasks
     - every: seconds between refreshes by the timer, 0 for none
-    - author: who signs comments made here
+    - author: who signs comments and handoffs made here
 
     Raise what `collect_workload_data` raises on the first read.
 

@@ -46,7 +46,9 @@ export function taskDialog(host, { view, live }) {
   dialog.append(close, body, make("div", { class: "calypso-said" }, news, failure, told, asking));
   host.append(dialog);
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  let [current, shown, working, looking, lost, timer] = [null, null, 0, false, false, null];
+  let [current, shown, looking, lost, timer] = [null, null, false, false, null];
+  // What keeps the buttons from acting; an answer that never comes does so until a task is opened again.
+  const working = new Set();
   const stop = () => { clearInterval(timer); timer = null; };
   dialog.addEventListener("close", stop);
 
@@ -59,9 +61,12 @@ export function taskDialog(host, { view, live }) {
     [failure, news, told].forEach((node) => say(node, null));
     asking.replaceChildren();
   };
-  const hold = (by) => {
-    working += by;
-    dialog.toggleAttribute("data-working", working > 0);
+  const dim = () => dialog.toggleAttribute("data-working", working.size > 0);
+  const hold = () => {
+    const one = {};
+    working.add(one);
+    dim();
+    return () => { working.delete(one); dim(); };
   };
   const tell = ({ done, warning, undo, how }) => {
     told.hidden = false;
@@ -69,9 +74,8 @@ export function taskDialog(host, { view, live }) {
       ...(undo ? [make("button", { type: "button", "data-act": "undo", onclick: () => send("undo", { undo }) }, how)] : []));
   };
   const send = async (what, content) => {
-    if (working) return;
-    const about = current;
-    hold(1);
+    if (working.size) return;
+    const [about, release] = [current, hold()];
     silence();
     try {
       const { question, suggestion, refused, told: done, ...task } = await live.ask(what, { id: about, ...content });
@@ -83,7 +87,7 @@ export function taskDialog(host, { view, live }) {
     } catch (error) {
       if (about === current) say(failure, error.message);
     } finally {
-      hold(-1);
+      release();
     }
   };
   const act = (action, values = {}) => send("act", { action, seen: seenOf(shown), ...values });
@@ -216,11 +220,11 @@ export function taskDialog(host, { view, live }) {
   // Reads the task again, and shows what others have done to it meanwhile.
   const look = async () => {
     const before = shown;
-    if (!dialog.open || before?.id !== current || working || looking) return;
+    if (!dialog.open || before?.id !== current || working.size || looking) return;
     looking = true;
     try {
       const task = await live.ask("task", { id: current });
-      if (!dialog.open || shown !== before || working) return;
+      if (!dialog.open || shown !== before || working.size) return;
       if (lost) silence();
       if (JSON.stringify(task) === JSON.stringify(before)) return;
       const changes = changedBetween(before, task);
@@ -229,10 +233,9 @@ export function taskDialog(host, { view, live }) {
       asking.replaceChildren();
       if (before.updated_at !== task.updated_at) told.querySelector("button")?.remove();  // It would be refused.
       say(news, `Changed while you were looking: ${changes.join("; ")}`);
-      hold(1);
-      setTimeout(() => hold(-1), HOLD_MS);
+      setTimeout(hold(), HOLD_MS);
     } catch (error) {
-      if (!dialog.open || shown !== before || working) return;
+      if (!dialog.open || shown !== before || working.size) return;
       say(failure, `What you see may be old: ${error.message}`);
       lost = true;
     } finally {
@@ -240,7 +243,9 @@ export function taskDialog(host, { view, live }) {
     }
   };
   const open = async (id) => {
-    [current, shown] = [id, null];
+    [current, shown, looking] = [id, null, false];
+    working.clear();
+    dim();
     silence();
     body.replaceChildren(make("h3", { id: dialog.getAttribute("aria-labelledby"), tabindex: -1 }, `#${id}`), make("p", {}, "Reading the task …"));
     if (!dialog.open) dialog.showModal();

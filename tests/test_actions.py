@@ -170,6 +170,9 @@ def test_a_foreign_edit_in_the_last_moment_is_a_warning(
     assert done.warning == (
         "somebody else changed it at the same moment: status idle → working, priority 0 → 9"
     )
+    monkeypatch.undo()
+    undone = client.undo(done).after
+    assert (undone.assigned_to, undone.status, undone.priority) == (None, "working", 9)
 
 
 def test_whom_a_task_was_taken_from_in_the_last_moment_is_named(
@@ -330,6 +333,7 @@ def test_what_an_archived_task_held_up_goes_on_with_its_copy(
     assert [(one.created_by, one.content) for one in copy.comments or ()] == [
         ("supervisor", "restored from #1, which stays archived with its comments and links")
     ]
+    assert store.list_comments(1)[-1]["content"] == "restored as #6"
     assert store.get_task(5)["blocked_by_task_id"] == 6
     assert [store.get_task(one)["parent_task_id"] for one in (2, 3)] == [6, 6]
     client.undo(back)

@@ -53,6 +53,7 @@ class Action:
 
     - before, after: the task as it was found just before and just after
     - author: who acted
+    - wrote: the fields that it wrote, which are those that undo restores
     - warning: what somebody else changed at the same moment, empty if nothing is known of that
     - also: what was done to other tasks with it
     """
@@ -61,6 +62,7 @@ class Action:
     before: Task
     after: Task
     author: str
+    wrote: tuple[str, ...] = ()
     warning: str = ""
     also: tuple[Action, ...] = ()
 
@@ -187,7 +189,7 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Ac
         created_by=author,
         priority=before.priority or 0,
         tags=before.tags,
-        **{name: value for name in given if (value := getattr(before, name)) is not None},
+        **{name: value for name in given if (value := getattr(before, name))},
     )
     also: list[Action] = []
     try:
@@ -195,6 +197,7 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Ac
             client.complete_task(copy.id)
         remark = f"restored from #{task_id}, which stays archived with its comments and links"
         client.add_comment(copy.id, remark, created_by=author)
+        client.add_comment(task_id, f"restored as #{copy.id}", created_by=author)
         for one, names in hanging.items():
             fields = dict.fromkeys(names, copy.id)
             also.append(change(client, "restore", one, records[one], fields, author=author, sure=True))
@@ -217,7 +220,7 @@ def undo(client: TinytaskClient, action: Action) -> Action:
             undo(client, done)
         return archive(client, now.id, client.get_task(now.id), True, author)
     was, is_now = _fields(before), _fields(now)
-    wanted = {name: value for name, value in was.items() if value != is_now[name]}
+    wanted = {name: was[name] for name in action.wrote if was[name] != is_now[name]}
     left = dict(wanted)
     if now.assigned_to and before.assigned_to and "assigned_to" in left and now.status != "complete":
         _hand_on(client, now, left.pop("assigned_to"), now, f"taken back by {author}", "undo")
@@ -259,9 +262,8 @@ def _facts(seen: Seen) -> dict[str, Any]:
         raise UsageError(message) from error
     if isinstance(seen, Task):
         facts |= _fields(seen)
-    if isinstance(seen, Task) or "archived_at" in (seen if isinstance(seen, Mapping) else dir(seen)):
-        facts["archived_at"] = value("archived_at")
-    return facts
+    known = "archived_at" in seen if isinstance(seen, Mapping) else hasattr(seen, "archived_at")
+    return facts | {"archived_at": value("archived_at") if known else None}
 
 
 def _timestamp(time: Any) -> pd.Timestamp:
@@ -281,7 +283,7 @@ def _moved(then: Mapping[str, Any], task: Task | None) -> str:
     now = _facts(task)
     clock = _clock(now["updated_at"], then["updated_at"])
     words = []
-    if then.get("archived_at", now["archived_at"]) != now["archived_at"]:
+    if then["archived_at"] != now["archived_at"]:
         at = _clock(now["archived_at"], then["updated_at"])
         words.append(f"it was archived at {at}" if at else "it is no longer archived")
     if then["assigned_to"] != now["assigned_to"]:
@@ -394,7 +396,7 @@ def _finished(
     if "assigned_to" in fields and after.previous_assigned_to not in known:
         others.append(f"it was {named(after.previous_assigned_to)}'s in between")
     warning = f"somebody else changed it at the same moment: {', '.join(others)}" if others else ""
-    return Action(name, before, after, author, warning)
+    return Action(name, before, after, author, tuple(fields), warning)
 
 
 # What an action would do besides

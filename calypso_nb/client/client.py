@@ -332,7 +332,7 @@ class TinytaskClient:
 
         The copy is idle unless the task is complete. Open tasks that wait for the archived one, or are parts
         of it, wait for the copy or are parts of it. Comments and links stay with the archived one, to which a
-        comment points.
+        comment points, and so does one back.
         Example: `client.undo(client.archive(133, seen=client.get_task(133), sure=True)).after.id`
         """
         return actions.restore(self, task_id, seen, author)

@@ -84,10 +84,12 @@ class ServerSource:
 
     def __init__(self, target: Target, name: str, settings: Settings) -> None:
         from calypso_nb.wire.connection import Connection  # MCP takes 0.8 s to load; a file doesn't need it.
+        from calypso_nb.wire.http import ServerClock
 
         self.name = name
         self._settings = settings
-        self._connection = Connection(target, name, settings)
+        self._clock = ServerClock()
+        self._connection = Connection(target, name, settings, self._clock)
         # The REST twin's address, until it turns out that there is no such twin.
         self._twin = target if isinstance(target, Endpoint) else None
         weakref.finalize(self, bridge.run_soon, self._connection.abandon)

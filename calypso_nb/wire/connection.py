@@ -16,6 +16,7 @@ from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskCon
 from calypso_nb.settings import Settings
 from calypso_nb.wire import bridge
 from calypso_nb.wire.faults import Fault, fault_of
+from calypso_nb.wire.http import ServerClock
 from calypso_nb.wire.transport import Target, Tools, open_session, tools_of
 
 T = TypeVar("T")
@@ -30,9 +31,10 @@ COMMAND_ENDING_SECONDS = 6.0
 class Connection:
     """Calls tools on one TinyTask; every method runs on the background loop, none in the caller's thread."""
 
-    def __init__(self, target: Target, name: str, settings: Settings) -> None:
+    def __init__(self, target: Target, name: str, settings: Settings, clock: ServerClock) -> None:
         self.name = name  # It is shown, so it holds no credentials.
         self.settings = settings
+        self._clock = clock
         self._target = target
         self._link: _Link | None = None
         self._opening = anyio.Lock()
@@ -77,7 +79,7 @@ class Connection:
                 # The last fault says more than a timeout during the wait for another attempt would.
                 stop=tenacity.stop_after_attempt(ATTEMPTS)
                 | tenacity.stop_before_delay(self.settings.timeout),
-                wait=tenacity.wait_exponential(multiplier=0.1, max=2.0) + tenacity.wait_random(0, 0.1),
+                wait=_wait,
                 reraise=True,
             )(self._asked_once, question, deadline)
         except Fault as fault:
@@ -105,7 +107,7 @@ class Connection:
         async with self._opening:
             if self._link is None or self._link.ended:
                 self._link = None
-                link = _Link(self._target, self.name, self.settings)
+                link = _Link(self._target, self.name, self.settings, self._clock)
                 await link.open()
                 self._link = link
             return self._link
@@ -116,14 +118,25 @@ class Connection:
         where = f"TinyTask at {self.name}"
         if write and fault.sent:
             return TinytaskConnectionError(
-                f"{tool}: no answer from {where}: {fault}. Whether it was carried out is unknown: "
+                f"{tool}: no result from {where}: {fault}. Whether it was carried out is unknown: "
                 "read the task before you repeat it.",
                 outcome_unknown=True,
             )
+        if fault.answered:
+            return TinytaskConnectionError(f"{tool}: no result from {where}: {fault}.")
         return TinytaskConnectionError(
             f"no {where}: {fault}. Start a server there, set TINYTASK_ENDPOINT to another one, "
             "or use sample data: TinytaskClient('demo'), in a terminal --mcp-endpoint demo."
         )
+
+
+_backoff = tenacity.wait_exponential(multiplier=0.1, max=2.0) + tenacity.wait_random(0, 0.1)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    fault = state.outcome.exception() if state.outcome is not None else None
+    asked = fault.wait if isinstance(fault, Fault) else None
+    return max(_backoff(state), asked or 0.0)
 
 
 @contextmanager
@@ -138,13 +151,14 @@ def _until(left: float, timeout: float, *, sent: bool) -> Iterator[None]:
 class _Link:
     """An MCP session that one task enters and leaves, as the SDK demands."""
 
-    def __init__(self, target: Target, name: str, settings: Settings) -> None:
+    def __init__(self, target: Target, name: str, settings: Settings, clock: ServerClock) -> None:
         self.tools: Tools = {}
         self.gone = anyio.Event()
         self.ending_seconds = COMMAND_ENDING_SECONDS if isinstance(target, tuple) else ENDING_SECONDS
         self._target = target
         self._name = name
         self._settings = settings
+        self._clock = clock
         self._session: Client | None = None
         self._ready = anyio.Event()
         self._leave = anyio.Event()
@@ -228,7 +242,9 @@ class _Link:
     async def _own(self) -> None:
         _owned.add(self)
         try:
-            async with open_session(self._target, self._settings, self._lost, self._sending) as session:
+            async with open_session(
+                self._target, self._settings, self._clock, self._lost, self._sending
+            ) as session:
                 self.tools = tools_of(await session.list_tools())
                 if "list_tasks" not in self.tools:
                     reason = "not a TinyTask server: it has no tool list_tasks"

@@ -50,6 +50,8 @@ TASK_COLUMNS: dict[str, Column] = {
     "hours_since_update": Column("float64", "hours", "since updated_at"),
     "comment_count": Column("Int64", "", "comments, NA if they were not counted"),
     "link_count": Column("Int64", "", "links, NA if they were not counted"),
+    "last_comment_at": Column(TIME, "UTC", "when the newest comment was written, NA if not counted or none"),
+    "last_comment_by": Column("str", "", "who wrote the newest comment, NA if not counted or none"),
 }
 
 COMMENT_COLUMNS: dict[str, Column] = {

@@ -6,12 +6,13 @@ import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
 
-from calypso_nb.client.calls import Counts, check_statuses
+from calypso_nb.client.calls import Counts, Details, check_statuses
 from calypso_nb.embedded.database import COLUMNS, Record, StoreError, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
@@ -58,7 +59,11 @@ class FileSource:
 
         return self._read(question)
 
-    def counts(self, task_ids: Sequence[int]) -> Iterator[Counts]:
+    def now(self) -> datetime:
+        """Return the time by this computer's clock: whoever writes to the file is on the same one."""
+        return datetime.now(UTC)
+
+    def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
         """Count the comments and links of all the tasks at once."""
         yield self._read(lambda reader: reader.counts(task_ids))
 
@@ -148,10 +153,20 @@ class _Reader(TinytaskStore):
         return self.list_tasks(**filters)
 
     def counts(self, task_ids: Sequence[int]) -> Counts:
+        """Count comments and links of tasks, all at once."""
         known = {task_id for (task_id,) in self.connection.execute("SELECT id FROM tasks")}
-        comments, links = (
-            dict(self.connection.execute(f"SELECT task_id, count(*) FROM {table} GROUP BY task_id"))
-            for table in ("comments", "links")
-        )
-        counts: Counts = dict.fromkeys(task_ids, (None, None))
-        return counts | {id: (comments.get(id, 0), links.get(id, 0)) for id in task_ids if id in known}
+        links = dict(self.connection.execute("SELECT task_id, count(*) FROM links GROUP BY task_id"))
+        # Beside max(), SQLite takes the other columns from the row that has it; of equals, the last written.
+        comments = {
+            task_id: (number, f"{at.replace(' ', 'T')}Z" if at else None, by)
+            for task_id, number, _, at, by in self.connection.execute(
+                "SELECT task_id, count(*), max(coalesce(created_at, '') || printf('%020d', id)),"
+                " created_at, created_by FROM comments GROUP BY task_id"
+            )
+        }
+        counts: Counts = dict.fromkeys(task_ids, Details())
+        for task_id in task_ids:
+            if task_id in known:
+                number, at, by = comments.get(task_id, (0, None, None))
+                counts[task_id] = Details(number, links.get(task_id, 0), at, by)
+        return counts

@@ -39,13 +39,17 @@ class Connection:
         self._link: _Link | None = None
         self._opening = anyio.Lock()
 
-    async def call(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> str:
+    async def call(
+        self, tool: str, arguments: dict[str, Any], *, write: bool = False, seconds: float | None = None
+    ) -> str:
         """Call one tool and return the text of its response, within the timeout, retries included.
+
+        - seconds: what is left of the timeout, if the call is not all that it is for
 
         Raise TinytaskAPIError if the server refuses and TinytaskConnectionError if no response comes. A read
         is repeated with exponential backoff; a write only if it certainly was not sent.
         """
-        return await self._asked(tool, lambda link: link.call(tool, arguments), write)
+        return await self._asked(tool, lambda link: link.call(tool, arguments), write, seconds)
 
     async def tools(self) -> Set[str]:
         """Return the names of the tools that the server has now."""
@@ -68,17 +72,24 @@ class Connection:
         if self._link is not None:
             self._link.retire(at_once=True)
 
-    async def _asked(self, tool: str, question: Callable[[_Link], Awaitable[T]], write: bool) -> T:
+    async def _asked(
+        self,
+        tool: str,
+        question: Callable[[_Link], Awaitable[T]],
+        write: bool,
+        seconds: float | None = None,
+    ) -> T:
         def may_repeat(error: BaseException) -> bool:
             return isinstance(error, Fault) and error.transient and not (write and error.sent)
 
-        deadline = anyio.current_time() + self.settings.timeout
+        seconds = self.settings.timeout if seconds is None else seconds
+        deadline = anyio.current_time() + seconds
         try:
             return await tenacity.AsyncRetrying(
                 retry=tenacity.retry_if_exception(may_repeat),
                 # The last fault says more than a timeout during the wait for another attempt would.
                 stop=tenacity.stop_after_attempt(ATTEMPTS)
-                | tenacity.stop_before_delay(self.settings.timeout),
+                | tenacity.stop_before_delay(seconds),
                 wait=_wait,
                 reraise=True,
             )(self._asked_once, question, deadline)

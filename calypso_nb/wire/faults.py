@@ -113,6 +113,10 @@ def _words(error: BaseException) -> str:
 
 def _cause(error: BaseException | None) -> str | None:
     """Return what the system said below a library's own words: `connection refused`, `name not known`."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
     while error is not None:
         if isinstance(error, ssl.SSLError):  # Its number is not one of the system's.
             said = getattr(error, "verify_message", None) or error.reason or str(error)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 ATTEMPTS = 4
 CLOSING_SECONDS = 2.0
 # At the end of the process, for all sessions together; the SDK ends a command within 5 s, by force at last.
-ENDING_SECONDS = 1.5
+ENDING_SECONDS = 1.0
 COMMAND_ENDING_SECONDS = 6.0
 
 
@@ -171,6 +171,7 @@ class _Link:
         self._settings = settings
         self._clock = clock
         self._session: Client | None = None
+        self._owner: asyncio.Task[None] | None = None
         self._ready = anyio.Event()
         self._leave = anyio.Event()
         self._failure: BaseException | None = None
@@ -184,7 +185,7 @@ class _Link:
 
     async def open(self) -> None:
         """Enter the session; raise Fault if that fails or takes longer than the connect timeout."""
-        owner = asyncio.get_running_loop().create_task(self._own())
+        owner = self._owner = asyncio.get_running_loop().create_task(self._own())
         try:
             with _until(self._settings.connect_timeout, self._settings.connect_timeout, sent=False):
                 await self._ready.wait()
@@ -249,6 +250,8 @@ class _Link:
         self._retired = True
         if at_once or not self._calls:
             self._leave.set()
+        if at_once and self._session is None and self._owner is not None:
+            self._owner.cancel()  # It waits for a server, and would not hear otherwise.
 
     async def _own(self) -> None:
         _owned.add(self)

@@ -160,15 +160,18 @@ async def _reply(response: aiohttp.ClientResponse, size: int) -> JSONRPCResponse
     if response.status >= 300:
         return _error(refusal(response, size))
     try:
-        if response.content_type != "text/event-stream":
-            reply = _decoded(await response.read())
-            if isinstance(reply, JSONRPCResponse | JSONRPCError):
-                return reply
-        else:
+        if response.content_type == "text/event-stream":
             async for name, data in server_sent_events(response.content):
                 reply = _decoded(data) if name == "message" else None
                 if isinstance(reply, JSONRPCResponse | JSONRPCError):
                     return reply
+        elif response.content_type == "application/json":
+            reply = _decoded(await response.read())
+            if isinstance(reply, JSONRPCResponse | JSONRPCError):
+                return reply
+        elif response.status == 200:
+            kind = response.headers.get("Content-Type", "no content type")
+            return _error(Fault(f"not a TinyTask server: responded with {kind}", sent=True, transient=False))
     except ValidationError as error:
         return _error(fault_of(error))
     return _error(Fault("it ended the response without a result", sent=True))

@@ -93,7 +93,7 @@ def gateway(
     one = Gateway(target, prefix)
 
     async def start() -> Callable[[], object]:
-        runner = web.ServerRunner(web.Server(one.handle), shutdown_timeout=0)
+        runner = web.ServerRunner(web.Server(one.handle, handler_cancellation=True), shutdown_timeout=0)
         await runner.setup()
         site = web.TCPSite(runner, host, 0, ssl_context=tls)
         await site.start()

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias, TypeVar, cast
 
 import orjson
+import pandas as pd
 from pydantic import ValidationError
 
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
@@ -48,6 +49,9 @@ class Source(Protocol):
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return a tool's response: a JSON object, or a sentence without one."""
+
+    def listing(self, arguments: dict[str, Any]) -> pd.DataFrame | None:
+        """Return the columns of `list_tasks`, from a source that has columns."""
 
     def now(self) -> datetime:
         """Return the time by the clock of the source, in UTC."""
@@ -103,6 +107,11 @@ class Calls:
         if type(records) is not list or any(type(one) is not dict or "id" not in one for one in records):
             raise self.unexpected(tool)
         return records
+
+    def tasks(self, **arguments: Any) -> list[dict[str, Any]] | pd.DataFrame:
+        """Return what a frame of `list_tasks` is made of."""
+        columns = self.source.listing(_plain(arguments))
+        return self.records("tasks", "list_tasks", **arguments) if columns is None else columns
 
     def record(self, kind: type[R], tool: str, response: dict[str, Any] | str, write: bool = False) -> R:
         """Return the record that a response describes."""

@@ -492,7 +492,10 @@ class TinytaskClient:
     ) -> tuple[pd.DataFrame, datetime]:
         if now is not None and now.tzinfo is None:
             raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
-        records = self._calls.records(key, tool, **arguments)
+        if tool == "list_tasks":
+            records = self._calls.tasks(**arguments)
+        else:
+            records = self._calls.records(key, tool, **arguments)
         moment = (now or self._calls.source.now()).astimezone(UTC)
         return self.frame_of(records, moment, tool), moment
 

@@ -130,6 +130,9 @@ class ServerSource:
             return bridge.run(self._list_tasks, arguments)
         return decoded(bridge.run(self._call, tool, arguments, write=write))
 
+    def listing(self, arguments: dict[str, Any]) -> None:
+        """Return nothing: a server lists JSON objects."""
+
     def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
         """Ask for each task, several at a time; an interrupt takes effect in between."""
         end = time.monotonic() + seconds

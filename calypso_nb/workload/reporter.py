@@ -191,7 +191,8 @@ class Reporter(Generic[W_co]):
         if details:
             left = self.client.seconds_for(len(tasks)) - (time.monotonic() - start)
             found = self.client.count_details(tasks["id"].tolist(), progress, seconds=left)
-            tasks, all_tasks = with_counts(tasks, found), with_counts(all_tasks, found)
+            all_tasks = with_counts(all_tasks, found)
+            tasks = _narrowed(all_tasks[all_tasks["archived_at"].isna()], statuses, agents)
         return self.makes(tasks, all_tasks, moment, self.client.endpoint, statuses, agents, details)
 
 
@@ -238,7 +239,7 @@ def _narrowed(
 
 def with_counts(tasks: pd.DataFrame, found: Mapping[int, Details]) -> pd.DataFrame:
     """Return the tasks with what was counted of them by task id; a task that is not there has NA."""
-    rows = [found.get(task, Details()) for task in tasks["id"].tolist()]
     columns = {name: TASK_COLUMNS[name] for name in Details._fields}
-    counted = records_to_frame([row._asdict() for row in rows], columns).set_axis(tasks.index)
-    return tasks.assign(**{name: counted[name] for name in columns})
+    rows = pd.DataFrame(found.values(), columns=Details._fields, dtype="object")
+    counted = records_to_frame(rows, columns).set_axis(pd.Index(found.keys(), dtype="int64"))
+    return tasks.assign(**counted.reindex(tasks["id"]).set_axis(tasks.index))

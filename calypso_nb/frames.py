@@ -7,7 +7,7 @@ dtypes, whether it holds no task or 50,000. Anything the server doesn't report i
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -15,6 +15,9 @@ STATUSES = ("idle", "working", "complete")
 OPEN_STATUSES = ("idle", "working")
 
 TIME = "datetime64[us, UTC]"
+
+
+Records: TypeAlias = Sequence[Mapping[str, Any]] | pd.DataFrame
 
 
 class InvalidRecord(ValueError):
@@ -152,9 +155,7 @@ def schema(columns: Mapping[str, Column]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["column", *Column._fields])
 
 
-def records_to_frame(
-    records: Sequence[Mapping[str, Any]] | pd.DataFrame, columns: Mapping[str, Column]
-) -> pd.DataFrame:
+def records_to_frame(records: Records, columns: Mapping[str, Column]) -> pd.DataFrame:
     """Make the frame that `columns` describes; what a record lacks is NA, what `columns` lacks is dropped.
 
     A value that can't be what its column holds is NA, and a warning names the row, the column and the value.
@@ -178,7 +179,7 @@ def conformed(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame
     return rows.reset_index(drop=True)[list(columns)].astype(dtypes)
 
 
-def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
+def tasks_frame(records: Records, now: datetime) -> pd.DataFrame:
     """Return records of tasks as a frame with the columns of `TASK_COLUMNS`.
 
     - records: dicts as a server sends them.
@@ -229,10 +230,13 @@ def _fits(value: Any, dtype: str) -> bool:
 
 def _warn_of(rows: pd.DataFrame, name: str, dtype: str) -> None:
     first = [
-        f"#{row} has {value!r:.60}" for row, value in zip(rows.iloc[:3, 0].tolist(), rows[name].tolist(), strict=False)
+        f"#{row} has {value!r:.60}"
+        for row, value in zip(rows.iloc[:3, 0].tolist(), rows[name].tolist(), strict=False)
     ]
     more = f" and {len(rows) - 3:,} more" if len(rows) > 3 else ""
-    warnings.warn(f"{name}: {', '.join(first)}{more}: {_MUST_BE.get(dtype, 'not valid')}, so NA", stacklevel=2)
+    warnings.warn(
+        f"{name}: {', '.join(first)}{more}: {_MUST_BE.get(dtype, 'not valid')}, so NA", stacklevel=2
+    )
 
 
 def _typed(values: pd.Series, dtype: str) -> pd.Series:

@@ -49,7 +49,8 @@ class Gateway:
         if not request.path.startswith(f"{self.prefix}/"):
             return web.Response(status=404)
         rule = next(
-            (rule for rule in self.rules if rule.times and rule.words in f"{line}\n{body.decode('latin-1')}"), None
+            (rule for rule in self.rules if rule.times and rule.words in f"{line}\n{body.decode('latin-1')}"),
+            None,
         )
         if rule is None:
             return await self._forward(request, body)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
 
+import orjson
 import pytest
 import trustme
 
@@ -24,6 +24,7 @@ from tests.v1_server import running_v1_server
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
 CALL = '"tools/call"'
+JSON = {"Content-Type": "application/json"}
 # Answers by HTTP without a result, and what is said of each.
 ANSWERS = {
     302: "redirects to",
@@ -177,7 +178,10 @@ def test_a_private_certificate_authority_is_taken_from_the_environment(
     store.create_task("known", "alice")
     context, authority = private
     with gateway(url, tls=context) as one:
-        with TinytaskClient(one.url) as client, pytest.raises(TinytaskConnectionError, match="TLS: .*certificate"):
+        with (
+            TinytaskClient(one.url) as client,
+            pytest.raises(TinytaskConnectionError, match="TLS: .*certificate"),
+        ):
             client.list_tasks()
         authority.cert_pem.write_to_path(str(clean_environment / "ca.pem"))
         os.environ["SSL_CERT_FILE"] = str(clean_environment / "ca.pem")
@@ -193,7 +197,9 @@ def test_certificates_that_are_missing_are_told_as_such(name: str) -> None:
     os.environ[name] = "/nowhere/ca"
     with (
         TinytaskClient("https://127.0.0.1:9", timeout=5) as client,
-        pytest.raises(TinytaskConnectionError, match=f"{name}=/nowhere/ca can't be used: there is nothing there"),
+        pytest.raises(
+            TinytaskConnectionError, match=f"{name}=/nowhere/ca can't be used: there is nothing there"
+        ),
     ):
         client.list_tasks()
 
@@ -244,7 +250,7 @@ def test_a_server_is_reached_by_ipv6(url: str) -> None:
 @pytest.mark.parametrize("what", ["GET /api/v1/tasks?", "GET /api/v1/tasks/"])
 def test_a_twin_that_drips_costs_a_part_of_the_time_only(what: str, before: Gateway) -> None:
     """A report ends within its timeout, and MCP says what the twin doesn't."""
-    before.rules.append(Rule(what, 200, {"Content-Type": "application/json"}, through=False, drip=True))
+    before.rules.append(Rule(what, 200, JSON, through=False, drip=True))
     with TinytaskClient(before.url, timeout=8) as client:
         start = time.monotonic()
         data = WorkloadReporter(client).collect_workload_data(progress=False)
@@ -257,7 +263,7 @@ def test_what_was_not_counted_in_time_is_na_and_said(before: Gateway) -> None:
     with TinytaskClient(before.url, timeout=2) as client:
         client.list_tasks()
         for what in ("GET /api/v1/tasks/", '"get_task"'):
-            before.rules.append(Rule(what, 200, {"Content-Type": "application/json"}, through=False, drip=True))
+            before.rules.append(Rule(what, 200, JSON, through=False, drip=True))
         start = time.monotonic()
         with pytest.warns(UserWarning, match="comments and links of 5 of 5 tasks were not read in time: NA"):
             data = WorkloadReporter(client).collect_workload_data(progress=False)
@@ -304,12 +310,8 @@ def test_a_listing_that_has_not_changed_is_not_sent_again(before: Gateway, store
 def test_a_twin_that_leaves_archived_tasks_out_is_found_out(before: Gateway, store: TinytaskStore) -> None:
     """It is compared with MCP before a report counts on it: no archived task is missed."""
     store.archive_task(1)
-    listing: Any = [task for task in store.list_tasks()]
-    import orjson
-
-    before.rules.append(
-        Rule("GET /api/v1/tasks?", 200, {"Content-Type": "application/json"}, orjson.dumps(listing).decode())
-    )
+    listing = orjson.dumps(store.list_tasks()).decode()
+    before.rules.append(Rule("GET /api/v1/tasks?", 200, JSON, listing))
     with TinytaskClient(before.url, timeout=20) as client:
         assert len(client.snapshot()[0]) == 5
         assert len(client.list_tasks(include_archived=True)) == 5

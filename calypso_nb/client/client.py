@@ -19,6 +19,7 @@ from calypso_nb.frames import (
     LINK_COLUMNS,
     Column,
     InvalidRecord,
+    Records,
     records_to_frame,
     tasks_frame,
 )
@@ -462,9 +463,7 @@ class TinytaskClient:
 
     # Frames
 
-    def frame_of(
-        self, records: Sequence[Mapping[str, Any]], now: datetime, tool: str = "list_tasks"
-    ) -> pd.DataFrame:
+    def frame_of(self, records: Records, now: datetime, tool: str = "list_tasks") -> pd.DataFrame:
         """Return the frame of what a tool gave as tasks; TinytaskConnectionError if they are not tasks.
 
         Example: `client.frame_of(client.list_task_records(), datetime.now(UTC))`

@@ -54,7 +54,8 @@ class FileSource:
 
         def question(reader: _Reader) -> pd.DataFrame:
             with reader.raw_columns():
-                return self._answer(reader, "list_tasks", arguments)
+                frame: pd.DataFrame = self._answer(reader, "list_tasks", arguments)
+                return frame
 
         return self._read(question)
 

@@ -105,7 +105,9 @@ class ServerSource:
 
     @cached_property  # Used on the background loop only, so that no two threads make it.
     def _connection(self) -> Connection:
-        from calypso_nb.wire.connection import Connection  # MCP takes 0.6 s to load; the twin doesn't need it.
+        from calypso_nb.wire.connection import (
+            Connection,  # MCP takes 0.6 s to load; the twin doesn't need it.
+        )
 
         connection = Connection(self._target, self.name, self._settings, self._clock)
         weakref.finalize(self, bridge.run_soon, connection.abandon)
@@ -157,6 +159,7 @@ class ServerSource:
         return bool(await self._connection.tools())
 
     async def _list_tasks(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
+        check_statuses("list_tasks", arguments)  # A twin might take an unknown one for none at all.
         end = anyio.current_time() + self._settings.timeout
 
         async def listed(**changes: Any) -> dict[str, Any] | str:
@@ -180,7 +183,6 @@ class ServerSource:
         if isinstance(arguments.get("status"), list) and not await self._connection.accepts(
             "list_tasks", "exclude_status"
         ):
-            check_statuses("list_tasks", arguments)
             statuses = arguments.pop("status")
             start, limit = max(arguments.pop("offset", 0), 0), arguments.pop("limit", 0)
             return _filtered(await listed(), statuses, start, limit)

@@ -38,7 +38,9 @@ class _Loop:
         with self._lock:
             if self._portal is None:
                 ready: Future[BlockingPortal] = Future()
-                self._thread = threading.Thread(target=self._serve, args=(ready,), name="calypso-nb", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._serve, args=(ready,), name="calypso-nb", daemon=True
+                )
                 self._thread.start()
                 self._portal = ready.result()
                 self.events = self._portal.call(asyncio.get_running_loop)

@@ -88,8 +88,7 @@ class Connection:
             return await tenacity.AsyncRetrying(
                 retry=tenacity.retry_if_exception(may_repeat),
                 # The last fault says more than a timeout during the wait for another attempt would.
-                stop=tenacity.stop_after_attempt(ATTEMPTS)
-                | tenacity.stop_before_delay(seconds),
+                stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(seconds),
                 wait=_wait,
                 reraise=True,
             )(self._asked_once, question, deadline)

@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -56,7 +55,9 @@ def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> 
     parts = urlsplit(endpoint.mcp)
     proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
     if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
-        proxy = f"http://{proxy}" if "://" not in proxy else _unusable("a proxy", "must be an address of HTTP")
+        proxy = (
+            f"http://{proxy}" if "://" not in proxy else _unusable("a proxy", "must be an address of HTTP")
+        )
     certificates = _certificates(*map(os.environ.get, _CERTIFICATES)) if parts.scheme == "https" else True
     trace = aiohttp.TraceConfig()
 
@@ -85,17 +86,17 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 def _certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
     for name, place in zip(_CERTIFICATES, (file, folder), strict=True):
         if place and not Path(place).exists():
-            _unusable(f"{name}={place}", "there is nothing there")
+            raise _unusable(f"{name}={place}", "there is nothing there")
     from httpx2 import create_ssl_context  # It finds the certificates of each system, and takes 40 ms.
 
     try:
         return create_ssl_context()
     except (OSError, ssl.SSLError) as error:
-        _unusable(f"the certificates in {file or folder or 'the system'}", str(error))
+        raise _unusable(f"the certificates in {file or folder or 'the system'}", str(error)) from error
 
 
-def _unusable(what: str, why: str) -> Any:
-    raise Fault(f"{what} can't be used: {why}", sent=False, transient=False)
+def _unusable(what: str, why: str) -> Fault:
+    return Fault(f"{what} can't be used: {why}", sent=False, transient=False)
 
 
 def refusal(response: aiohttp.ClientResponse, size: int) -> Fault:

@@ -1,4 +1,4 @@
-"""Behind gateways and proxies: no write is made twice, no wait is without an end, and the words say what is known."""
+"""Behind gateways and proxies: no write is made twice, no wait is without an end, and words say what is known."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_private_certificate_authority_is_taken_from_the_environment(
     with gateway(url, tls=context) as one:
         with (
             TinytaskClient(one.url) as client,
-            pytest.raises(TinytaskConnectionError, match="TLS: .*certificate"),
+            pytest.raises(TinytaskConnectionError, match=r"TLS: .*certificate"),
         ):
             client.list_tasks()
         authority.cert_pem.write_to_path(str(clean_environment / "ca.pem"))
@@ -259,7 +259,7 @@ def test_a_twin_that_drips_costs_a_part_of_the_time_only(what: str, before: Gate
 
 
 def test_what_was_not_counted_in_time_is_na_and_said(before: Gateway) -> None:
-    """If MCP drips as well, the report comes all the same, with NA and a warning that says of how many tasks."""
+    """If MCP drips as well, the report comes all the same, with NA and a warning that says for how many."""
     with TinytaskClient(before.url, timeout=2) as client:
         client.list_tasks()
         for what in ("GET /api/v1/tasks/", '"get_task"'):

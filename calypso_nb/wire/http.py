@@ -54,10 +54,10 @@ def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> 
     """
     parts = urlsplit(endpoint.mcp)
     proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    if proxy is not None and "://" not in proxy:
+        proxy = f"http://{proxy}"
     if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
-        proxy = (
-            f"http://{proxy}" if "://" not in proxy else _unusable("a proxy", "must be an address of HTTP")
-        )
+        raise _unusable(f"the proxy of {parts.scheme.upper()}_PROXY", "its address must begin with http://")
     certificates = _certificates(*map(os.environ.get, _CERTIFICATES)) if parts.scheme == "https" else True
     trace = aiohttp.TraceConfig()
 

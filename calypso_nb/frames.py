@@ -4,9 +4,10 @@ Every frame of tasks in this package has the columns of `TASK_COLUMNS`, in that 
 dtypes, whether it holds no task or 50,000. Anything the server doesn't report is NA.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 
@@ -16,8 +17,11 @@ OPEN_STATUSES = ("idle", "working")
 TIME = "datetime64[us, UTC]"
 
 
+Records: TypeAlias = Sequence[Mapping[str, Any]] | pd.DataFrame
+
+
 class InvalidRecord(ValueError):
-    """A record has a value that can't be what its column holds."""
+    """A record has no number, or one that is not a number."""
 
 
 class Column(NamedTuple):
@@ -50,6 +54,8 @@ TASK_COLUMNS: dict[str, Column] = {
     "hours_since_update": Column("float64", "hours", "since updated_at"),
     "comment_count": Column("Int64", "", "comments, NA if they were not counted"),
     "link_count": Column("Int64", "", "links, NA if they were not counted"),
+    "last_comment_at": Column(TIME, "UTC", "when the newest comment was written, NA if not counted or none"),
+    "last_comment_by": Column("str", "", "who wrote the newest comment, NA if not counted or none"),
 }
 
 COMMENT_COLUMNS: dict[str, Column] = {
@@ -149,17 +155,19 @@ def schema(columns: Mapping[str, Column]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["column", *Column._fields])
 
 
-def records_to_frame(records: Sequence[Mapping[str, Any]], columns: Mapping[str, Column]) -> pd.DataFrame:
+def records_to_frame(records: Records, columns: Mapping[str, Column]) -> pd.DataFrame:
     """Make the frame that `columns` describes; what a record lacks is NA, what `columns` lacks is dropped.
 
-    - records: dicts as a server sends them
+    A value that can't be what its column holds is NA, and a warning names the row, the column and the value.
+
+    - records: dicts as a server sends them, or a frame of such values
     - columns: a table of columns, such as `COMMENT_COLUMNS`
 
-    Raise InvalidRecord, a ValueError, if a value can't be what its column holds.
+    Raise InvalidRecord, a ValueError, if a number that each row must have is missing or is none.
     Example: `records_to_frame([{"id": 1, "task_id": 7, "content": "done"}], COMMENT_COLUMNS)`
     """
     raw = pd.DataFrame(records, columns=list(columns))
-    return pd.DataFrame({name: _converted(raw[name], column.dtype) for name, column in columns.items()})
+    return pd.DataFrame({name: _converted(raw, name, column.dtype) for name, column in columns.items()})
 
 
 def conformed(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -171,7 +179,7 @@ def conformed(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame
     return rows.reset_index(drop=True)[list(columns)].astype(dtypes)
 
 
-def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
+def tasks_frame(records: Records, now: datetime) -> pd.DataFrame:
     """Return records of tasks as a frame with the columns of `TASK_COLUMNS`.
 
     - records: dicts as a server sends them.
@@ -191,25 +199,61 @@ def tasks_frame(records: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataF
 _DTYPES: dict[str, Any] = {"str": pd.StringDtype(na_value=float("nan"))}
 
 
-def _converted(values: pd.Series, dtype: str) -> pd.Series:
+def _converted(raw: pd.DataFrame, name: str, dtype: str) -> pd.Series:
+    values = raw[name]
     try:
-        return _typed(values, dtype)
+        typed = _typed(values, dtype)
     except (TypeError, ValueError, OverflowError) as error:  # pandas raises any of them for foreign values.
-        raise InvalidRecord(f"{values.name}: {error}") from error
+        if dtype == "int64":
+            raise InvalidRecord(f"{name}: {error}") from error
+        values = values.where(values.map(lambda value: _fits(value, dtype)))
+        typed = _typed(values, dtype)
+    # Times and numbers that are none have become NA by themselves.
+    lost = raw[name].notna() & (typed if dtype in (TIME, "Int64") else values).isna()
+    if lost.any():
+        _warn_of(raw[lost], name, dtype)
+    return typed
+
+
+_MUST_BE = {TIME: "not a time", "Int64": "not a whole number", "object": "not a list of texts"}
+# A list of tags, or what means none.
+_TAGS = {list, tuple, type(None), float, type(pd.NA)}
+
+
+def _fits(value: Any, dtype: str) -> bool:
+    try:
+        _typed(pd.Series([value], dtype="object"), dtype)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _warn_of(rows: pd.DataFrame, name: str, dtype: str) -> None:
+    first = [
+        f"#{row} has {value!r:.60}"
+        for row, value in zip(rows.iloc[:3, 0].tolist(), rows[name].tolist(), strict=False)
+    ]
+    more = f" and {len(rows) - 3:,} more" if len(rows) > 3 else ""
+    warnings.warn(
+        f"{name}: {', '.join(first)}{more}: {_MUST_BE.get(dtype, 'not valid')}, so NA", stacklevel=2
+    )
 
 
 def _typed(values: pd.Series, dtype: str) -> pd.Series:
     if dtype == TIME:
         # Both generations of TinyTask mean UTC, whether they write a zone marker or not.
-        return pd.to_datetime(values, utc=True, format="ISO8601").dt.as_unit("us")
+        return pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce").dt.as_unit("us")
     if dtype == "bool":
         return values.astype("boolean").fillna(False).astype("bool")
     if dtype == "object":
-        lists = [tuple(tags) if isinstance(tags, (list, tuple)) else () for tags in values.tolist()]
+        raw = values.tolist()
+        lists = [tuple(tags) if isinstance(tags, list | tuple) else () for tags in raw]
+        if {type(tags) for tags in raw} - _TAGS or {type(tag) for tags in lists for tag in tags} - {str}:
+            raise TypeError("tags must be a list of texts")
         return pd.Series(lists, index=values.index, dtype="object")
     if dtype == "Int64":
-        # TinyTask takes any number for a priority: a fraction is cut off, what no integer can hold is NA.
+        # TinyTask takes any number for a priority: what no integer can hold is NA.
         numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-        known = numbers.abs() < 2**53
-        return numbers.where(known, 0).astype("int64").astype("Int64").where(known)
+        whole = (numbers.abs() < 2**53) & (numbers == numbers.round())
+        return numbers.where(whole, 0).astype("int64").astype("Int64").where(whole)
     return values.astype(_DTYPES.get(dtype, dtype))

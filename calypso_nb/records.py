@@ -28,8 +28,10 @@ def _moment(text: Any) -> datetime | None:
 
 
 Moment: TypeAlias = Annotated[datetime | None, PlainValidator(_moment)]
-# TinyTask takes any number for a priority; frames cut a fraction off too.
-Priority: TypeAlias = Annotated[int | None, BeforeValidator(lambda n: int(n) if isinstance(n, float) else n)]
+# TinyTask takes any number for a priority.
+Priority: TypeAlias = Annotated[
+    int | float | None, BeforeValidator(lambda n: int(n) if isinstance(n, float) and n.is_integer() else n)
+]
 Tags: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(lambda tags: () if tags is None else tags)]
 
 

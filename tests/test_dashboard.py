@@ -224,7 +224,7 @@ def test_a_refresh_by_the_timer_counts_only_new_tasks_comments(
     counted: list[int] = []
     count = client.count_details
     monkeypatch.setattr(
-        client, "count_details", lambda ids, progress=True: counted.extend(ids) or count(ids, progress)
+        client, "count_details", lambda ids, *how, **more: counted.extend(ids) or count(ids, *how, **more)
     )
     asked.store.create_task("New one", "lead")
     asked.dashboard.view._handle_custom_msg({"ask": "refresh", "timed": True}, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from starlette.types import Receive, Scope, Send
 
@@ -285,7 +287,8 @@ def test_a_file_of_a_v1_gives_what_it_has(more: str, wal: bool, tmp_path: Path) 
     for column in ("queue_name", "parent_task_id", "blocked_by_task_id", "is_currently_blocked"):
         assert tasks[column].isna().all()
     assert client.get_task(1).comments is not None
-    assert client.count_details([1, 2, 3], progress=False) == {1: (1, 0), 2: (0, 1), 3: (None, None)}
+    counts = client.count_details([1, 2, 3], progress=False)
+    assert {task: told[:2] for task, told in counts.items()} == {1: (1, 0), 2: (0, 1), 3: (None, None)}
     data = WorkloadReporter(client).collect_workload_data(progress=False)
     assert (data.summary.total_blocked, data.tasks["comment_count"].sum()) == (None, 1)
     assert client.get_my_queue("alice")["id"].tolist() == [1]
@@ -329,7 +332,7 @@ def test_a_file_is_read_while_a_server_writes_to_it(tmp_path: Path) -> None:
         assert counts == sorted(counts)
         assert len(set(counts)) > 3
         assert len(reader.list_tasks()) == 151
-        assert sum(comments or 0 for comments, _ in reader.count_details(range(1, 152)).values()) == 150
+        assert sum(comments or 0 for comments, *_ in reader.count_details(range(1, 152)).values()) == 150
     # The server was killed: its last writes are in the log beside the file.
     assert len(TinytaskClient(path).list_tasks()) == 151
 
@@ -384,13 +387,39 @@ def test_a_file_that_is_replaced_is_read_anew(database: Path, tmp_path: Path) ->
     assert not [fd for fd in Path("/proc/self/fd").iterdir() if fd.exists() and fd.resolve() == database]
 
 
-def test_a_report_of_a_file_with_a_time_that_is_none_is_a_tinytask_error(database: Path) -> None:
-    """As everywhere: what TinyTask would not give is an error of this package, which names the file."""
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("created_at", "garbage", "created_at: #5 has 'garbage': not a time, so NA"),
+        ("created_at", "", "created_at: #5 has '': not a time, so NA"),
+        ("tags", '[["x"]]', "tags: #5 has [['x']]: not a list of texts, so NA"),
+        ("tags", "not json", "tags: #5 has 'not json': not a list of texts, so NA"),
+        ("priority", 4.99, "priority: #5 has 4.99: not a whole number, so NA"),
+    ],
+)
+def test_an_odd_value_in_a_file_is_na_and_named(
+    column: str, value: object, words: str, database: Path
+) -> None:
+    """The report goes on with all other values, and a warning says which row and field it could not read."""
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute("UPDATE tasks SET created_at = 'garbage' WHERE id = 5")
+        whole = len(WorkloadReporter(TinytaskClient(database)).collect_workload_data().tasks)
+        connection.execute(f"UPDATE tasks SET {column} = ? WHERE id = 5", (value,))
         connection.commit()
-    with pytest.raises(TinytaskConnectionError, match=database.name):
-        WorkloadReporter(TinytaskClient(database)).collect_workload_data()
+    with pytest.warns(UserWarning, match=re.escape(words)):
+        data = WorkloadReporter(TinytaskClient(database)).collect_workload_data()
+    odd = data.tasks.set_index("id").loc[5, column]
+    assert odd == () if column == "tags" else pd.isna(odd)
+    assert len(data.tasks) == whole
+    assert data.to_json() and data.to_console() and data.to_markdown()
+
+
+def test_a_time_with_a_zone_in_a_file_is_that_time(database: Path) -> None:
+    """Written by hand as the wire writes it, it means the same."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE tasks SET created_at = '2026-11-20T10:00:00Z' WHERE id = 5")
+        connection.commit()
+    tasks = TinytaskClient(database).list_tasks().set_index("id")
+    assert str(tasks.loc[5, "created_at"]) == "2026-11-20 10:00:00+00:00"
 
 
 def no_database(path: Path, kind: str) -> None:
@@ -512,17 +541,17 @@ def test_credentials_reach_the_server_with_each_request(transport: str, store: T
     app = create_app(store, transport)  # type: ignore[arg-type]
 
     async def gateway(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == "/mcp":
+        if scope["type"] == "http" and scope["path"] != "/health":
             seen.append(dict(scope["headers"]))
         await app(scope, receive, send)
 
     with running_app(gateway) as url:  # type: ignore[arg-type]
         with TinytaskClient(url, token="gate-password", headers={"X-Key": "gate-key"}) as client:
             client.create_task("one")
-        with TinytaskClient(url.replace("//", "//gate-user:s3%40@")) as client:
-            client.list_tasks()
-        with TinytaskClient(url.replace("//", "//gate-user:s3%40@"), token="before") as client:
-            client.list_tasks()
+        for token in (None, "before"):
+            with TinytaskClient(url.replace("//", "//gate-user:s3%40@"), token=token) as client:
+                client.list_tasks()
+                client.health_check()
     third = [seen.pop() for _ in range(len(seen)) if seen[-1][b"authorization"] == b"Bearer before"]
     assert len(third) > 3
     first = [headers for headers in seen if b"x-key" in headers]

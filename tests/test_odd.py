@@ -27,13 +27,22 @@ def report(store: TinytaskStore, *statuses: str, details: bool = True) -> Worklo
 
 
 def test_an_odd_priority_does_not_end_the_report(store: TinytaskStore) -> None:
-    """A fraction is cut off, what no integer holds is NA."""
+    """What no whole number holds, a fraction too, is NA, and a warning names it."""
     rows = [
         {"id": n, "title": "t", "status": "idle", "priority": p} for n, p in enumerate([2.5, 1e25, 7, None])
     ]
-    priorities = tasks_frame(rows, NOW)["priority"]
-    assert priorities.tolist()[::2] == [2, 7]
-    assert priorities.isna().tolist() == [False, True, False, True]
+    with pytest.warns(UserWarning, match=r"priority: #0 has 2\.5, #1 has 1e\+25: not a whole number, so NA"):
+        priorities = tasks_frame(rows, NOW)["priority"]
+    assert priorities.isna().tolist() == [True, True, False, True]
+    assert priorities[2] == 7
+
+
+def test_one_task_has_the_priority_that_its_server_has(store: TinytaskStore) -> None:
+    """A fraction is no whole number, and is not made one."""
+    store.insert_many([{"title": "t", "priority": 4.99}, {"title": "t", "priority": 4.0}])
+    with TinytaskClient(create_server(store)) as client:
+        assert client.get_task(1).priority == 4.99
+        assert repr(client.get_task(2).priority) == "4"
 
 
 @pytest.mark.parametrize("token", ["sekret\nx", "sekret ", "sékret"])

@@ -12,18 +12,21 @@ from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.embedded.web import create_app, running_app
 from calypso_nb.settings import Endpoint, load_settings
-from calypso_nb.wire.rest import read_tasks
+from calypso_nb.wire.http import ServerClock
+from calypso_nb.wire.rest import RestTwin
 from tests.faulty_proxy import FaultyProxy
 from tests.v1_server import running_v1_server
 
 
-def counted(store: TinytaskStore) -> dict[int, tuple[int, int]]:
-    """Comments and links of each task, by SQL."""
+def counted(store: TinytaskStore) -> dict[int, tuple[int, int, str | None, str | None]]:
+    """Comments and links of each task, and when and by whom its newest comment was written, by SQL."""
+    newest = "FROM comments WHERE task_id = tasks.id ORDER BY created_at DESC, id DESC LIMIT 1"
     rows = store.connection.execute(
         "SELECT id, (SELECT count(*) FROM comments WHERE task_id = tasks.id),"
-        " (SELECT count(*) FROM links WHERE task_id = tasks.id) FROM tasks"
+        " (SELECT count(*) FROM links WHERE task_id = tasks.id),"
+        f" (SELECT replace(created_at, ' ', 'T') || 'Z' {newest}), (SELECT created_by {newest}) FROM tasks"
     )
-    return {task: (comments, links) for task, comments, links in rows}
+    return {task: tuple(numbers) for task, *numbers in rows}
 
 
 @pytest.fixture
@@ -39,15 +42,15 @@ def test_the_twin_gives_what_mcp_gives(client: TinytaskClient, sample_store: Tin
     assert client.count_details(ids) == counted(sample_store)
     with TinytaskClient(create_server(sample_store)) as in_process:
         assert in_process.count_details(ids) == counted(sample_store)
-    found = anyio.run(read_tasks, Endpoint(f"{url}/mcp"), load_settings(), ids)
-    assert found.keys() == set(ids)
+    twin = RestTwin(Endpoint(f"{url}/mcp"), load_settings(), ServerClock())
+    assert anyio.run(twin.read_tasks, ids, 60).keys() == set(ids)
 
 
 def test_a_task_that_has_gone_has_unknown_counts(client: TinytaskClient, sample_store: TinytaskStore) -> None:
     """Neither the twin nor MCP knows it, and the others are counted all the same."""
     ids = list(counted(sample_store))
     counts = client.count_details([ids[0], 99_999, *ids[1:]])
-    assert counts.pop(99_999) == (None, None)
+    assert counts.pop(99_999) == (None,) * 4
     assert counts == counted(sample_store)
 
 
@@ -62,7 +65,7 @@ def test_a_deleted_task_leaves_the_twin_in_use(sample_store: TinytaskStore) -> N
 
     sample_store.delete_task(1)
     with running_app(gateway) as url, TinytaskClient(url, timeout=60) as client:  # type: ignore[arg-type]
-        assert client.count_details([1, 2, 3], progress=False)[1] == (None, None)
+        assert client.count_details([1, 2, 3], progress=False)[1] == (None,) * 4
         paths.clear()
         client.count_details([2, 3], progress=False)
     assert paths[:2] == ["/api/v1/tasks/2", "/api/v1/tasks/3"] and "/mcp" not in paths[:2]
@@ -74,7 +77,7 @@ def test_a_server_without_a_twin_is_asked_over_mcp(sample_store: TinytaskStore) 
         data = WorkloadReporter(client).collect_workload_data()
     expected = counted(sample_store)
     assert [*zip(data.tasks["comment_count"], data.tasks["link_count"], strict=True)] == [
-        expected[task] for task in data.tasks["id"]
+        expected[task][:2] for task in data.tasks["id"]
     ]
 
 
@@ -92,4 +95,6 @@ def test_a_server_without_a_twin_is_asked_over_mcp(sample_store: TinytaskStore) 
 def test_what_is_no_twin_is_left_alone(answer: bytes, proxy: FaultyProxy) -> None:
     """Whatever else answers at that address, no task is read from it and nothing is raised."""
     proxy.answer(answer)
-    assert anyio.run(read_tasks, Endpoint(proxy.url), load_settings(timeout=2), [1, 2, 3]) == {}
+    twin = RestTwin(Endpoint(proxy.url), load_settings(), ServerClock())
+    assert anyio.run(twin.read_tasks, [1, 2, 3], 2) == {}
+    assert anyio.run(twin.list_tasks, {}, 2) is None

@@ -3,16 +3,38 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias, TypeVar, cast
 
 import orjson
+import pandas as pd
 from pydantic import ValidationError
 
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 from calypso_nb.frames import STATUSES
 from calypso_nb.records import Comment, Handoff, Link, QueueStats, Task
 
-Counts: TypeAlias = dict[int, tuple[int | None, int | None]]
+
+class Details(NamedTuple):
+    """What a listing leaves out of a task; None is unknown, or, without any comment, its time and author.
+
+    - comment_count, link_count: how many it has
+    - last_comment_at, last_comment_by: when its newest comment was written (ISO 8601, UTC), and by whom
+    """
+
+    comment_count: int | None = None
+    link_count: int | None = None
+    last_comment_at: str | None = None
+    last_comment_by: str | None = None
+
+    @classmethod
+    def of(cls, comments: list[dict[str, Any]], links: list[dict[str, Any]]) -> Self:
+        """Count what `get_task` lists."""
+        newest = max(comments, key=lambda one: (one.get("created_at") or "", one["id"]), default={})
+        return cls(len(comments), len(links), newest.get("created_at"), newest.get("created_by"))
+
+
+Counts: TypeAlias = dict[int, Details]
 
 # What is over within a second needs no bar.
 DELAY_SECONDS = 1.0
@@ -28,8 +50,14 @@ class Source(Protocol):
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return a tool's response: a JSON object, or a sentence without one."""
 
-    def counts(self, task_ids: Sequence[int]) -> Iterator[Counts]:
-        """Count each task's comments and links, some tasks at a time."""
+    def listing(self, arguments: dict[str, Any]) -> pd.DataFrame | None:
+        """Return the columns of `list_tasks`, from a source that has columns."""
+
+    def now(self) -> datetime:
+        """Return the time by the clock of the source, in UTC."""
+
+    def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
+        """Count each task's comments and links, some tasks at a time; stop when the time is over."""
 
     def check(self) -> bool:
         """Return True if a TinyTask answers."""
@@ -79,6 +107,11 @@ class Calls:
         if type(records) is not list or any(type(one) is not dict or "id" not in one for one in records):
             raise self.unexpected(tool)
         return records
+
+    def tasks(self, **arguments: Any) -> list[dict[str, Any]] | pd.DataFrame:
+        """Return what a frame of `list_tasks` is made of."""
+        columns = self.source.listing(_plain(arguments))
+        return self.records("tasks", "list_tasks", **arguments) if columns is None else columns
 
     def record(self, kind: type[R], tool: str, response: dict[str, Any] | str, write: bool = False) -> R:
         """Return the record that a response describes."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -11,13 +13,14 @@ import pandas as pd
 
 from calypso_nb.client import actions, claims
 from calypso_nb.client.actions import Action, Seen
-from calypso_nb.client.calls import Calls, Counts, given, names, progress_bar
+from calypso_nb.client.calls import Calls, Counts, Details, given, names, progress_bar
 from calypso_nb.client.server import source_of
 from calypso_nb.frames import (
     COMMENT_COLUMNS,
     LINK_COLUMNS,
     Column,
     InvalidRecord,
+    Records,
     records_to_frame,
     tasks_frame,
 )
@@ -86,6 +89,7 @@ class TinytaskClient:
         )
         self._calls = Calls(source_of(settings.endpoint if endpoint is None else endpoint, settings))
         self.endpoint = self._calls.source.name
+        self._timeout = settings.timeout
 
     def __enter__(self) -> Self:
         return self
@@ -530,30 +534,50 @@ class TinytaskClient:
         return self._frame(LINK_COLUMNS, "links", "list_links", task_id)
 
     def count_details(
-        self, task_ids: Sequence[int], progress: bool | Callable[[int, int], None] = True
+        self,
+        task_ids: Sequence[int] | None = None,
+        progress: bool | Callable[[int, int], None] = True,
+        *,
+        seconds: float | None = None,
     ) -> Counts:
-        """Count the comments and links of many tasks; None and None for a task that has gone meanwhile.
+        """Count the comments and links of many tasks, and say when and by whom each was last commented on.
 
-        Costs a request per task, several in flight; with a database file two queries in all.
+        Costs a request per task, several in flight; with a database file two queries in all. A task that has
+        gone meanwhile, or was not reached in time, which a warning says, has None everywhere.
 
+        - task_ids: the tasks, by default all that are not archived
         - progress: show a bar if that takes long; a function is called with the number done and the number in
           all instead, in the caller's thread
+        - seconds: how long it may take, by default the timeout for each thousand tasks
 
         Example: `client.count_details([1, 2])`
         """
+        if task_ids is None:
+            task_ids = [record["id"] for record in self.list_task_records()]
         ids = list(dict.fromkeys(int(task_id) for task_id in task_ids))
+        seconds = self.seconds_for(len(ids)) if seconds is None else seconds
         counts: Counts = {}
         with progress_bar(progress, len(ids)) as move:
-            for some in self._calls.source.counts(ids):
+            for some in self._calls.source.counts(ids, seconds):
                 counts |= some
                 move(len(counts))
-        return counts
+        if late := [task_id for task_id in ids if task_id not in counts]:
+            warnings.warn(
+                f"comments and links of {len(late):,} of {len(ids):,} tasks were not read in time: NA",
+                stacklevel=2,
+            )
+        return dict.fromkeys(ids, Details()) | counts
+
+    def seconds_for(self, tasks: int) -> float:
+        """Return how long reading so many tasks one by one may take: the timeout for each thousand of them.
+
+        Example: `client.seconds_for(2500)`
+        """
+        return self._timeout * max(1, math.ceil(tasks / 1000))
 
     # Frames
 
-    def frame_of(
-        self, records: Sequence[Mapping[str, Any]], now: datetime, tool: str = "list_tasks"
-    ) -> pd.DataFrame:
+    def frame_of(self, records: Records, now: datetime, tool: str = "list_tasks") -> pd.DataFrame:
         """Return the frame of what a tool gave as tasks; TinytaskConnectionError if they are not tasks.
 
         Example: `client.frame_of(client.list_task_records(), datetime.now(UTC))`
@@ -563,11 +587,30 @@ class TinytaskClient:
         except InvalidRecord as error:
             raise self._calls.unexpected(tool) from error
 
+    def snapshot(self, now: datetime | None = None) -> tuple[pd.DataFrame, datetime]:
+        """Return all tasks, archived ones included, in the form of `list_tasks`, and the moment of that.
+
+        - now: the aware datetime at which ages are measured, by default the moment of the response, by the
+          server's clock if that is a server elsewhere
+
+        Example: `tasks, moment = client.snapshot()`
+        """
+        return self._listed("tasks", "list_tasks", now, include_archived=True)
+
     def _tasks(self, key: str, tool: str, now: datetime | None, /, **arguments: Any) -> pd.DataFrame:
+        return self._listed(key, tool, now, **arguments)[0]
+
+    def _listed(
+        self, key: str, tool: str, now: datetime | None, /, **arguments: Any
+    ) -> tuple[pd.DataFrame, datetime]:
         if now is not None and now.tzinfo is None:
             raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
-        records = self._calls.records(key, tool, **arguments)
-        return self.frame_of(records, now or datetime.now(UTC), tool)
+        if tool == "list_tasks":
+            records = self._calls.tasks(**arguments)
+        else:
+            records = self._calls.records(key, tool, **arguments)
+        moment = (now or self._calls.source.now()).astimezone(UTC)
+        return self.frame_of(records, moment, tool), moment
 
     def _frame(self, columns: Mapping[str, Column], key: str, tool: str, task_id: int) -> pd.DataFrame:
         records = self._calls.records(key, tool, task_id=task_id)

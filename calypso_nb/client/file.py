@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+import pandas as pd
 
-from calypso_nb.client.calls import Counts, check_statuses
-from calypso_nb.embedded.database import COLUMNS, Record, StoreError, read
+from calypso_nb.client.calls import Counts, Details, check_statuses
+from calypso_nb.embedded.database import COLUMNS, TASK_KEYS, Record, StoreError, Table, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 
@@ -41,24 +44,37 @@ class FileSource:
         """Return what a TinyTask over this file would respond."""
         if write:
             raise TinytaskAPIError(tool, f"{self.name} is a database file, opened read-only")
+        response = self._read(lambda reader: self._answer(reader, tool, arguments))
+        if isinstance(response, dict):
+            return response
+        return {"tasks" if tool == "get_my_queue" else tool.rpartition("_")[2]: response}
 
-        def question(reader: _Reader) -> dict[str, Any]:
-            unknown = sorted(_NEW_ARGUMENTS & arguments.keys())
-            if reader.lacking & NEW_COLUMNS and (tool in _NEW_TOOLS or unknown):
-                what = "such tool" if tool in _NEW_TOOLS else ", ".join(unknown)
-                raise TinytaskAPIError(tool, f"{self.name} is a file of TinyTask v1, which has no {what}")
-            check_statuses(tool, arguments)
-            try:
-                response = getattr(reader, tool)(**arguments)
-            except (StoreError, OverflowError) as refusal:
-                raise TinytaskAPIError(tool, str(refusal)) from refusal
-            if isinstance(response, dict):
-                return response
-            return {"tasks" if tool == "get_my_queue" else tool.rpartition("_")[2]: response}
+    def listing(self, arguments: dict[str, Any]) -> pd.DataFrame:
+        """Return the columns of `list_tasks` as they are stored: a frame of them needs no dict per task."""
+
+        def question(reader: _Reader) -> pd.DataFrame:
+            with reader.raw_columns():
+                frame: pd.DataFrame = self._answer(reader, "list_tasks", arguments)
+                return frame
 
         return self._read(question)
 
-    def counts(self, task_ids: Sequence[int]) -> Iterator[Counts]:
+    def _answer(self, reader: _Reader, tool: str, arguments: dict[str, Any]) -> Any:
+        unknown = sorted(_NEW_ARGUMENTS & arguments.keys())
+        if reader.lacking & NEW_COLUMNS and (tool in _NEW_TOOLS or unknown):
+            what = "such tool" if tool in _NEW_TOOLS else ", ".join(unknown)
+            raise TinytaskAPIError(tool, f"{self.name} is a file of TinyTask v1, which has no {what}")
+        check_statuses(tool, arguments)
+        try:
+            return getattr(reader, tool)(**arguments)
+        except (StoreError, OverflowError) as refusal:
+            raise TinytaskAPIError(tool, str(refusal)) from refusal
+
+    def now(self) -> datetime:
+        """Return the time by this computer's clock: whoever writes to the file is on the same one."""
+        return datetime.now(UTC)
+
+    def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
         """Count the comments and links of all the tasks at once."""
         yield self._read(lambda reader: reader.counts(task_ids))
 
@@ -103,6 +119,7 @@ class _Reader(TinytaskStore):
     """
 
     lacking: set[str]
+    _raw = False
 
     def _connect(self, path: str | os.PathLike[str]) -> sqlite3.Connection:
         path = Path(path).resolve()  # SQLite's log lies beside the file that a link leads to.
@@ -147,11 +164,46 @@ class _Reader(TinytaskStore):
     def get_queue_tasks(self, **filters: Any) -> list[Record]:
         return self.list_tasks(**filters)
 
+    @contextmanager
+    def raw_columns(self) -> Iterator[None]:
+        """Have lists of tasks come as a frame of what is stored, only the tags decoded."""
+        self._raw = True
+        try:
+            yield
+        finally:
+            self._raw = False
+
+    def _select(self, table: Table, rest: str, values: Iterable[Any] = ()) -> Any:
+        if not self._raw:
+            return super()._select(table, rest, values)
+        select = read(table, self.lacking, stored_times=True) + rest
+        rows = self.connection.execute(select, tuple(values)).fetchall()
+        frame = pd.DataFrame(rows, columns=list(TASK_KEYS), dtype="object")
+        decoded = {text: _tags(text) for text in frame["tags"].unique()}
+        return frame.assign(tags=[decoded[text] for text in frame["tags"].tolist()])
+
     def counts(self, task_ids: Sequence[int]) -> Counts:
+        """Count comments and links of tasks, all at once."""
         known = {task_id for (task_id,) in self.connection.execute("SELECT id FROM tasks")}
-        comments, links = (
-            dict(self.connection.execute(f"SELECT task_id, count(*) FROM {table} GROUP BY task_id"))
-            for table in ("comments", "links")
-        )
-        counts: Counts = dict.fromkeys(task_ids, (None, None))
-        return counts | {id: (comments.get(id, 0), links.get(id, 0)) for id in task_ids if id in known}
+        links = dict(self.connection.execute("SELECT task_id, count(*) FROM links GROUP BY task_id"))
+        # Beside max(), SQLite takes the other columns from the row that has it; of equals, the last written.
+        comments = {
+            task_id: (number, f"{at.replace(' ', 'T')}Z" if at else None, by)
+            for task_id, number, _, at, by in self.connection.execute(
+                "SELECT task_id, count(*), max(coalesce(created_at, '') || printf('%020d', id)),"
+                " created_at, created_by FROM comments GROUP BY task_id"
+            )
+        }
+        counts: Counts = dict.fromkeys(task_ids, Details())
+        for task_id in task_ids:
+            if task_id in known:
+                number, at, by = comments.get(task_id, (0, None, None))
+                counts[task_id] = Details(number, links.get(task_id, 0), at, by)
+        return counts
+
+
+def _tags(text: Any) -> Any:
+    try:
+        return orjson.loads(text or "[]")
+    except orjson.JSONDecodeError:
+        return text

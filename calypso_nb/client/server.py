@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
-from calypso_nb.client.calls import Counts, Source, check_statuses, decoded, unexpected
+from calypso_nb.client.calls import Counts, Details, Source, check_statuses, decoded, unexpected
 from calypso_nb.errors import TinytaskAPIError, UsageError
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
@@ -19,6 +23,7 @@ from calypso_nb.wire import bridge
 if TYPE_CHECKING:
     from mcp.server import MCPServer, Server
 
+    from calypso_nb.wire.connection import Connection
     from calypso_nb.wire.transport import Target
 
     AnyEndpoint: TypeAlias = str | os.PathLike[str] | Server[Any] | MCPServer
@@ -31,6 +36,10 @@ IN_FLIGHT = 8
 CHUNK = 96
 REST_CHUNK = 480
 NO_LIMIT = 2**31 - 1
+# The filters of a listing that the twin is asked for too.
+TWIN_FILTERS = {"status", "include_archived"}
+# Less is not worth a word: ages are in hours.
+OFFSET_SECONDS = 30
 
 
 def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
@@ -80,90 +89,146 @@ def _command(endpoint: str) -> tuple[str, ...]:
 
 
 class ServerSource:
-    """Asks over one kept session, on the background loop."""
+    """Asks over one kept session, on the background loop, or over the REST twin if that is faster."""
 
     def __init__(self, target: Target, name: str, settings: Settings) -> None:
-        from calypso_nb.wire.connection import Connection  # MCP takes 0.8 s to load; a file doesn't need it.
+        from calypso_nb.wire.http import ServerClock
+        from calypso_nb.wire.rest import RestTwin
 
         self.name = name
+        self._target = target
         self._settings = settings
-        self._connection = Connection(target, name, settings)
-        # The REST twin's address, until it turns out that there is no such twin.
-        self._twin = target if isinstance(target, Endpoint) else None
-        weakref.finalize(self, bridge.run_soon, self._connection.abandon)
+        self._clock = ServerClock()
+        self._twin = RestTwin(target, settings, self._clock) if isinstance(target, Endpoint) else None
+        self._lists_archived: bool | None = None  # Whether the twin does; None is not known yet.
+        self._told_offset = False
+
+    @cached_property  # Used on the background loop only, so that no two threads make it.
+    def _connection(self) -> Connection:
+        from calypso_nb.wire.connection import (
+            Connection,  # MCP takes 0.6 s to load; the twin doesn't need it.
+        )
+
+        connection = Connection(self._target, self.name, self._settings, self._clock)
+        weakref.finalize(self, bridge.run_soon, connection.abandon)
+        return connection
+
+    def now(self) -> datetime:
+        """Return the server's time; warn once if this computer's clock is half a minute or more from it."""
+        offset = self._clock.offset
+        if abs(offset) >= OFFSET_SECONDS and not self._told_offset:
+            self._told_offset = True
+            direction = "behind" if offset > 0 else "ahead of"
+            warnings.warn(
+                f"this computer's clock is {abs(offset):,.0f} s {direction} the server's: "
+                "ages are measured by the server's",
+                stacklevel=2,
+            )
+        return self._clock.now()
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return what the server responds; a list of tasks is the same from v1 and v2."""
-        if tool != "list_tasks":
-            return decoded(bridge.run(self._connection.call, tool, arguments, write=write))
-        several = isinstance(arguments.get("status"), list)
-        # A server that takes statuses to exclude (v2) takes several to include too.
-        if several and not bridge.run(self._connection.accepts, tool, "exclude_status"):
-            return self._filtered_here(arguments)
-        if arguments.get("offset") and not arguments.get("limit"):
-            # Without a limit v1's SQL is wrong.
-            arguments = {**arguments, "limit": NO_LIMIT}
-        return decoded(bridge.run(self._connection.call, tool, arguments))
+        if tool == "list_tasks":
+            return bridge.run(self._list_tasks, arguments)
+        return decoded(bridge.run(self._call, tool, arguments, write=write))
 
-    def _filtered_here(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
-        """Ask for all statuses, then filter and cut here: v1 takes one status only."""
-        check_statuses("list_tasks", arguments)
-        asked = {name: arguments[name] for name in arguments.keys() - {"status", "limit", "offset"}}
-        answer = decoded(bridge.run(self._connection.call, "list_tasks", asked))
-        if isinstance(answer, str) or not isinstance(answer.get("tasks"), list):
-            return answer
-        statuses = arguments["status"]
-        # What is not a task stays, for the check of the records.
-        tasks = [task for task in answer["tasks"] if type(task) is not dict or task.get("status") in statuses]
-        start, limit = max(arguments.get("offset", 0), 0), arguments.get("limit", 0)
-        return {"tasks": tasks[start : start + limit if limit > 0 else None]}
+    def listing(self, arguments: dict[str, Any]) -> None:
+        """Return nothing: a server lists JSON objects."""
 
-    def counts(self, task_ids: Sequence[int]) -> Iterator[Counts]:
+    def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
         """Ask for each task, several at a time; an interrupt takes effect in between."""
-        while task_ids:
-            size = CHUNK if self._twin is None else REST_CHUNK
-            yield bridge.run(self._count_some, task_ids[:size])
+        end = time.monotonic() + seconds
+        while task_ids and (left := end - time.monotonic()) > 0:
+            size = CHUNK if self._twin is None or not self._twin.there else REST_CHUNK
+            yield bridge.run(self._count_some, task_ids[:size], left)
             task_ids = task_ids[size:]
 
     def check(self) -> bool:
         """Return True if a TinyTask answers; TinytaskConnectionError says what does instead."""
-        return bool(bridge.run(self._connection.tools))
+        return bridge.run(self._check)
 
     def close(self) -> None:
         """Leave the session."""
-        bridge.run(self._connection.close)
+        if "_connection" in vars(self):
+            bridge.run(self._connection.close)
 
-    async def _count_some(self, task_ids: Sequence[int]) -> Counts:
+    async def _call(self, tool: str, arguments: dict[str, Any], *, write: bool) -> str:
+        return await self._connection.call(tool, arguments, write=write)
+
+    async def _check(self) -> bool:
+        return bool(await self._connection.tools())
+
+    async def _list_tasks(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
+        check_statuses("list_tasks", arguments)  # A twin might take an unknown one for none at all.
+        end = anyio.current_time() + self._settings.timeout
+
+        async def listed(**changes: Any) -> dict[str, Any] | str:
+            left = end - anyio.current_time()
+            return decoded(await self._connection.call("list_tasks", arguments | changes, seconds=left))
+
+        if self._twin is not None and self._twin.there and arguments.keys() <= TWIN_FILTERS:
+            archived = arguments.get("include_archived", False)
+            records = None
+            if not archived or self._lists_archived is not False:
+                records = await self._twin.list_tasks(arguments, end - anyio.current_time())
+            if records is not None and archived and not self._lists_archived:
+                # No page says whether the twin knows this filter. If it had ignored it, MCP would list more.
+                self._lists_archived = any(type(one) is dict and one.get("archived_at") for one in records)
+                if not self._lists_archived:
+                    rest = await listed(limit=1, offset=len(records))
+                    self._lists_archived = None if rest == {"count": 0, "tasks": []} else False
+            if records is not None and not (archived and self._lists_archived is False):
+                return {"tasks": records}
+        # A server that takes statuses to exclude (v2) takes several to include too.
+        if isinstance(arguments.get("status"), list) and not await self._connection.accepts(
+            "list_tasks", "exclude_status"
+        ):
+            statuses = arguments.pop("status")
+            start, limit = max(arguments.pop("offset", 0), 0), arguments.pop("limit", 0)
+            return _filtered(await listed(), statuses, start, limit)
+        if arguments.get("offset") and not arguments.get("limit"):
+            return await listed(limit=NO_LIMIT)  # Without a limit v1's SQL is wrong.
+        return await listed()
+
+    async def _count_some(self, task_ids: Sequence[int], seconds: float) -> Counts:
         counts: Counts = {}
-        if self._twin is not None:  # Several times as fast as MCP, which counts the rest, or all.
-            from calypso_nb.wire.rest import read_tasks
+        with anyio.move_on_after(seconds):
+            if self._twin is not None and self._twin.there:  # MCP counts the rest, or all.
+                found = await self._twin.read_tasks(task_ids, seconds)
+                counts = {id: Details.of(task["comments"], task["links"]) for id, task in found.items()}
+            waiting = iter([task_id for task_id in task_ids if task_id not in counts])
 
-            found = await read_tasks(self._twin, self._settings, task_ids)
-            counts = {id: (len(task["comments"]), len(task["links"])) for id, task in found.items()}
-            if not found:
-                self._twin = None
-        waiting = iter([task_id for task_id in task_ids if task_id not in counts])
+            async def work() -> None:
+                for task_id in waiting:
+                    counts[task_id] = await self._count_one(task_id)
 
-        async def work() -> None:
-            for task_id in waiting:
-                counts[task_id] = await self._count_one(task_id)
-
-        try:
-            async with anyio.create_task_group() as tasks:
-                for _ in range(min(IN_FLIGHT, len(task_ids))):
-                    tasks.start_soon(work)
-        except ExceptionGroup as group:
-            first = group.exceptions[0]  # They are all about the same server.
-            raise first from first.__cause__
+            try:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(min(IN_FLIGHT, len(task_ids) - len(counts))):
+                        tasks.start_soon(work)
+            except ExceptionGroup as group:
+                first = group.exceptions[0]  # They are all about the same server.
+                raise first from first.__cause__
         return counts
 
-    async def _count_one(self, task_id: int) -> tuple[int | None, int | None]:
+    async def _count_one(self, task_id: int) -> Details:
         try:
             task = decoded(await self._connection.call("get_task", {"id": task_id}))
         except TinytaskAPIError:
-            return None, None  # It was deleted after the listing: its counts are unknown, not zero.
+            return Details()  # It was deleted after the listing: its counts are unknown, not zero.
         if isinstance(task, dict):
             comments, links = task.get("comments"), task.get("links")
             if isinstance(comments, list) and isinstance(links, list):
-                return len(comments), len(links)
+                return Details.of(comments, links)
         raise unexpected("get_task", self.name)
+
+
+def _filtered(
+    listed: dict[str, Any] | str, statuses: list[str], start: int, limit: int
+) -> dict[str, Any] | str:
+    """Filter a listing of all statuses, and cut it, here: v1 takes one status only."""
+    if isinstance(listed, str) or not isinstance(listed.get("tasks"), list):
+        return listed
+    # What is not a task stays, for the check of the records.
+    tasks = [task for task in listed["tasks"] if type(task) is not dict or task.get("status") in statuses]
+    return {"tasks": tasks[start : start + limit if limit > 0 else None]}

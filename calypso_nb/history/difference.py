@@ -100,6 +100,8 @@ def _rows(before: Record | None, after: Record | None) -> Iterator[Record]:
 
 
 def _changes(edits: dict[str, tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
+    # The number of comments tells it already.
+    edits = {name: edit for name, edit in edits.items() if not name.startswith("last_comment_")}
     # Comments and links are counted for shown tasks alone: a count that was not read is no edit.
     unread = {name for name in ("comment_count", "link_count") if None in edits.get(name, ())}
     told_by_another = set(unread)

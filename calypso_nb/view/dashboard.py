@@ -13,6 +13,7 @@ import traitlets
 from IPython.display import DisplayHandle, display
 
 from calypso_nb.client.actions import Action
+from calypso_nb.client.calls import Details
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.view.bundle import asset, packed_bundle
 from calypso_nb.view.page import BELOW, view_html, view_style
@@ -264,7 +265,7 @@ class Dashboard(widgets.VBox):
         new = sorted({*data.tasks["id"].tolist()} - {*self.data.tasks["id"].tolist()})
         fresh = self.reporter.client.count_details(new, progress=False) if new else {}
         if task is not None:
-            fresh[task["id"]] = (len(task["comments"]), len(task["links"]))
+            fresh[task["id"]] = Details.of(task["comments"], task["links"])
         return with_counts_of(data, self.data, fresh)
 
     def _show(self, data: Workload) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from calypso_nb.client import TinytaskClient
 from calypso_nb.client.actions import Action, left_behind, look, offered
+from calypso_nb.client.calls import Details
 from calypso_nb.errors import (
     MovedOnError,
     TinytaskAPIError,
@@ -169,17 +170,15 @@ def changes_between(before: Workload, data: Workload) -> list[dict[str, Any]]:
     return plain_records(changes[changes["change"].isin(_REPORTED)][list(columns)].rename(columns=columns))
 
 
-def with_counts_of(
-    data: Workload, before: Workload, fresh: Mapping[int, tuple[int | None, int | None]]
-) -> Workload:
+def with_counts_of(data: Workload, before: Workload, fresh: Mapping[int, Details]) -> Workload:
     """Return a report with the comment and link counts of an earlier one.
 
     Counts cost a request per task, so a report that is read every few seconds takes those that are known.
 
     - fresh: newer counts of some tasks, by their ids
     """
-    columns = (before.tasks[name] for name in ("id", "comment_count", "link_count"))
-    known = {task: (comments, links) for task, comments, links in zip(*columns, strict=True)} | dict(fresh)
+    columns = [before.tasks[name] for name in ("id", *Details._fields)]
+    known = {task: Details(*counted) for task, *counted in zip(*columns, strict=True)} | dict(fresh)
     return replace(
         data,
         tasks=with_counts(data.tasks, known),

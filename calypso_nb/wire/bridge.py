@@ -6,40 +6,64 @@ client shares the one loop of this module; it starts on first use and ends with 
 
 import asyncio
 import atexit
+import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import contextmanager, suppress
 from functools import partial
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# For the loop's thread at the end of the process, after the sessions have been left.
+_JOIN_SECONDS = 0.4
 
 
 class _Loop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._exit = ExitStack()
         self._portal: BlockingPortal | None = None
+        self._thread: threading.Thread | None = None
         self.events: asyncio.AbstractEventLoop | None = None
+        self.ending = False
 
     def portal(self) -> BlockingPortal:
         with self._lock:
             if self._portal is None:
-                self._portal = self._exit.enter_context(start_blocking_portal(name="calypso-nb"))
+                ready: Future[BlockingPortal] = Future()
+                self._thread = threading.Thread(
+                    target=self._serve, args=(ready,), name="calypso-nb", daemon=True
+                )
+                self._thread.start()
+                self._portal = ready.result()
                 self.events = self._portal.call(asyncio.get_running_loop)
             return self._portal
 
+    def _serve(self, ready: Future[BlockingPortal]) -> None:
+        async def serve() -> None:
+            async with BlockingPortal() as portal:
+                ready.set_result(portal)
+                await portal.sleep_until_stopped()
+
+        anyio.run(serve)
+
     def stop(self) -> None:
-        portal, self._portal, self.events = self._portal, None, None
-        if portal is not None:
-            for function in _before_end:
-                portal.call(function)
-        self._exit.close()
+        self.ending = True
+        self.events = None
+        if self._portal is None or self._thread is None:
+            return
+        for function in _before_end:
+            self._portal.call(function)
+        with suppress(RuntimeError):  # It has ended already.
+            self._portal.start_task_soon(self._portal.stop, True)
+        self._thread.join(_JOIN_SECONDS)
 
 
 _before_end: list[Callable[[], Awaitable[object]]] = []
@@ -53,12 +77,70 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     A KeyboardInterrupt during the wait (the kernel's Stop button) cancels the coroutine and is raised on.
     Raise RuntimeError if the caller is the background loop itself, which would wait for itself.
     """
+    if _loop.ending:
+        _let_the_process_end()
     future: Future[T] = _loop.portal().start_task_soon(partial(function, *args, **kwargs))
     try:
-        return future.result()
-    except KeyboardInterrupt:
-        future.cancel()
+        with _interruptible():
+            return future.result()
+    except BaseException as error:
+        if _loop.ending:
+            _let_the_process_end()
+        if not isinstance(error, Exception):
+            future.cancel()
         raise
+
+
+def _let_the_process_end() -> None:
+    """Wait in a daemon thread until the system ends it: an error would be printed while the process ends."""
+    if threading.current_thread() is threading.main_thread():
+        raise RuntimeError("the process is ending")
+    threading.Event().wait()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Hear an interrupt during a wait inside a coroutine too.
+
+    A running loop, a kernel's or that of `asyncio.run`, handles an interrupt by cancelling a coroutine at its next
+    turn, which does not come while the coroutine waits here.
+    """
+    if threading.current_thread() is not threading.main_thread() or not _loop_runs_here():
+        yield
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if _somebody_catches(frame):
+            raise KeyboardInterrupt
+        # Past the loop there is only the kernel itself, which would end. So the cell is cancelled, by the kernel,
+        # and this coroutine of it.
+        if callable(previous):
+            previous(number, frame)
+        raise asyncio.CancelledError
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _loop_runs_here() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _somebody_catches(frame: FrameType | None) -> bool:
+    """Return whether a cell, or `asyncio.run`, is what called."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") in ("IPython.core.interactiveshell", "asyncio.runners"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def run_soon(function: Callable[[], object]) -> None:

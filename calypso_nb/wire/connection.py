@@ -16,6 +16,7 @@ from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskCon
 from calypso_nb.settings import Settings
 from calypso_nb.wire import bridge
 from calypso_nb.wire.faults import Fault, fault_of
+from calypso_nb.wire.http import ServerClock
 from calypso_nb.wire.transport import Target, Tools, open_session, tools_of
 
 T = TypeVar("T")
@@ -23,27 +24,32 @@ T = TypeVar("T")
 ATTEMPTS = 4
 CLOSING_SECONDS = 2.0
 # At the end of the process, for all sessions together; the SDK ends a command within 5 s, by force at last.
-ENDING_SECONDS = 1.5
+ENDING_SECONDS = 1.0
 COMMAND_ENDING_SECONDS = 6.0
 
 
 class Connection:
     """Calls tools on one TinyTask; every method runs on the background loop, none in the caller's thread."""
 
-    def __init__(self, target: Target, name: str, settings: Settings) -> None:
+    def __init__(self, target: Target, name: str, settings: Settings, clock: ServerClock) -> None:
         self.name = name  # It is shown, so it holds no credentials.
         self.settings = settings
+        self._clock = clock
         self._target = target
         self._link: _Link | None = None
         self._opening = anyio.Lock()
 
-    async def call(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> str:
+    async def call(
+        self, tool: str, arguments: dict[str, Any], *, write: bool = False, seconds: float | None = None
+    ) -> str:
         """Call one tool and return the text of its response, within the timeout, retries included.
+
+        - seconds: what is left of the timeout, if the call is not all that it is for
 
         Raise TinytaskAPIError if the server refuses and TinytaskConnectionError if no response comes. A read
         is repeated with exponential backoff; a write only if it certainly was not sent.
         """
-        return await self._asked(tool, lambda link: link.call(tool, arguments), write)
+        return await self._asked(tool, lambda link: link.call(tool, arguments), write, seconds)
 
     async def tools(self) -> Set[str]:
         """Return the names of the tools that the server has now."""
@@ -66,18 +72,24 @@ class Connection:
         if self._link is not None:
             self._link.retire(at_once=True)
 
-    async def _asked(self, tool: str, question: Callable[[_Link], Awaitable[T]], write: bool) -> T:
+    async def _asked(
+        self,
+        tool: str,
+        question: Callable[[_Link], Awaitable[T]],
+        write: bool,
+        seconds: float | None = None,
+    ) -> T:
         def may_repeat(error: BaseException) -> bool:
             return isinstance(error, Fault) and error.transient and not (write and error.sent)
 
-        deadline = anyio.current_time() + self.settings.timeout
+        seconds = self.settings.timeout if seconds is None else seconds
+        deadline = anyio.current_time() + seconds
         try:
             return await tenacity.AsyncRetrying(
                 retry=tenacity.retry_if_exception(may_repeat),
                 # The last fault says more than a timeout during the wait for another attempt would.
-                stop=tenacity.stop_after_attempt(ATTEMPTS)
-                | tenacity.stop_before_delay(self.settings.timeout),
-                wait=tenacity.wait_exponential(multiplier=0.1, max=2.0) + tenacity.wait_random(0, 0.1),
+                stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(seconds),
+                wait=_wait,
                 reraise=True,
             )(self._asked_once, question, deadline)
         except Fault as fault:
@@ -105,7 +117,7 @@ class Connection:
         async with self._opening:
             if self._link is None or self._link.ended:
                 self._link = None
-                link = _Link(self._target, self.name, self.settings)
+                link = _Link(self._target, self.name, self.settings, self._clock)
                 await link.open()
                 self._link = link
             return self._link
@@ -116,14 +128,25 @@ class Connection:
         where = f"TinyTask at {self.name}"
         if write and fault.sent:
             return TinytaskConnectionError(
-                f"{tool}: no answer from {where}: {fault}. Whether it was carried out is unknown: "
+                f"{tool}: no result from {where}: {fault}. Whether it was carried out is unknown: "
                 "read the task before you repeat it.",
                 outcome_unknown=True,
             )
+        if fault.answered:
+            return TinytaskConnectionError(f"{tool}: no result from {where}: {fault}.")
         return TinytaskConnectionError(
             f"no {where}: {fault}. Start a server there, set TINYTASK_ENDPOINT to another one, "
             "or use sample data: TinytaskClient('demo'), in a terminal --mcp-endpoint demo."
         )
+
+
+_backoff = tenacity.wait_exponential(multiplier=0.1, max=2.0) + tenacity.wait_random(0, 0.1)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    fault = state.outcome.exception() if state.outcome is not None else None
+    asked = fault.wait if isinstance(fault, Fault) else None
+    return max(_backoff(state), asked or 0.0)
 
 
 @contextmanager
@@ -138,14 +161,16 @@ def _until(left: float, timeout: float, *, sent: bool) -> Iterator[None]:
 class _Link:
     """An MCP session that one task enters and leaves, as the SDK demands."""
 
-    def __init__(self, target: Target, name: str, settings: Settings) -> None:
+    def __init__(self, target: Target, name: str, settings: Settings, clock: ServerClock) -> None:
         self.tools: Tools = {}
         self.gone = anyio.Event()
         self.ending_seconds = COMMAND_ENDING_SECONDS if isinstance(target, tuple) else ENDING_SECONDS
         self._target = target
         self._name = name
         self._settings = settings
+        self._clock = clock
         self._session: Client | None = None
+        self._owner: asyncio.Task[None] | None = None
         self._ready = anyio.Event()
         self._leave = anyio.Event()
         self._failure: BaseException | None = None
@@ -159,7 +184,7 @@ class _Link:
 
     async def open(self) -> None:
         """Enter the session; raise Fault if that fails or takes longer than the connect timeout."""
-        owner = asyncio.get_running_loop().create_task(self._own())
+        owner = self._owner = asyncio.get_running_loop().create_task(self._own())
         try:
             with _until(self._settings.connect_timeout, self._settings.connect_timeout, sent=False):
                 await self._ready.wait()
@@ -224,11 +249,15 @@ class _Link:
         self._retired = True
         if at_once or not self._calls:
             self._leave.set()
+        if at_once and self._session is None and self._owner is not None:
+            self._owner.cancel()  # It waits for a server, and would not hear otherwise.
 
     async def _own(self) -> None:
         _owned.add(self)
         try:
-            async with open_session(self._target, self._settings, self._lost, self._sending) as session:
+            async with open_session(
+                self._target, self._settings, self._clock, self._lost, self._sending
+            ) as session:
                 self.tools = tools_of(await session.list_tools())
                 if "list_tasks" not in self.tools:
                     reason = "not a TinyTask server: it has no tool list_tasks"

@@ -4,32 +4,17 @@ import os
 import ssl
 from collections.abc import Iterator
 
+import aiohttp
 import anyio
-import httpx2
-from mcp import MCPError
-from mcp_types import INVALID_PARAMS, PARSE_ERROR
-from pydantic import ValidationError
 
-# Codes of our own for what happened below MCP, in the range that JSON-RPC leaves to implementations.
-NOT_SENT = -32081
-SENT = -32082
+# A message of our own for what happened below MCP; the `Fault` itself goes with it, which no server can send.
+BELOW_MCP = -32081
 
-_NOT_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-_FOREIGN = (
-    MCPError,
-    ValidationError,  # The SDK's, for what is not MCP.
-    httpx2.HTTPError,
-    httpx2.InvalidURL,
-    OSError,
-    RuntimeError,  # The SDK's, for a protocol version or a structured content that it doesn't take.
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-    anyio.EndOfStream,
-)
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 _WORDS = {
-    httpx2.ConnectTimeout: "no connection in time",
-    httpx2.ReadTimeout: "no answer in time",
-    httpx2.WriteTimeout: "the request could not be sent in time",
+    aiohttp.ConnectionTimeoutError: "no connection in time",
+    aiohttp.ServerDisconnectedError: "the connection was closed without a response",
+    aiohttp.ClientPayloadError: "the response broke off",
     TimeoutError: "no answer in time",
 }
 
@@ -40,13 +25,26 @@ class Fault(Exception):
     - sent: False if the server certainly did not do what was asked
     - transient: whether the same call may well succeed a moment later
     - refused: the server did answer, and the reason is its own words
+    - answered: something did answer, so there is no point in starting a server there
+    - wait: for how many seconds it asks not to be asked again
     """
 
-    def __init__(self, reason: str, *, sent: bool, transient: bool = True, refused: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        sent: bool,
+        transient: bool = True,
+        refused: bool = False,
+        answered: bool = False,
+        wait: float | None = None,
+    ) -> None:
         super().__init__(reason)
         self.sent = sent
         self.transient = transient
         self.refused = refused
+        self.answered = answered
+        self.wait = wait
 
 
 def fault_of(error: BaseException, *, sent: bool = True) -> Fault:
@@ -56,28 +54,49 @@ def fault_of(error: BaseException, *, sent: bool = True) -> Fault:
 
     Raise the error itself if it is not one of those: then it is a bug of ours.
     """
+    # A report by HTTP alone need not load MCP, which takes 0.6 s.
+    from mcp import MCPError
+    from pydantic import ValidationError
+
+    foreign = (
+        Fault,
+        MCPError,
+        ValidationError,  # The SDK's, for what is not MCP.
+        aiohttp.ClientError,
+        OSError,
+        RuntimeError,  # The SDK's, for a protocol version or a structured content that it doesn't take.
+        anyio.BrokenResourceError,
+        anyio.ClosedResourceError,
+        anyio.EndOfStream,
+    )
     leaves = list(_leaves(error))
-    if not all(isinstance(leaf, (Fault, *_FOREIGN)) for leaf in leaves):
+    if not all(isinstance(leaf, foreign) for leaf in leaves):
         raise error
     for kinds in (Fault, _NOT_CONNECTED, BaseException):
         leaf = next((leaf for leaf in leaves if isinstance(leaf, kinds)), None)
         if leaf is not None:
-            return _translated(leaf, sent)
-    raise error
-
-
-def _translated(error: BaseException, sent: bool) -> Fault:
-    if isinstance(error, Fault):
-        error.sent = error.sent and sent
-        return error
-    if isinstance(error, _NOT_CONNECTED):
-        return Fault(_words(error), sent=False)
-    if isinstance(error, MCPError) and error.error.code != PARSE_ERROR:
-        code, message = error.error.code, error.error.message
-        return Fault(message, sent=sent and code != NOT_SENT, refused=code == INVALID_PARAMS)
-    if isinstance(error, MCPError | ValidationError):
+            break
+    else:
+        raise error
+    if isinstance(leaf, MCPError):
+        return _of_mcp(leaf.error.code, leaf.error.message, leaf.error.data, sent)
+    if isinstance(leaf, ValidationError):
         return Fault("not a TinyTask server: its response is not MCP", sent=sent, transient=False)
-    return Fault(_words(error), sent=sent)
+    if isinstance(leaf, Fault):
+        leaf.sent = leaf.sent and sent
+        return leaf
+    return Fault(_words(leaf), sent=sent and not isinstance(leaf, _NOT_CONNECTED))
+
+
+def _of_mcp(code: int, message: str, data: object, sent: bool) -> Fault:
+    from mcp_types import INVALID_PARAMS, PARSE_ERROR
+
+    if isinstance(data, Fault):
+        data.sent = data.sent and sent
+        return data
+    if code == PARSE_ERROR:
+        return Fault("not a TinyTask server: its response is not MCP", sent=sent, transient=False)
+    return Fault(message, sent=sent, refused=code == INVALID_PARAMS)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
@@ -94,6 +113,10 @@ def _words(error: BaseException) -> str:
 
 def _cause(error: BaseException | None) -> str | None:
     """Return what the system said below a library's own words: `connection refused`, `name not known`."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
     while error is not None:
         if isinstance(error, ssl.SSLError):  # Its number is not one of the system's.
             said = getattr(error, "verify_message", None) or error.reason or str(error)

@@ -1,50 +1,65 @@
 """The ways to reach a TinyTask: HTTP, SSE, a command, a server object.
 
-Real servers speak Streamable HTTP or the older SSE at `{endpoint}/mcp`. Opening the wrong one hangs in the
-SDK, so a plain POST that takes some 10 ms finds out which it is.
+Real servers speak Streamable HTTP or the older SSE at `{endpoint}/mcp`. Opening the wrong one hangs, so a plain
+POST that takes some 10 ms finds out which it is.
+
+Both are transports of our own, on the SDK's public protocol for that. The SDK's limit an event to 1 MiB, make a
+text of every message for a debug line, tell an HTTP status as "an error response", and open a connection per call.
 """
 
 import logging
 import os
-import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Set
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
+import aiohttp
 import anyio
-import httpx2
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp import Client
 from mcp.client import Transport
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp.client.streamable_http import streamable_http_client
 from mcp.server import MCPServer, Server
-from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCRequest, ListToolsResult, jsonrpc_message_adapter
+from mcp.shared.message import ClientMessageMetadata, SessionMessage
+from mcp_types import (
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    ListToolsResult,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
 from calypso_nb.settings import Endpoint, Settings
-from calypso_nb.wire.faults import NOT_SENT, SENT, Fault, fault_of
+from calypso_nb.wire.faults import BELOW_MCP, Fault, fault_of
+from calypso_nb.wire.http import ServerClock, http_session, refusal, server_sent_events
 
 # An address, the words of a command, or a server object.
 Target: TypeAlias = Endpoint | tuple[str, ...] | Server[Any] | MCPServer
 Tools: TypeAlias = dict[str, Set[str] | None]
 Lost: TypeAlias = Callable[[Fault | None], None]
+Streams: TypeAlias = tuple[MemoryObjectReceiveStream[Any], MemoryObjectSendStream[SessionMessage]]
 
 _POST_SECONDS = 1.0
 _ABOUT = {"name": "calypso_nb", "version": "0"}
 _PARAMETERS = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": _ABOUT}
 _HELLO = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": _PARAMETERS}
+_SESSION = "Mcp-Session-Id"
+_JSON = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+_FROM_HTTP = (aiohttp.ClientError, OSError, TimeoutError)
 
 
 @asynccontextmanager
 async def open_session(
-    target: Target, settings: Settings, lost: Lost, sending: Callable[[], None]
+    target: Target, settings: Settings, clock: ServerClock, lost: Lost, sending: Callable[[], None]
 ) -> AsyncIterator[Client]:
     """Enter an MCP session with a server object, a command or a URL, over whichever transport works there.
 
+    - clock: learns the server's time from its responses
     - lost: called when the other side has ended the session, with a Fault if that says why it never was one
     - sending: called before each message that goes out over SSE, as the end of the stream hides which have
 
@@ -54,16 +69,11 @@ async def open_session(
         server: Transport | Server[Any] | MCPServer
         mode = "legacy"
         if isinstance(target, Endpoint):
-            http = httpx2.AsyncClient(
-                headers=settings.secret_headers(target),
-                timeout=httpx2.Timeout(settings.timeout, connect=settings.connect_timeout),
-                transport=_FaultsAsAnswers(verify=_certificates()),
-            )
-            await stack.enter_async_context(http)
+            http = await stack.enter_async_context(http_session(target, settings, clock))
             if await _speaks_sse(http, target.mcp):
                 server = _sse_transport(http, target.mcp, lost, sending)
             else:
-                server = streamable_http_client(target.mcp, http_client=http, max_sse_event_size=None)
+                server = _http_transport(http, target.mcp)
         elif isinstance(target, tuple):
             server = _stdio_transport(target, lost)
         else:
@@ -81,79 +91,122 @@ def tools_of(listing: ListToolsResult) -> Tools:
     }
 
 
-@cache
-def _certificates() -> ssl.SSLContext:
-    return httpx2.create_ssl_context()  # It takes 40 ms: more than all else that opening a session does.
-
-
-class _FaultsAsAnswers(httpx2.AsyncHTTPTransport):
-    """Answers a POST that fails with a JSON-RPC error: at an exception the SDK ends the whole session."""
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.method != "POST" or request.extensions.get("hello"):
-            return await super().handle_async_request(request)
-        try:
-            response = await super().handle_async_request(request)
-        except httpx2.TransportError as error:
-            return _rpc_error(fault_of(error))
-        if response.status_code < 300:
-            return response
-        await response.aclose()
-        # A refusal by HTTP says that the session has gone, or who is there now: connecting again tells which.
-        status = response.status_code
-        return _rpc_error(Fault(f"responded with HTTP {status}", sent=status >= 500))
-
-
-def _rpc_error(fault: Fault) -> httpx2.Response:
-    error = {"code": SENT if fault.sent else NOT_SENT, "message": str(fault)}
-    return httpx2.Response(503, json={"jsonrpc": "2.0", "id": None, "error": error})
-
-
-async def _speaks_sse(http: httpx2.AsyncClient, url: str) -> bool:
+async def _speaks_sse(http: aiohttp.ClientSession, url: str) -> bool:
     """Return True if TinyTask speaks SSE at `url`, False if Streamable HTTP; raise Fault if neither."""
-    accept = {"Accept": "application/json, text/event-stream"}
-    async with http.stream("POST", url, json=_HELLO, headers=accept, extensions={"hello": True}) as response:
-        kind = response.headers.get("content-type", "")
-        if session := response.headers.get("mcp-session-id"):  # It was opened for the question only.
-            with suppress(httpx2.HTTPError):
-                await http.delete(url, headers={"mcp-session-id": session})
-        if response.status_code == 200 and kind.startswith("text/event-stream"):
+    async with http.post(url, json=_HELLO, headers=_JSON, allow_redirects=False) as response:
+        if session := response.headers.get(_SESSION):  # It was opened for the question only.
+            with suppress(*_FROM_HTTP):
+                await http.delete(url, headers={_SESSION: session})
+        if response.status == 200 and response.content_type == "text/event-stream":
             return False
-        body = await response.aread()
-    if response.status_code == 200 and kind.startswith("application/json") and b'"jsonrpc"' in body:
+        body = await response.read()
+    if response.status == 200 and response.content_type == "application/json" and b'"jsonrpc"' in body:
         return False
-    if response.status_code == 400 and b"Missing session ID" in body:
+    if response.status == 400 and b"Missing session ID" in body:
         return True
-    if response.status_code in (401, 403):
-        way_on = "set TINYTASK_TOKEN, or give token= or headers="
-        reason = f"credentials required (HTTP {response.status_code}): {way_on}"
-    elif response.status_code == 200:
-        reason = f"not a TinyTask server: responded with {kind or 'no content type'}"
-    else:
-        reason = f"not a TinyTask server: responded with HTTP {response.status_code}"
-    raise Fault(reason, sent=False, transient=response.status_code >= 500)
+    if response.status == 200:
+        kind = response.headers.get("Content-Type", "no content type")
+        raise Fault(f"not a TinyTask server: responded with {kind}", sent=False, transient=False)
+    fault = refusal(response, 0)
+    fault.sent = False  # It was our question and not the call.
+    if response.status < 500 and fault.wait is None and fault.transient:
+        raise Fault(f"not a TinyTask server: {fault}", sent=False, transient=False)
+    raise fault
+
+
+@asynccontextmanager
+async def _http_transport(http: aiohttp.ClientSession, url: str) -> AsyncIterator[Streams]:
+    """MCP's Streamable HTTP: each message is a POST, and what it is answered with comes in the response.
+
+    What a server would say unasked, in a stream of its own, is not listened to: TinyTask says nothing.
+    """
+    to_session, from_server = anyio.create_memory_object_stream[Any](0)
+    to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
+    session: dict[str, str] = {}
+
+    async def post(item: SessionMessage) -> None:
+        message = item.message
+        body = _encoded(message)
+        given = item.metadata.headers if isinstance(item.metadata, ClientMessageMetadata) else None
+        try:
+            async with http.post(
+                url, data=body, headers=_JSON | session | (given or {}), allow_redirects=False
+            ) as response:
+                if opened := response.headers.get(_SESSION):
+                    session[_SESSION] = opened
+                reply = await _reply(response, len(body))
+        except _FROM_HTTP as error:
+            reply = _error(fault_of(error))
+        if isinstance(message, JSONRPCRequest):
+            reply.id = message.id
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # Nobody waits any more.
+                await to_session.send(SessionMessage(reply))
+
+    async with to_session, from_server, to_server, from_session, anyio.create_task_group() as tasks:
+
+        async def send() -> None:
+            async for item in from_session:
+                tasks.start_soon(post, item)
+
+        tasks.start_soon(send)
+        yield from_server, to_server
+        tasks.cancel_scope.cancel()
+    if session:
+        with suppress(*_FROM_HTTP), anyio.move_on_after(_POST_SECONDS):
+            await http.delete(url, headers=session)
+
+
+async def _reply(response: aiohttp.ClientResponse, size: int) -> JSONRPCResponse | JSONRPCError:
+    if response.status >= 300:
+        return _error(refusal(response, size))
+    try:
+        if response.content_type == "text/event-stream":
+            async for name, data in server_sent_events(response.content):
+                reply = _decoded(data) if name == "message" else None
+                if isinstance(reply, JSONRPCResponse | JSONRPCError):
+                    return reply
+        elif response.content_type == "application/json":
+            reply = _decoded(await response.read())
+            if isinstance(reply, JSONRPCResponse | JSONRPCError):
+                return reply
+        elif response.status == 200:
+            kind = response.headers.get("Content-Type", "no content type")
+            return _error(Fault(f"not a TinyTask server: responded with {kind}", sent=True, transient=False))
+    except ValidationError as error:
+        return _error(fault_of(error))
+    return _error(Fault("it ended the response without a result", sent=True))
+
+
+def _error(fault: Fault) -> JSONRPCError:
+    error = ErrorData(code=BELOW_MCP, message=str(fault), data=fault)
+    return JSONRPCError(jsonrpc="2.0", id=0, error=error)
+
+
+def _encoded(message: JSONRPCMessage) -> bytes:
+    return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+
+def _decoded(body: bytes) -> JSONRPCMessage:
+    return jsonrpc_message_adapter.validate_json(body, by_name=False)
 
 
 @asynccontextmanager
 async def _sse_transport(
-    http: httpx2.AsyncClient, url: str, lost: Lost, sending: Callable[[], None]
-) -> AsyncIterator[tuple[MemoryObjectReceiveStream[Any], MemoryObjectSendStream[SessionMessage]]]:
-    """MCP's SSE transport with no limit on an event's size: the SDK's own ends the connection at 1 MiB."""
+    http: aiohttp.ClientSession, url: str, lost: Lost, sending: Callable[[], None]
+) -> AsyncIterator[Streams]:
+    """MCP's older SSE: one stream brings all that the server says, and each message is a POST."""
     to_session, from_server = anyio.create_memory_object_stream[Any](0)
     to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
     posts: set[anyio.Event] = set()
     ended = False
-    # The stream is silent between answers; what waits for one has its own limit.
-    patient = httpx2.Timeout(**{**http.timeout.as_dict(), "read": None})
 
-    async def receive(events: AsyncIterator[httpx2.ServerSentEvent]) -> None:
+    async def receive(events: AsyncIterator[tuple[str, bytes]]) -> None:
         nonlocal ended
         try:
-            async for event in events:
-                if event.event == "message" and event.data:
-                    message = jsonrpc_message_adapter.validate_json(event.data, by_name=False)
-                    await to_session.send(SessionMessage(message))
-        except (httpx2.HTTPError, httpx2.StreamError, ValidationError):
+            async for name, data in events:
+                if name == "message":
+                    await to_session.send(SessionMessage(_decoded(data)))
+        except (*_FROM_HTTP, ValidationError):
             pass  # A broken stream ends like any other: by closing our side.
         finally:
             # A message that is being sent may yet turn out not to have left, which the session is to learn.
@@ -164,45 +217,56 @@ async def _sse_transport(
             lost(None)
             to_session.close()
 
-    async def post(where: httpx2.URL, item: SessionMessage, done: anyio.Event) -> None:
-        body = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+    async def post(where: str, item: SessionMessage, done: anyio.Event) -> None:
+        body = _encoded(item.message)
         try:
-            answer = await http.post(where, content=body, headers={"Content-Type": "application/json"})
-            if answer.status_code >= 400 and isinstance(item.message, JSONRPCRequest):
-                refusal = JSONRPCError.model_validate_json(answer.content)
-                refusal.id = item.message.id
-                await to_session.send(SessionMessage(refusal))
+            try:
+                async with http.post(where, data=body, headers=_JSON, allow_redirects=False) as response:
+                    failure = None if response.status < 300 else _error(refusal(response, len(body)))
+            except _FROM_HTTP as error:
+                failure = _error(fault_of(error))
+            if failure is not None and isinstance(item.message, JSONRPCRequest):
+                failure.id = item.message.id
+                with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    await to_session.send(SessionMessage(failure))
         finally:
             posts.discard(done)
             done.set()
 
-    async with (
-        http.sse(url, timeout=patient, max_event_size=None) as source,
-        anyio.create_task_group() as tasks,
-        to_session, from_server, to_server, from_session,
-    ):  # fmt: skip
-        if source.response.status_code != 200:
-            raise Fault(f"responded to an SSE client with HTTP {source.response.status_code}", sent=False)
-        events = aiter(source)
-        first = await anext(events, None)
-        if first is None:
+    stream = http.get(url, headers={"Accept": "text/event-stream"}, allow_redirects=False)
+    async with stream as response, to_session, from_server, to_server, from_session:
+        if response.status != 200:
+            raise refusal(response, 0)
+        events = server_sent_events(response.content)
+        _, announced = await anext(events, ("", b""))
+        if not announced:
             raise Fault("it hangs up at once", sent=False)
-        where = httpx2.URL(url).join(first.data)
-        if where.netloc != httpx2.URL(url).netloc:
-            raise Fault("it sends messages on to another host", sent=False, transient=False)
+        where = _announced(url, announced.decode(errors="replace"))
+        async with anyio.create_task_group() as tasks:
 
-        async def send() -> None:
-            async for item in from_session:
-                if ended:
-                    continue
-                sending()
-                posts.add(done := anyio.Event())
-                tasks.start_soon(post, where, item, done)
+            async def send() -> None:
+                async for item in from_session:
+                    if ended:
+                        continue
+                    sending()
+                    posts.add(done := anyio.Event())
+                    tasks.start_soon(post, where, item, done)
 
-        tasks.start_soon(receive, events)
-        tasks.start_soon(send)
-        yield from_server, to_server
-        tasks.cancel_scope.cancel()
+            tasks.start_soon(receive, events)
+            tasks.start_soon(send)
+            yield from_server, to_server
+            tasks.cancel_scope.cancel()
+
+
+def _announced(url: str, announced: str) -> str:
+    """Return where an SSE server takes messages, behind the same gateway as its stream."""
+    ours, where = urlsplit(url), urlsplit(urljoin(url, announced))
+    if (where.scheme, where.netloc) != (ours.scheme, ours.netloc):
+        raise Fault("it sends messages on to another host", sent=False, transient=False)
+    # Behind `https://host/team` the server knows nothing of the prefix, and leaves it out.
+    prefix = ours.path.removesuffix("/mcp")
+    inside = where.path.startswith(f"{prefix}/")
+    return urlunsplit(where if inside else where._replace(path=prefix + where.path))
 
 
 # Its records would be tracebacks on the terminal of who has no logging, for what `lost` says in a line.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import pandas as pd
 
+from calypso_nb.client.calls import Details
 from calypso_nb.errors import UsageError
-from calypso_nb.frames import STATUSES
+from calypso_nb.frames import STATUSES, TASK_COLUMNS, records_to_frame
 from calypso_nb.workload import counts
 from calypso_nb.workload.attention import Thresholds, attention
 from calypso_nb.workload.blocking import blocking
@@ -172,7 +174,9 @@ class Reporter(Generic[W_co]):
         - status_filter: one status or several; `None` for all.
         - agent_filter: one agent or several, of which `None` stands for unassigned tasks; `None` alone
           for all.
-        - details: also count comments and links, which takes a request per task; without, they are NA.
+        - details: also count comments and links, which takes a request per task; without, they are NA. The
+          whole report takes the client's timeout at most, and as much again for each further thousand tasks
+          that are counted; what was not read by then is NA, and a warning says so.
         - now: the moment at which ages are measured, an aware datetime; the current time by default.
         - progress: show a progress bar if counting takes long, or call `progress(done, total)`.
 
@@ -181,15 +185,14 @@ class Reporter(Generic[W_co]):
         Example: `reporter.collect_workload_data(status_filter=["idle", "working"]).summary`
         """
         statuses, agents = _statuses(status_filter), _names(agent_filter)
-        if now is not None and now.tzinfo is None:
-            raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
-        records = self.client.list_task_records(include_archived=True)
-        moment = (now or datetime.now(UTC)).astimezone(UTC)
-        all_tasks = self.client.frame_of(records, moment)
+        start = time.monotonic()
+        all_tasks, moment = self.client.snapshot(now)
         tasks = _narrowed(all_tasks[all_tasks["archived_at"].isna()], statuses, agents)
         if details:
-            found = self.client.count_details(tasks["id"].tolist(), progress=progress)
-            tasks, all_tasks = with_counts(tasks, found), with_counts(all_tasks, found)
+            left = self.client.seconds_for(len(tasks)) - (time.monotonic() - start)
+            found = self.client.count_details(tasks["id"].tolist(), progress, seconds=left)
+            all_tasks = with_counts(all_tasks, found)
+            tasks = _narrowed(all_tasks[all_tasks["archived_at"].isna()], statuses, agents)
         return self.makes(tasks, all_tasks, moment, self.client.endpoint, statuses, agents, details)
 
 
@@ -234,8 +237,9 @@ def _narrowed(
     return tasks[keep].reset_index(drop=True)
 
 
-def with_counts(tasks: pd.DataFrame, found: Mapping[int, tuple[Any, Any]]) -> pd.DataFrame:
-    """Return the tasks with these numbers of comments and links per task id; a task that has none is NA."""
-    pairs = [found.get(task, (pd.NA, pd.NA)) for task in tasks["id"].tolist()]
-    columns = pd.DataFrame(pairs, tasks.index, ["comment_count", "link_count"], "Int64")
-    return tasks.assign(**columns)
+def with_counts(tasks: pd.DataFrame, found: Mapping[int, Details]) -> pd.DataFrame:
+    """Return the tasks with what was counted of them by task id; a task that is not there has NA."""
+    columns = {name: TASK_COLUMNS[name] for name in Details._fields}
+    rows = pd.DataFrame(found.values(), columns=Details._fields, dtype="object")
+    counted = records_to_frame(rows, columns).set_axis(pd.Index(found.keys(), dtype="int64"))
+    return tasks.assign(**counted.reindex(tasks["id"]).set_axis(tasks.index))

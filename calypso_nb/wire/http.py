@@ -1,0 +1,173 @@
+"""HTTP to one server: the session of its requests, what a refusal by HTTP means, and the server's clock."""
+
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp  # 1,700 tasks per second with 8 in flight; httpx2, which MCP's SDK uses, 720.
+
+from calypso_nb.settings import Endpoint, Settings
+from calypso_nb.wire.faults import Fault
+
+# What TinyTask takes at most: the limit of Express for a body of JSON.
+BODY_BYTES = 100 * 1024
+# Shorter than the 5 s of Node, so that a write is rarely sent to a connection that is just being closed.
+_KEPT_ALIVE_SECONDS = 3.0
+
+
+class ServerClock:
+    """How far the server's clock is from this computer's, as the `Date` of its responses shows.
+
+    - offset: seconds to add to this computer's time; 0 while the two may agree
+    """
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def now(self) -> datetime:
+        """Return the server's time in UTC."""
+        return datetime.fromtimestamp(time.time() + self.offset, UTC)
+
+    def heard(self, date: str | None, asked: float) -> None:
+        """Take in the `Date` of a response to a request that was made at `asked`, in seconds of this computer."""
+        said = _moment(date)
+        if said is None:
+            return
+        # The header leaves out the fraction of a second, and was written between question and response.
+        least, most = said - time.time(), said + 1 - asked
+        self.offset = 0.0 if least <= 0 <= most else (least + most) / 2
+
+
+def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> aiohttp.ClientSession:
+    """Return a session for requests to a server, by the proxy and the certificates of the environment.
+
+    Only connecting has a time limit; whoever asks bounds the rest. Raise Fault if a certificate file or a proxy
+    that the environment names can't be used.
+    """
+    parts = urlsplit(endpoint.mcp)
+    proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    if proxy is not None and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
+        raise _unusable(f"the proxy of {parts.scheme.upper()}_PROXY", "its address must begin with http://")
+    certificates = _certificates(*map(os.environ.get, _CERTIFICATES)) if parts.scheme == "https" else True
+    trace = aiohttp.TraceConfig()
+
+    async def begin(_: object, context: SimpleNamespace, __: object) -> None:
+        context.asked = time.time()
+
+    async def end(_: object, context: SimpleNamespace, done: aiohttp.TraceRequestEndParams) -> None:
+        clock.heard(done.response.headers.get("Date"), context.asked)
+
+    trace.on_request_start.append(begin)
+    trace.on_request_end.append(end)
+    return aiohttp.ClientSession(
+        headers=settings.secret_headers(endpoint),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout),
+        connector=aiohttp.TCPConnector(ssl=certificates, keepalive_timeout=_KEPT_ALIVE_SECONDS),
+        # Not aiohttp's own `trust_env`: with it a password from ~/.netrc would replace our token.
+        proxy=proxy,
+        trace_configs=[trace],
+    )
+
+
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@cache
+def _certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
+    for name, place in zip(_CERTIFICATES, (file, folder), strict=True):
+        if place and not Path(place).exists():
+            raise _unusable(f"{name}={place}", "there is nothing there")
+    from httpx2 import create_ssl_context  # It finds the certificates of each system, and takes 40 ms.
+
+    try:
+        return create_ssl_context()
+    except (OSError, ssl.SSLError) as error:
+        raise _unusable(f"the certificates in {file or folder or 'the system'}", str(error)) from error
+
+
+def _unusable(what: str, why: str) -> Fault:
+    return Fault(f"{what} can't be used: {why}", sent=False, transient=False)
+
+
+def refusal(response: aiohttp.ClientResponse, size: int) -> Fault:
+    """Return what a response by HTTP that is no result means for a request of `size` bytes.
+
+    Whether the server did what was asked is unknown: a gateway may have let the request through. Only a body
+    that TinyTask itself takes from nobody was certainly refused.
+    """
+    status, headers = response.status, response.headers
+    code = f"HTTP {status}"
+    wait = _wait(headers.get("Retry-After"), headers.get("Date"))
+    too_large = size > BODY_BYTES and status in (413, 500)
+    transient = False
+    if too_large:
+        reason = f"the request is too large: {size / 1024:,.0f} kB, and TinyTask takes 100 kB ({code})"
+    elif status == 413:
+        reason = f"the request of {size / 1024:,.1f} kB is too large for the gateway before it ({code})"
+    elif status in (401, 403):
+        how = "refused" if "Authorization" in response.request_info.headers else "required"
+        reason = f"credentials {how} ({code}): set TINYTASK_TOKEN, or give token= or headers="
+    elif 300 <= status < 400:
+        elsewhere = Endpoint(headers.get("Location", "")).shown or "another address"
+        reason = f"it redirects to {elsewhere} ({code}): give that address instead"
+    else:
+        transient = True
+        if wait is not None:
+            reason = f"it asks to wait {wait:,.0f} s ({code})"
+        elif status in (502, 504):
+            reason = f"the gateway before it can't reach it ({code})"
+        else:
+            reason = f"responded with {code}"
+    return Fault(reason, sent=True, transient=transient, refused=too_large, answered=True, wait=wait)
+
+
+def _wait(retry_after: str | None, date: str | None) -> float | None:
+    if retry_after is None:
+        return None
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    until = _moment(retry_after)
+    return None if until is None else max(until - (_moment(date) or time.time()), 0.0)
+
+
+def _moment(date: str | None) -> float | None:
+    try:
+        return None if date is None else parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return None
+
+
+async def server_sent_events(content: aiohttp.StreamReader) -> AsyncIterator[tuple[str, bytes]]:
+    """Yield the name and the data of each server-sent event, whatever its size."""
+    name, data = "message", list[bytes]()
+    async for line in _lines(content):
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.strip().decode(errors="replace")
+        elif not line:
+            if data:
+                yield name, b"\n".join(data)
+            name, data = "message", []
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    pieces: list[bytes] = []
+    async for chunk in content.iter_any():
+        *ended, last = chunk.split(b"\n")
+        for end in ended:
+            line = b"".join([*pieces, end])
+            pieces = []
+            yield line.removesuffix(b"\r")
+        pieces.append(last)

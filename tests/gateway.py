@@ -1,4 +1,4 @@
-"""A gateway before a TinyTask: it lets requests through and answers as it likes, drips, and is a proxy too."""
+"""A gateway before a TinyTask: it lets requests through, answers as it likes, drips, and is a proxy too."""
 
 from __future__ import annotations
 

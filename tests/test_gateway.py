@@ -1,4 +1,4 @@
-"""Behind gateways and proxies: no write is made twice, no wait is without an end, and words say what is known."""
+"""Behind gateways and proxies: no write is made twice, no wait has no end, and words say what is known."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ class TinytaskClient:
         created_by: str = "calypso_nb",
         description: str | None = None,
         assigned_to: str | None = None,
-        priority: int = 0,
+        priority: float = 0,
         tags: Sequence[str] = (),
         parent_task_id: int | None = None,
         queue_name: str | None = None,
@@ -171,7 +171,7 @@ class TinytaskClient:
     ) -> Task:
         """Create a task, idle, and return it as the server made it.
 
-        - priority: any integer, higher is more urgent
+        - priority: any number, higher is more urgent; a frame holds whole numbers only
         - parent_task_id: the task that this one is a part of
         - blocked_by_task_id: the task that must be complete before this one
 
@@ -188,7 +188,7 @@ class TinytaskClient:
         description: str = _UNCHANGED,
         status: Status = _UNCHANGED,
         assigned_to: str = _UNCHANGED,
-        priority: int = _UNCHANGED,
+        priority: float = _UNCHANGED,
         tags: Sequence[str] = _UNCHANGED,
         parent_task_id: int = _UNCHANGED,
         queue_name: str = _UNCHANGED,
@@ -347,7 +347,7 @@ class TinytaskClient:
         *,
         seen: Seen,
         sure: bool = False,
-        priority: int = _UNCHANGED,
+        priority: float = _UNCHANGED,
         tags: Sequence[str] = _UNCHANGED,
         queue_name: str | None = _UNCHANGED,
         parent_task_id: int | None = _UNCHANGED,
@@ -387,7 +387,7 @@ class TinytaskClient:
         created_by: str = "calypso_nb",
         description: str | None = None,
         assigned_to: str | None = None,
-        priority: int = 0,
+        priority: float = 0,
         tags: Sequence[str] = (),
         queue_name: str | None = None,
     ) -> Task:

@@ -102,8 +102,8 @@ def _let_the_process_end() -> None:
 def _interruptible() -> Iterator[None]:
     """Hear an interrupt during a wait inside a coroutine too.
 
-    A running loop, a kernel's or that of `asyncio.run`, handles an interrupt by cancelling a coroutine at its next
-    turn, which does not come while the coroutine waits here.
+    A running loop, a kernel's or that of `asyncio.run`, handles an interrupt by cancelling a coroutine at its
+    next turn, which does not come while the coroutine waits here.
     """
     if threading.current_thread() is not threading.main_thread() or not _loop_runs_here():
         yield
@@ -113,8 +113,8 @@ def _interruptible() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         if _somebody_catches(frame):
             raise KeyboardInterrupt
-        # Past the loop there is only the kernel itself, which would end. So the cell is cancelled, by the kernel,
-        # and this coroutine of it.
+        # Past the loop there is only the kernel itself, which would end. So the cell is cancelled, by the
+        # kernel, and this coroutine of it.
         if callable(previous):
             previous(number, frame)
         raise asyncio.CancelledError

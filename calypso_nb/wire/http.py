@@ -37,7 +37,10 @@ class ServerClock:
         return datetime.fromtimestamp(time.time() + self.offset, UTC)
 
     def heard(self, date: str | None, asked: float) -> None:
-        """Take in the `Date` of a response to a request that was made at `asked`, in seconds of this computer."""
+        """Take in the `Date` of a response.
+
+        - asked: when the request was made, in seconds of this computer's clock
+        """
         said = _moment(date)
         if said is None:
             return
@@ -49,8 +52,8 @@ class ServerClock:
 def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> aiohttp.ClientSession:
     """Return a session for requests to a server, by the proxy and the certificates of the environment.
 
-    Only connecting has a time limit; whoever asks bounds the rest. Raise Fault if a certificate file or a proxy
-    that the environment names can't be used.
+    Only connecting has a time limit; whoever asks bounds the rest. Raise Fault if a certificate file or a
+    proxy that the environment names can't be used.
     """
     parts = urlsplit(endpoint.mcp)
     proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)

@@ -80,7 +80,7 @@ class RestTwin:
     async def read_tasks(self, task_ids: Sequence[int], seconds: float) -> dict[int, Record]:
         """Return those of the tasks that the twin has, by id, with `comments` and `links`.
 
-        Give up if none of the first three is there, or one takes a quarter of the time, and leave out the rest.
+        Give up if none of the first three is there, or one takes a quarter of the time; leave out the rest.
         """
         waiting = iter(task_ids)
         found: dict[int, Record] = {}

@@ -1,10 +1,11 @@
 """The ways to reach a TinyTask: HTTP, SSE, a command, a server object.
 
-Real servers speak Streamable HTTP or the older SSE at `{endpoint}/mcp`. Opening the wrong one hangs, so a plain
-POST that takes some 10 ms finds out which it is.
+Real servers speak Streamable HTTP or the older SSE at `{endpoint}/mcp`. Opening the wrong one hangs, so a
+plain POST that takes some 10 ms finds out which it is.
 
-Both are transports of our own, on the SDK's public protocol for that. The SDK's limit an event to 1 MiB, make a
-text of every message for a debug line, tell an HTTP status as "an error response", and open a connection per call.
+Both are transports of our own, on the SDK's public protocol for that. The SDK's limit an event to 1 MiB, make
+a text of every message for a debug line, tell an HTTP status as "an error response", and open a connection
+per call.
 """
 
 import logging

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import orjson
 
 from calypso_nb.client.calls import Counts, check_statuses
-from calypso_nb.embedded.database import COLUMNS, Record, StoreError, read
+from calypso_nb.embedded.database import COLUMNS, StoreError, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 
@@ -143,9 +143,6 @@ class _Reader(TinytaskStore):
     def disturbed(self) -> bool:
         """Return True if somebody began to write to a file that was read as it stood."""
         return self._alone and self._logged()
-
-    def get_queue_tasks(self, **filters: Any) -> list[Record]:
-        return self.list_tasks(**filters)
 
     def counts(self, task_ids: Sequence[int]) -> Counts:
         known = {task_id for (task_id,) in self.connection.execute("SELECT id FROM tasks")}

@@ -1,7 +1,7 @@
 """TinyTask v2 as an MCP server: its 30 tools over a store, word for word as TinyTask words them."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -20,13 +20,18 @@ Context = ServerRequestContext[Any]
 _STATUS = {"type": "string", "enum": ["idle", "working", "complete"]}
 _STATUSES = {"type": "array", "items": _STATUS}
 _FILTERS = {"status": {"anyOf": [_STATUS, _STATUSES]}, "exclude_status": _STATUSES}
-_NULLABLE = {"type": ["number", "null"]}
 # What TinyTask accepts although the schemas that it publishes don't say so.
-_UNPUBLISHED: Mapping[str, Mapping[str, Any]] = {
+_UNPUBLISHED: dict[str, dict[str, Any]] = {
     "list_tasks": _FILTERS,
     "get_queue_tasks": _FILTERS,
-    "update_task": {"parent_task_id": _NULLABLE},
-    "move_subtask": {"new_parent_id": _NULLABLE},
+    "move_subtask": {"new_parent_id": {"type": ["number", "null"]}},
+}
+_PUBLISHED = orjson.loads(files(__package__).joinpath("tools.json").read_bytes())
+
+# What each tool accepts.
+SCHEMAS: dict[str, dict[str, Any]] = {
+    name: schema | {"properties": schema["properties"] | _UNPUBLISHED.get(name, {})}
+    for name, schema in ((tool["name"], tool["inputSchema"]) for tool in _PUBLISHED)
 }
 
 
@@ -66,8 +71,8 @@ def _put_in_queue(store: TinytaskStore, task_id: float, queue_name: str | None =
 
 
 def _get_queue_tasks(store: TinytaskStore, queue_name: str, **filters: Any) -> Record:
+    tasks = store.get_queue_tasks(queue_name, **filters)
     shown = {"include_archived": False} | filters
-    tasks = store.list_tasks(queue_name=queue_name, **filters)
     return {"queue_name": queue_name, "count": len(tasks), "filters": shown, "tasks": tasks}
 
 
@@ -129,12 +134,10 @@ def pretty(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
-def _response(
-    store: TinytaskStore, schema: Mapping[str, Any], name: str, arguments: dict[str, Any]
-) -> tuple[str, bool]:
+def _response(store: TinytaskStore, name: str, arguments: dict[str, Any]) -> tuple[str, bool]:
     """Return the text of the response to a call, and whether it is an error."""
     lenient = name.endswith(("_comment", "_comments", "_link", "_links"))
-    accepted, issues = check_arguments(schema, arguments, strict=not lenient)
+    accepted, issues = check_arguments(SCHEMAS[name], arguments, strict=not lenient)
     if issues:
         return f"Error calling tool {name}: {pretty(issues)}", True
     failure, tool = _TOOLS[name]
@@ -156,19 +159,15 @@ def create_server(store: TinytaskStore) -> Server[Any]:
 
     Example: `create_server(TinytaskStore()).name == "tinytask"`
     """
-    published = orjson.loads(files(__package__).joinpath("tools.json").read_bytes())
-    tools = types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in published])
-    schemas = {tool["name"]: dict(tool["inputSchema"]) for tool in published}
-    for name, properties in _UNPUBLISHED.items():
-        schemas[name] |= {"properties": schemas[name]["properties"] | properties}
+    tools = types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in _PUBLISHED])
 
     async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return tools
 
     async def call_tool(_: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         text, is_error = f"Unknown tool: {params.name}", True
-        if params.name in schemas:
-            text, is_error = _response(store, schemas[params.name], params.name, params.arguments or {})
+        if params.name in SCHEMAS:
+            text, is_error = _response(store, params.name, params.arguments or {})
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=is_error)
 
     return Server("tinytask", version="1.0.0", on_list_tools=list_tools, on_call_tool=call_tool)

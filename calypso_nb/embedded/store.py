@@ -1,12 +1,15 @@
 """TinyTask v2's rules: what its tools do to tasks, subtasks, queues, comments and links."""
 
+from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
 
 from calypso_nb.embedded.database import Database, Record, StoreError
+from calypso_nb.embedded.validation import JS_SPACE
 
 MAX_LEVELS = 3
 # id only makes the order definite: TinyTask promises none between equal tasks.
 _ORDER = "ORDER BY priority DESC, created_at, id"
+_NO_QUEUE = "Queue name cannot be empty"
 
 
 class TaskFields(TypedDict, total=False):
@@ -22,7 +25,7 @@ class TaskFields(TypedDict, total=False):
 
 
 class TaskChanges(TaskFields, total=False):
-    """The fields that `update_task` can set; None empties a field that may be empty."""
+    """The fields that `update_task` can set; None empties a field that may be empty, and so does ''."""
 
     title: str
     status: str
@@ -55,7 +58,9 @@ class TinytaskStore(Database):
 
     def create_task(self, title: str, created_by: str | None, **fields: Unpack[TaskFields]) -> Record:
         """Create an idle task; a subtask takes over its parent's queue unless it names one."""
-        title = _required(title, "Task title is required").strip()
+        title = _required(title, "Task title is required").strip(JS_SPACE)
+        if created_by is not None:  # As v1 allows.
+            _required(created_by, "created_by is required")
         with self.transaction():
             if (parent_id := fields.get("parent_task_id")) is not None:
                 parent = self._task(parent_id, "Parent task")
@@ -65,7 +70,7 @@ class TinytaskStore(Database):
                     fields["queue_name"] = parent["queue_name"]
             if (blocker_id := fields.get("blocked_by_task_id")) is not None:
                 self._task(blocker_id, "Blocking task")
-            task_id = self._insert("tasks", {"title": title, "created_by": created_by, **fields})
+            task_id = self._insert("tasks", {"title": title, "created_by": created_by, **_kept(fields)})
             self._roll_up(parent_id)
             return self._task(task_id)
 
@@ -74,7 +79,7 @@ class TinytaskStore(Database):
         with self.transaction():
             before = self._task(id)
             if "title" in changes:
-                changes["title"] = _required(changes["title"], "Task title cannot be empty").strip()
+                changes["title"] = _required(changes["title"], "Task title cannot be empty").strip(JS_SPACE)
             if (blocker_id := changes.get("blocked_by_task_id")) is not None:
                 if blocker_id == id:
                     raise StoreError("Task cannot be blocked by itself")
@@ -82,7 +87,11 @@ class TinytaskStore(Database):
                     raise StoreError("Cannot create circular blocking relationship")
             if (parent_id := changes.get("parent_task_id")) is not None:
                 self._check_new_parent(id, parent_id)
-            self._update("tasks", id, {**changes, "updated_at": self.now()})
+            kept = _kept(changes) | {"updated_at": self.now()}
+            holder = before["assigned_to"]
+            if kept.get("assigned_to", holder) != holder:
+                kept["previous_assigned_to"] = holder
+            self._update("tasks", id, kept)
             self._roll_up(before["parent_task_id"])
             after = self._task(id)
             if after["parent_task_id"] != before["parent_task_id"]:
@@ -144,7 +153,7 @@ class TinytaskStore(Database):
                 )
             self._update("tasks", task_id, {"previous_assigned_to": current_agent})
             moved = self.update_task(task_id, assigned_to=new_agent, status="idle")
-            return {"task": moved, "comment": self.add_comment(task_id, comment, current_agent)}
+            return {"task": moved, "comment": self._comment(task_id, comment, current_agent)}
 
     # Subtasks
 
@@ -160,10 +169,8 @@ class TinytaskStore(Database):
         return found
 
     def get_task_with_subtasks(self, task_id: float, recursive: bool = False) -> Record:
-        """Return a task with `subtasks` and `subtask_count`; if `recursive`, its subtasks have both too."""
-        task, subtasks = self._task(task_id), self.get_subtasks(task_id)
-        if recursive:
-            subtasks = [self.get_task_with_subtasks(child["id"], True) for child in subtasks]
+        """Return a task with `subtasks`, all below it in one list if `recursive`, and `subtask_count`."""
+        task, subtasks = self._task(task_id), self.get_subtasks(task_id, recursive)
         return task | {"subtasks": subtasks, "subtask_count": len(subtasks)}
 
     def move_subtask(self, subtask_id: float, new_parent_id: float | None = None) -> Record:
@@ -183,7 +190,7 @@ class TinytaskStore(Database):
 
     def get_queue_stats(self, queue_name: str) -> Record:
         """Count a queue's tasks by status and by whether they are assigned, and name its agents."""
-        tasks = self.list_tasks(queue_name=queue_name)
+        tasks = self.get_queue_tasks(queue_name)
         statuses = [task["status"] for task in tasks]
         agents = [task["assigned_to"] for task in tasks if task["assigned_to"] is not None]
         return {
@@ -195,10 +202,14 @@ class TinytaskStore(Database):
             "agents": sorted(set(agents)),
         }
 
+    def get_queue_tasks(self, queue_name: str, **filters: Unpack[TaskFilters]) -> list[Record]:
+        """Return what `list_tasks` does of one queue."""
+        return self.list_tasks(**{**filters, "queue_name": _required(queue_name, _NO_QUEUE)})
+
     def clear_queue(self, queue_name: str) -> int:
         """Take every task out of a queue, and return how many there were."""
         with self.transaction():
-            tasks = self.list_tasks(queue_name=queue_name, include_archived=True)
+            tasks = self.get_queue_tasks(queue_name, include_archived=True)
             for task in tasks:
                 self.update_task(task["id"], queue_name=None)
             return len(tasks)
@@ -209,9 +220,7 @@ class TinytaskStore(Database):
         """Add a comment to a task."""
         with self.transaction():
             self._task(task_id)
-            text = _required(content, "Comment content is required")
-            fields = {"task_id": task_id, "content": text, "created_by": created_by}
-            return self.get_comment(self._insert("comments", fields))
+            return self._comment(task_id, _required(content, "Comment content is required"), created_by)
 
     def update_comment(self, id: float, content: str) -> Record:
         """Replace a comment's text."""
@@ -282,6 +291,10 @@ class TinytaskStore(Database):
     def _task(self, id: float, what: str = "Task") -> Record:
         return self._one("tasks", id, what)
 
+    def _comment(self, task_id: float, content: str, created_by: str | None) -> Record:
+        fields = {"task_id": task_id, "content": content, "created_by": created_by}
+        return self.get_comment(self._insert("comments", fields))
+
     def _link(self, id: float) -> Record:
         return self._one("links", id, "Link")
 
@@ -322,9 +335,16 @@ class TinytaskStore(Database):
 
 def _required(text: str, refusal: str) -> str:
     """Return the text; raise StoreError if it is blank."""
-    if not text.strip():
+    if not text.strip(JS_SPACE):
         raise StoreError(refusal)
     return text
+
+
+def _kept(fields: Mapping[str, Any]) -> Record:
+    """Return the fields of a task as they are kept: an empty text as none; a blank queue name is refused."""
+    if fields.get("queue_name") is not None:
+        _required(fields["queue_name"], _NO_QUEUE)
+    return {name: None if value == "" else value for name, value in fields.items()}
 
 
 def _conditions(filters: TaskFilters) -> tuple[str, list[Any]]:
@@ -339,7 +359,7 @@ def _conditions(filters: TaskFilters) -> tuple[str, list[Any]]:
         if (value := filters.get(name)) is not None:
             conditions.append(f"{name} = ?")
             values.append(value)
-    if (status := filters.get("status")) is not None:
+    if status := filters.get("status"):
         statuses = [status] if isinstance(status, str) else status
         conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
         values += statuses

@@ -12,25 +12,6 @@ _ORDER = "ORDER BY priority DESC, created_at, id"
 _NO_QUEUE = "Queue name cannot be empty"
 
 
-class TaskFields(TypedDict, total=False):
-    """The fields that `create_task` can set besides the title and who created it."""
-
-    description: str | None
-    assigned_to: str | None
-    priority: float
-    tags: list[str] | None
-    parent_task_id: float | None
-    queue_name: str | None
-    blocked_by_task_id: float | None
-
-
-class TaskChanges(TaskFields, total=False):
-    """The fields that `update_task` can set; None empties a field that may be empty, and so does ''."""
-
-    title: str
-    status: str
-
-
 class TaskFilters(TypedDict, total=False):
     """What `list_tasks` and `get_queue_tasks` can filter by."""
 
@@ -56,15 +37,18 @@ class TinytaskStore(Database):
     Example: `TinytaskStore().create_task("Write the changelog", "alice")["id"] == 1`
     """
 
-    def create_task(self, title: str, created_by: str | None, **fields: Unpack[TaskFields]) -> Record:
-        """Create an idle task; a subtask takes over its parent's queue unless it names one."""
+    def create_task(self, title: str, created_by: str | None, **fields: Any) -> Record:
+        """Create an idle task; a subtask takes over its parent's queue unless it names one.
+
+        - fields: what `update_task` can set, without a status
+        """
         title = _required(title, "Task title is required").strip(JS_SPACE)
         if created_by is not None:  # As v1 allows.
             _required(created_by, "created_by is required")
         with self.transaction():
             if (parent_id := fields.get("parent_task_id")) is not None:
                 parent = self._task(parent_id, "Parent task")
-                if self._level(parent_id) >= MAX_LEVELS:
+                if len(self._lineage(parent_id)) >= MAX_LEVELS:
                     raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
                 if fields.get("queue_name") is None:
                     fields["queue_name"] = parent["queue_name"]
@@ -74,8 +58,12 @@ class TinytaskStore(Database):
             self._roll_up(parent_id)
             return self._task(task_id)
 
-    def update_task(self, id: float, **changes: Unpack[TaskChanges]) -> Record:
-        """Set some fields; `updated_at` moves even if nothing changes, and parents' statuses follow."""
+    def update_task(self, id: float, **changes: Any) -> Record:
+        """Set some fields; `updated_at` moves even if nothing changes, and parents' statuses follow.
+
+        - changes: title, description, status, assigned_to, priority, tags, parent_task_id, queue_name,
+          blocked_by_task_id; None or an empty text empties what may be empty
+        """
         with self.transaction():
             before = self._task(id)
             if "title" in changes:
@@ -202,9 +190,9 @@ class TinytaskStore(Database):
             "agents": sorted(set(agents)),
         }
 
-    def get_queue_tasks(self, queue_name: str, **filters: Unpack[TaskFilters]) -> list[Record]:
+    def get_queue_tasks(self, queue_name: str, **filters: Any) -> list[Record]:
         """Return what `list_tasks` does of one queue."""
-        return self.list_tasks(**{**filters, "queue_name": _required(queue_name, _NO_QUEUE)})
+        return self.list_tasks(queue_name=_required(queue_name, _NO_QUEUE), **filters)
 
     def clear_queue(self, queue_name: str) -> int:
         """Take every task out of a queue, and return how many there were."""
@@ -258,13 +246,9 @@ class TinytaskStore(Database):
         """Add a link to a task; any text is accepted as its url."""
         with self.transaction():
             self._task(task_id)
-            fields = {
-                "task_id": task_id,
-                "url": _required(url, "Link URL is required"),
-                "description": description,
-                "created_by": created_by,
-            }
-            return self._link(self._insert("links", fields))
+            url = _required(url, "Link URL is required")
+            about = {"description": description, "created_by": created_by}
+            return self._link(self._insert("links", {"task_id": task_id, "url": url, **about}))
 
     def update_link(self, id: float, url: str | None = None, description: str | None = None) -> Record:
         """Replace a link's url, its description, or both; None leaves it as it is."""
@@ -306,16 +290,13 @@ class TinytaskStore(Database):
             id = self._scalar("SELECT parent_task_id FROM tasks WHERE id = ?", id)
         return line
 
-    def _level(self, id: float) -> int:
-        return len(self._lineage(id))
-
     def _check_new_parent(self, id: float, parent_id: float) -> None:
         self._task(parent_id, "Parent task")
         if id in self._lineage(parent_id):
             raise StoreError("Cannot create circular parent-child relationship")
         family = [{"id": id}, *self.get_subtasks(id, recursive=True, include_archived=True)]
-        levels = 1 + max(self._level(task["id"]) for task in family) - self._level(id)
-        if self._level(parent_id) + levels > MAX_LEVELS:
+        deepest = max(len(self._lineage(task["id"])) for task in family)
+        if len(self._lineage(parent_id)) + 1 + deepest - len(self._lineage(id)) > MAX_LEVELS:
             raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
 
     def _roll_up(self, parent_id: float | None) -> None:
@@ -324,11 +305,8 @@ class TinytaskStore(Database):
             statuses = {child["status"] for child in self.list_tasks(parent_task_id=ancestor)}
             if not statuses:
                 continue
-            status = "idle"
-            if statuses == {"complete"}:
-                status = "complete"
-            elif "working" in statuses:
-                status = "working"
+            unfinished = "working" if "working" in statuses else "idle"
+            status = "complete" if statuses == {"complete"} else unfinished
             if self._scalar("SELECT status FROM tasks WHERE id = ?", ancestor) != status:
                 self._update("tasks", ancestor, {"status": status, "updated_at": self.now()})
 

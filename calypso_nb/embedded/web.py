@@ -3,21 +3,14 @@
 import asyncio
 import errno
 import http.client
+import re
 import socket
-import sqlite3
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Collection, Iterator, Set
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    ExitStack,
-    closing,
-    contextmanager,
-)
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
 from hashlib import sha1
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -48,22 +41,14 @@ Transport = Literal["http", "sse"]
 
 _MAX_BODY_BYTES = 100 * 1024  # As Express reads no more.
 # How many responses are made and sent at once, and how long one may keep the others waiting.
-_AT_ONCE = 2
+_AT_ONCE = 4
+_AT_ANY_TIME = (("GET", "/mcp"), ("GET", "/health"))
 TURN_SECONDS = 5.0
+_SLICE_BYTES = 256 * 1024
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-# What the REST twin takes: one or several statuses are a list there.
-_REST = {
-    "get_task": SCHEMAS["get_task"],
-    "list_tasks": {
-        "properties": {
-            name: SCHEMAS["list_tasks"]["properties"]["exclude_status"] if name == "status" else schema
-            for name, schema in SCHEMAS["list_tasks"]["properties"].items()
-        }
-    },
-}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ADDRESS = re.compile(r"[0-9.]+|.*:.*")  # No name of the DNS ends with a number.
 
 
 def create_app(
@@ -84,22 +69,17 @@ def create_app(
     if transport == "http":
         # TinyTask knows the initialize handshake only; clients of the newer protocol fall back to it.
         server.add_request_handler("server/discover", types.RequestParams, _refuse_discover)
-        manager = StreamableHTTPSessionManager(server, stateless=True)
+        manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=_MAX_BODY_BYTES)
         endpoint: ASGIApp = StreamableHTTPASGIApp(manager)
         lifespan: Lifespan[Starlette] | None = partial(_running, manager)
         health = {"status": "healthy", "transport": "streamable-http"}
     else:
         endpoint, lifespan, health = SseEndpoint(server), None, {"status": "healthy"}
 
-    async def show_health(_: Request) -> Response:
-        return _json(health)
-
-    routes = [Route("/mcp", endpoint), Route("/health", show_health), _rest(store)]
-    numeric, names = not is_local(host), [*_LOOPBACK, host, *allowed_hosts]
-    if numeric:
-        names.append(socket.gethostname())
-    guard = Middleware(_Guard, {name.lower() for name in names}, numeric)
-    return Starlette(routes=routes, lifespan=lifespan, middleware=[guard, Middleware(_Limits)])
+    routes = [Route("/mcp", endpoint), Route("/health", _json(health)), _rest(store)]
+    hosts = [*LOOPBACK, *allowed_hosts] + ([] if host in LOOPBACK else [host, socket.gethostname()])
+    middleware = [Middleware(_Guard, hosts, host not in LOOPBACK), Middleware(_Turns)]
+    return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
 
 
 def serve(
@@ -205,7 +185,7 @@ class SseEndpoint:
 
     def __init__(self, server: Server[Any]) -> None:
         self._server = server
-        self._transport = SseServerTransport("/mcp")
+        self._transport = SseServerTransport("/mcp", max_request_body_size=_MAX_BODY_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET":
@@ -221,64 +201,50 @@ class _Guard:
     """Serve only requests that name this server by one of its hosts, and no page of another site.
 
     - hosts: the names that it has; "*" stands for any.
-    - numeric: whether any IP address is its name too. A page that had its own name point here has none.
+    - numeric: whether it has any IP address too: a page that has its own name lead here has none.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Set[str], numeric: bool) -> None:
-        self._app, self._hosts, self._numeric = app, hosts, numeric
+    def __init__(self, app: ASGIApp, hosts: Collection[str], numeric: bool) -> None:
+        self._app, self._hosts, self._numeric = app, {host.lower() for host in hosts}, numeric
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http" and "*" not in self._hosts:
             headers = Headers(scope=scope)
             host, origin = _hostname("//" + headers.get("host", "")), headers.get("origin")
-            if host not in self._hosts and not (self._numeric and _address(host)):
+            if host not in self._hosts and not (self._numeric and _ADDRESS.fullmatch(host)):
                 app = _json({"error": f"Host {host!r} is not allowed"}, 421)
             elif origin is not None and _hostname(origin) not in {host, *self._hosts}:
                 app = _json({"error": f"Origin {origin!r} is not allowed"}, 403)
         await app(scope, receive, send)
 
 
-class _Limits:
-    """Refuse requests that are too large for TinyTask, and bound the memory that responses take."""
+class _Turns:
+    """Bound the memory that large responses take: few are made at once, and sent as fast as they are read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] == "GET" and scope["path"] in ("/mcp", "/health"):
+        if scope["type"] != "http" or (scope["method"], scope["path"]) in _AT_ANY_TIME:
             return await self._app(scope, receive, send)
-        messages, size = [await receive()], 0
-        while (size := size + len(messages[-1].get("body", b""))) <= _MAX_BODY_BYTES:
-            if not messages[-1].get("more_body"):
-                break
-            messages.append(await receive())
-        else:
-            return await _json({"error": "request entity too large"}, 500)(scope, receive, send)
 
-        async def replay() -> Message:
-            return messages.pop(0) if messages else await receive()
+        async def send_slowly(message: Message) -> None:
+            if message.get("status") == 413:  # TinyTask answers a request over 100 kB so.
+                message["status"] = 500
+            body = memoryview(message.get("body", b""))
+            while len(body) > _SLICE_BYTES:
+                await send({**message, "body": body[:_SLICE_BYTES], "more_body": True})
+                body = body[_SLICE_BYTES:]
+            await send({**message, "body": body})
 
-        await self._turns.acquire()
+        await self._free.acquire()
         with ExitStack() as turn:
-            turn.callback(self._turns.release)
+            turn.callback(self._free.release)
             # A client that stops reading must not keep the others waiting for ever.
             turn.callback(asyncio.get_running_loop().call_later(TURN_SECONDS, turn.close).cancel)
-            await self._app(scope, replay, send)
-
-
-def is_local(host: str) -> bool:
-    """Return True if nothing but this machine reaches an address to bind to."""
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
+            await self._app(scope, receive, send_slowly)
 
 
 def _hostname(url: str) -> str:
@@ -293,24 +259,24 @@ def _json(value: Any, status: int = 200) -> Response:
 
 
 def _rest(store: TinytaskStore) -> Mount:
-    """Return the reading half of the REST twin, which any page that the guard lets through may read."""
+    """Return the reading half of the REST twin, for any page that the guard lets through."""
 
     async def read(request: Request) -> Response:
         tool = "get_task" if request.path_params else "list_tasks"
-        accepted, issues = check_arguments(_REST[tool], _arguments(tool, request), strict=False)
+        accepted, issues = check_arguments(SCHEMAS[tool], _arguments(tool, request), strict=False)
         if issues:
-            return _json({"error": "; ".join(f"{one['path'][0]}: {one['message']}" for one in issues)}, 400)
+            # Of one status or several, several is what a query gives.
+            (issue, *_) = issues[0]["unionErrors"][-1]["issues"] if "unionErrors" in issues[0] else issues
+            return _json({"error": f"{issue['path'][0]}: {issue['message']}"}, 400)
         try:
             value = getattr(store, tool)(**accepted)
         except StoreError:
             return _json({"error": f"Task {accepted['id']} not found"}, 404)
-        except sqlite3.Error as broken:
-            return _json({"error": f"Query failed: {broken}"}, 500)
         response = _json(value)
         digest = b64encode(sha1(response.body, usedforsecurity=False).digest()).decode()[:27]
         tag = f'W/"{len(response.body):x}-{digest}"'  # Express makes it so.
-        known = request.headers.get("if-none-match", "").split(",")
-        if {tag, "*"} & {one.strip() for one in known}:
+        known = {one.strip() for one in request.headers.get("if-none-match", "").split(",")}
+        if known & {tag, "*"}:
             response = Response(status_code=304)
         response.headers["etag"] = tag
         return response
@@ -322,10 +288,10 @@ def _rest(store: TinytaskStore) -> Mount:
 def _arguments(tool: str, request: Request) -> dict[str, Any]:
     """Return a tool's arguments from a path and a query, in which empty ones are left out."""
     arguments: dict[str, Any] = {}
-    for name, schema in _REST[tool]["properties"].items():
+    for name, schema in SCHEMAS[tool]["properties"].items():
         if text := request.path_params.get(name) or request.query_params.get(name):
-            kind = schema["type"]
-            arguments[name] = text.split(",") if kind == "array" else text
-            if kind == "boolean":
-                arguments[name] = _BOOLEANS.get(text, text)
+            several = schema.get("type", "array") == "array"
+            arguments[name] = text.split(",") if several else text
+            if schema.get("type") == "boolean":
+                arguments[name] = {"true": True, "1": True, "false": False, "0": False}.get(text, text)
     return arguments

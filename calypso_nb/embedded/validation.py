@@ -123,7 +123,7 @@ def _number(value: Any) -> int | float:
             value = int(text, 0)
         else:
             value = float(text or 0) if _JS_DECIMAL.fullmatch(text or "0") else math.nan
-    elif isinstance(value, dict):
+    elif value is not None and not isinstance(value, int | float):
         return math.nan
     try:
         number = float(value or 0)

@@ -379,9 +379,12 @@ def test_a_refused_change_leaves_nothing_behind(store: TinytaskStore) -> None:
 @pytest.fixture
 def twin() -> Iterator[tuple[httpx2.Client, TinytaskStore]]:
     """A client of the sample's REST twin, and the sample."""
-    with demo_store(NOW) as store, running_server(store, "sse") as url:
-        with httpx2.Client(base_url=f"{url}/api/v1", timeout=SECONDS) as api:
-            yield api, store
+    with (
+        demo_store(NOW) as store,
+        running_server(store, "sse") as url,
+        httpx2.Client(base_url=f"{url}/api/v1", timeout=SECONDS) as api,
+    ):
+        yield api, store
 
 
 @pytest.mark.parametrize(
@@ -612,7 +615,7 @@ def test_clients_that_stop_reading_do_not_keep_others_waiting(
     store: TinytaskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A large answer that nobody takes gives its turn back, and is still there for a late reader."""
-    monkeypatch.setattr(web, "TURN_SECONDS", 0.1)
+    monkeypatch.setattr(web, "PATIENCE_SECONDS", 0.1)
     store.insert_many({"title": "t", "description": "d" * 8_000} for _ in range(1_000))
     with running_server(store) as url, ExitStack() as asleep:
         clients = [asleep.enter_context(httpx2.Client(base_url=url, timeout=SECONDS)) for _ in range(8)]
@@ -666,7 +669,7 @@ def test_times_and_tags_are_stored_as_tinytask_stores_them(tmp_path: Path) -> No
 
 
 def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
-    """The write is refused in those words and leaves nothing behind; when there is room again, work goes on."""
+    """The write is refused in those words and leaves nothing behind; once there is room, work goes on."""
     with TinytaskStore(tmp_path / "tinytask.db") as store:
         store.create_task("first", "me")
         (pages,) = store.connection.execute("PRAGMA page_count").fetchone()

@@ -40,10 +40,10 @@ from calypso_nb.embedded.validation import check_arguments
 Transport = Literal["http", "sse"]
 
 _MAX_BODY_BYTES = 100 * 1024  # As Express reads no more.
-# How many responses are made and sent at once, and how long one may keep the others waiting.
+# How many responses are made and sent at once, and how long one may wait for a client that doesn't read.
 _AT_ONCE = 4
 _AT_ANY_TIME = (("GET", "/mcp"), ("GET", "/health"))
-TURN_SECONDS = 5.0
+PATIENCE_SECONDS = 5.0
 _SLICE_BYTES = 256 * 1024
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
@@ -230,21 +230,23 @@ class _Turns:
         if scope["type"] != "http" or (scope["method"], scope["path"]) in _AT_ANY_TIME:
             return await self._app(scope, receive, send)
 
-        async def send_slowly(message: Message) -> None:
-            if message.get("status") == 413:  # TinyTask answers a request over 100 kB so.
-                message["status"] = 500
-            body = memoryview(message.get("body", b""))
-            while len(body) > _SLICE_BYTES:
-                await send({**message, "body": body[:_SLICE_BYTES], "more_body": True})
-                body = body[_SLICE_BYTES:]
-            await send({**message, "body": body})
-
         await self._free.acquire()
         with ExitStack() as turn:
             turn.callback(self._free.release)
-            # A client that stops reading must not keep the others waiting for ever.
-            turn.callback(asyncio.get_running_loop().call_later(TURN_SECONDS, turn.close).cancel)
-            await self._app(scope, receive, send_slowly)
+
+            async def send_in_slices(message: Message) -> None:
+                if message.get("status") == 413:  # What TinyTask says of a request over 100 kB.
+                    message["status"] = 500
+                rest = memoryview(message.get("body", b""))
+                while rest:
+                    # A client that stops reading must not keep the others waiting for ever.
+                    late = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, turn.close)
+                    part, rest = rest[:_SLICE_BYTES], rest[_SLICE_BYTES:]
+                    await send({"type": message["type"], "body": part, "more_body": True})
+                    late.cancel()
+                await send({**message, "body": b""})
+
+            await self._app(scope, receive, send_in_slices)
 
 
 def _hostname(url: str) -> str:

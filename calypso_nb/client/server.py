@@ -13,6 +13,7 @@ import anyio
 
 from calypso_nb.client.calls import Counts, Source, check_statuses, decoded, unexpected
 from calypso_nb.errors import TinytaskAPIError, UsageError
+from calypso_nb.frames import STATUSES
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
 
@@ -112,7 +113,7 @@ class ServerSource:
         answer = decoded(bridge.run(self._connection.call, "list_tasks", asked))
         if isinstance(answer, str) or not isinstance(answer.get("tasks"), list):
             return answer
-        statuses = arguments["status"]
+        statuses = arguments["status"] or STATUSES  # None of them is all, as v2 has it.
         # What is not a task stays, for the check of the records.
         tasks = [task for task in answer["tasks"] if type(task) is not dict or task.get("status") in statuses]
         start, limit = max(arguments.get("offset", 0), 0), arguments.get("limit", 0)

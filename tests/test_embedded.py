@@ -24,7 +24,9 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from typer.testing import CliRunner
 
+from calypso_nb.cli.commands import app
 from calypso_nb.embedded import (
     StoreError,
     TinytaskStore,
@@ -509,12 +511,39 @@ def test_a_server_that_is_open_to_the_network_answers_to_its_own_names(
     store: TinytaskStore, headers: dict[str, str], status: int
 ) -> None:
     """Any address, this machine's name and those that are allowed; a page of another site gets nothing."""
-    app = create_app(store, host="0.0.0.0", allowed_hosts=["tasks.EXAMPLE"])
-    with running_app(app) as url:
+    named = create_app(store, host="0.0.0.0", allowed_hosts=["tasks.EXAMPLE"])
+    with running_app(named) as url:
         assert httpx2.get(f"{url}/health", headers=headers, timeout=SECONDS).status_code == status
     with running_app(create_app(store, host="0.0.0.0", allowed_hosts=["*"])) as url:
         if headers.get("host") != "":
             assert httpx2.get(f"{url}/health", headers=headers, timeout=SECONDS).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], []),
+        (["--host", "0.0.0.0"], ["open to the network", "only a Host and Origin of this machine"]),
+        (["--host", "0.0.0.0", "--allow-host", "*"], ["open to the network", "any Host and Origin"]),
+        (["--allow-host", "tasks.example"], []),
+    ],
+)
+def test_serve_says_what_it_means_to_be_open_to_the_network(
+    options: list[str], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard error says who can read and change the tasks, and nothing else does."""
+
+    def serve(*arguments: Any) -> None:
+        _, host, _, transport, on_ready, allowed_hosts = arguments
+        create_app(arguments[0], transport, host, allowed_hosts)
+        on_ready("http://somewhere")
+
+    monkeypatch.setattr("calypso_nb.embedded.web.serve", serve)
+    done = CliRunner().invoke(app, ["serve", *options])
+    assert (done.exit_code, done.stdout) == (0, "TinyTask at http://somewhere\n")
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(said)
+    assert all(words in line for words, line in zip(said, lines, strict=True))
 
 
 def test_a_port_in_use_is_named(store: TinytaskStore) -> None:

@@ -649,6 +649,9 @@ def test_clients_that_stop_reading_do_not_keep_others_waiting(
     with running_server(store) as url, ExitStack() as asleep:
         clients = [asleep.enter_context(httpx2.Client(base_url=url, timeout=SECONDS)) for _ in range(8)]
         streams = [asleep.enter_context(client.stream("GET", "/api/v1/tasks")) for client in clients]
+        for _ in range(8):  # Nor do clients that don't end what they say.
+            half = asleep.enter_context(socket.create_connection(url.removeprefix("http://").split(":")))
+            half.sendall(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
         assert json.loads(call(url, "list_tasks", limit=1))["count"] == 1
         assert len(json.loads(streams[-1].read())) == 1_000
 

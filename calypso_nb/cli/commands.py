@@ -221,9 +221,7 @@ def serve(
         def announce(url: str) -> None:
             typer.echo(f"TinyTask at {url}")
             if host not in LOOPBACK:
-                say(
-                    "open to the network without a password: anyone who reaches it can change all tasks"
-                )
+                say("open to the network without a password: anyone who reaches it can change all tasks")
             if "*" in (allow_host or ()):
                 say("any Host and Origin is accepted: a web page that is open in a browser can do that too")
             elif host not in LOOPBACK:

@@ -19,9 +19,9 @@ Context = ServerRequestContext[Any]
 
 _PUBLISHED = orjson.loads(files(__package__).joinpath("tools.json").read_bytes())
 _UNPUBLISHED = orjson.loads(files(__package__).joinpath("unpublished.json").read_bytes())
-# What each tool accepts; not all of it is in the schemas that TinyTask publishes.
+# What each tool accepts, which TinyTask's published schemas don't say in full.
 SCHEMAS: dict[str, dict[str, Any]] = {
-    name: schema | {"properties": schema["properties"] | _UNPUBLISHED.get(name, {})}
+    name: schema | {"properties": schema["properties"] | _UNPUBLISHED["arguments"].get(name, {})}
     for name, schema in ((tool["name"], tool["inputSchema"]) for tool in _PUBLISHED)
 }
 
@@ -89,17 +89,6 @@ _TOOLS: dict[str, Callable[..., Any]] = {
         "tasks_cleared": store.clear_queue(queue_name),
     },
 }
-# The tools whose errors stand alone.
-_PLAIN = {"get_task", "get_comment", "move_task", "create_subtask", "get_subtasks", "get_task_with_subtasks"}
-
-
-def _failure(name: str) -> str:
-    """Return what the text of a tool's errors begins with, for example "Error moving subtask: "."""
-    if name in _PLAIN:
-        return ""
-    verb, _, what = name.replace("my_", "").partition("_")
-    doing = {"get": "getting", "signup": "signing up"}.get(verb, verb.removesuffix("e") + "ing")
-    return f"Error {doing} {what.replace('_', ' ')}: "
 
 
 def pretty(value: Any) -> str:
@@ -113,13 +102,14 @@ def _response(store: TinytaskStore, name: str, arguments: dict[str, Any]) -> tup
     accepted, issues = check_arguments(SCHEMAS[name], arguments, strict=not lenient)
     if issues:
         return f"Error calling tool {name}: {pretty(issues)}", True
+    failure = _UNPUBLISHED["errors"].get(name, "")
     tool = _TOOLS.get(name, partial(_respond, name))
     try:
         value = tool(store, **accepted)
     except StoreError as refusal:
-        return f"{_failure(name)}{refusal}", True
+        return f"{failure}{refusal}", True
     except sqlite3.Error as broken:
-        return f"{_failure(name)}Query failed: {broken}", True
+        return f"{failure}Query failed: {broken}", True
     return value if isinstance(value, str) else pretty(value), False
 
 

@@ -1,7 +1,7 @@
 """TinyTask v2's rules: what its tools do to tasks, subtasks, queues, comments and links."""
 
-from collections.abc import Mapping
-from typing import Any, TypedDict, Unpack
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from calypso_nb.embedded.database import Database, Record, StoreError
 from calypso_nb.embedded.validation import JS_SPACE
@@ -10,20 +10,6 @@ MAX_LEVELS = 3
 # id only makes the order definite: TinyTask promises none between equal tasks.
 _ORDER = "ORDER BY priority DESC, created_at, id"
 _NO_QUEUE = "Queue name cannot be empty"
-
-
-class TaskFilters(TypedDict, total=False):
-    """What `list_tasks` and `get_queue_tasks` can filter by."""
-
-    assigned_to: str
-    status: str | list[str]
-    exclude_status: list[str]
-    include_archived: bool
-    parent_task_id: float
-    exclude_subtasks: bool
-    queue_name: str
-    limit: float
-    offset: float
 
 
 class TinytaskStore(Database):
@@ -106,11 +92,33 @@ class TinytaskStore(Database):
             self._roll_up(parent_id)
             return self._task(id)
 
-    def list_tasks(self, **filters: Unpack[TaskFilters]) -> list[Record]:
+    def list_tasks(
+        self,
+        *,
+        status: str | Collection[str] = (),
+        exclude_status: Collection[str] = (),
+        assigned_to: str | None = None,
+        queue_name: str | None = None,
+        parent_task_id: float | None = None,
+        exclude_subtasks: bool = False,
+        include_archived: bool = False,
+        limit: float = 0,
+        offset: float = 0,
+    ) -> list[Record]:
         """Return tasks by falling priority, the oldest first; no limit, 0 or a negative one returns all."""
-        conditions, values = _conditions(filters)
-        page = [filters.get("limit") or -1, filters.get("offset") or 0]
-        return self._select("tasks", f"WHERE {conditions} {_ORDER} LIMIT ? OFFSET ?", [*values, *page])
+        names = {"assigned_to": assigned_to, "queue_name": queue_name, "parent_task_id": parent_task_id}
+        equal = {name: value for name, value in names.items() if value is not None}
+        conditions = ["TRUE", *(f"{name} = ?" for name in equal)]
+        if not include_archived:
+            conditions.append("archived_at IS NULL")
+        if exclude_subtasks:
+            conditions.append("parent_task_id IS NULL")
+        statuses = [status] if isinstance(status, str) else status
+        for word, some in (("IN", statuses), ("NOT IN", exclude_status)):
+            if some:
+                conditions.append(f"status {word} ({', '.join('?' * len(some))})")
+        values = [*equal.values(), *statuses, *exclude_status, limit or -1, offset]
+        return self._select("tasks", f"WHERE {' AND '.join(conditions)} {_ORDER} LIMIT ? OFFSET ?", values)
 
     def get_my_queue(self, agent_name: str) -> list[Record]:
         """Return the agent's tasks that are neither complete nor archived."""
@@ -323,25 +331,3 @@ def _kept(fields: Mapping[str, Any]) -> Record:
     if fields.get("queue_name") is not None:
         _required(fields["queue_name"], _NO_QUEUE)
     return {name: None if value == "" else value for name, value in fields.items()}
-
-
-def _conditions(filters: TaskFilters) -> tuple[str, list[Any]]:
-    """Return the SQL condition of some filters, and the values for its placeholders."""
-    conditions = ["TRUE"]
-    values: list[Any] = []
-    if not filters.get("include_archived"):
-        conditions.append("archived_at IS NULL")
-    if filters.get("exclude_subtasks"):
-        conditions.append("parent_task_id IS NULL")
-    for name in ("assigned_to", "queue_name", "parent_task_id"):
-        if (value := filters.get(name)) is not None:
-            conditions.append(f"{name} = ?")
-            values.append(value)
-    if status := filters.get("status"):
-        statuses = [status] if isinstance(status, str) else status
-        conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
-        values += statuses
-    if excluded := filters.get("exclude_status"):
-        conditions.append(f"status NOT IN ({', '.join('?' * len(excluded))})")
-        values += excluded
-    return " AND ".join(conditions), values

@@ -69,7 +69,7 @@ def create_app(
     if transport == "http":
         # TinyTask knows the initialize handshake only; clients of the newer protocol fall back to it.
         server.add_request_handler("server/discover", types.RequestParams, _refuse_discover)
-        manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=_MAX_BODY_BYTES)
+        manager = StreamableHTTPSessionManager(server, stateless=True)
         endpoint: ASGIApp = StreamableHTTPASGIApp(manager)
         lifespan: Lifespan[Starlette] | None = partial(_running, manager)
         health = {"status": "healthy", "transport": "streamable-http"}
@@ -78,7 +78,7 @@ def create_app(
 
     routes = [Route("/mcp", endpoint), Route("/health", _json(health)), _rest(store)]
     hosts = [*LOOPBACK, *allowed_hosts] + ([] if host in LOOPBACK else [host, socket.gethostname()])
-    middleware = [Middleware(_Guard, hosts, host not in LOOPBACK), Middleware(_Turns)]
+    middleware = [Middleware(_Guard, hosts, host not in LOOPBACK), Middleware(_Limits)]
     return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
 
 
@@ -185,7 +185,7 @@ class SseEndpoint:
 
     def __init__(self, server: Server[Any]) -> None:
         self._server = server
-        self._transport = SseServerTransport("/mcp", max_request_body_size=_MAX_BODY_BYTES)
+        self._transport = SseServerTransport("/mcp")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET":
@@ -219,8 +219,11 @@ class _Guard:
         await app(scope, receive, send)
 
 
-class _Turns:
-    """Bound the memory that large responses take: few are made at once, and sent as fast as they are read."""
+class _Limits:
+    """Refuse large requests as TinyTask does, and bound the memory that large responses take.
+
+    Few responses are made at once, and each is sent no faster than it is read.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -230,13 +233,22 @@ class _Turns:
         if scope["type"] != "http" or (scope["method"], scope["path"]) in _AT_ANY_TIME:
             return await self._app(scope, receive, send)
 
+        messages: list[Message] = []
+        size = 0
+        while not messages or messages[-1].get("more_body"):
+            messages.append(await receive())
+            size += len(messages[-1].get("body", b""))
+            if size > _MAX_BODY_BYTES:
+                return await _json({"error": "request entity too large"}, 500)(scope, receive, send)
+
+        async def receive_again() -> Message:
+            return messages.pop(0) if messages else await receive()
+
         await self._free.acquire()
         with ExitStack() as turn:
             turn.callback(self._free.release)
 
             async def send_in_slices(message: Message) -> None:
-                if message.get("status") == 413:  # What TinyTask says of a request over 100 kB.
-                    message["status"] = 500
                 rest = memoryview(message.get("body", b""))
                 while rest:
                     # A client that stops reading must not keep the others waiting for ever.
@@ -246,7 +258,7 @@ class _Turns:
                     late.cancel()
                 await send({**message, "body": b""})
 
-            await self._app(scope, receive, send_in_slices)
+            await self._app(scope, receive_again, send_in_slices)
 
 
 def _hostname(url: str) -> str:

@@ -230,7 +230,7 @@ class _Limits:
         self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (scope["method"], scope["path"]) in _AT_ANY_TIME:
+        if scope["type"] != "http":
             return await self._app(scope, receive, send)
 
         messages: list[Message] = []
@@ -244,9 +244,10 @@ class _Limits:
         async def receive_again() -> Message:
             return messages.pop(0) if messages else await receive()
 
-        await self._free.acquire()
         with ExitStack() as turn:
-            turn.callback(self._free.release)
+            if (scope["method"], scope["path"]) not in _AT_ANY_TIME:
+                await self._free.acquire()
+                turn.callback(self._free.release)
 
             async def send_in_slices(message: Message) -> None:
                 rest = memoryview(message.get("body", b""))
@@ -256,6 +257,7 @@ class _Limits:
                     part, rest = rest[:_SLICE_BYTES], rest[_SLICE_BYTES:]
                     await send({"type": message["type"], "body": part, "more_body": True})
                     late.cancel()
+                    await asyncio.sleep(0)  # For the loop to notice a client that went away.
                 await send({**message, "body": b""})
 
             await self._app(scope, receive_again, send_in_slices)

@@ -1,8 +1,11 @@
 """The embedded TinyTask answers as the recorded ones do and keeps what it confirmed."""
 
+import base64
+import hashlib
 import json
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,9 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from typer.testing import CliRunner
 
+from calypso_nb.cli.commands import app
 from calypso_nb.embedded import (
     StoreError,
     TinytaskStore,
@@ -29,7 +34,9 @@ from calypso_nb.embedded import (
     demo_store,
     fill_sample,
     running_server,
+    web,
 )
+from calypso_nb.embedded.web import create_app, running_app
 from tests.conftest import SECONDS
 from tests.v1_server import create_v1_server, running_v1_server
 
@@ -91,6 +98,19 @@ def post(url: str, method: str, **params: Any) -> Any:
 def call(url: str, tool: str, **arguments: Any) -> str:
     text: str = post(url, "tools/call", name=tool, arguments=arguments)["content"][0]["text"]
     return text
+
+
+def ask(store: TinytaskStore, tool: str, **arguments: Any) -> Any:
+    """What a tool answers in process: its JSON, or its text."""
+
+    async def play() -> str:
+        with anyio.fail_after(SECONDS):
+            async with Client(create_server(store)) as client:
+                (block,) = (await client.call_tool(tool, arguments)).content
+                return block.text  # type: ignore[union-attr]
+
+    text = anyio.run(play)
+    return json.loads(text) if text.startswith("{") else text
 
 
 @pytest.fixture
@@ -155,20 +175,112 @@ def test_clients_of_the_newest_protocol_fall_back_to_the_handshake(transport: An
 
 @pytest.mark.parametrize(
     ("value", "coerced"),
-    [("2", 2), (" 2.0 ", 2), ("1e1", 10), ("", 0), (None, 0), (True, 1), ([], 0), ("-.5", -0.5)],
+    [
+        *[("2", 2), (" 2.0 ", 2), ("1e1", 10), ("", 0), (None, 0), (True, 1), (False, 0), ("-.5", -0.5)],
+        *[("0x10", 16), ("0b11", 3), ("0O17", 15), ("+1.", 1), ("\ufeff\u20035\u2029", 5), (4.99, 4.99)],
+        *[([], 0), (["7"], 7), ([[" 3 "]], 3), ([None], 0), ("Infinity", None), (10**400, None)],
+    ],
 )
 def test_numbers_are_coerced_as_javascript_does(store: TinytaskStore, value: Any, coerced: float) -> None:
-    """A priority of any of these is a number to TinyTask."""
-    with running_server(store) as url:
-        task = json.loads(call(url, "create_task", title="t", created_by="me", priority=value))
-    assert task["priority"] == coerced
+    """A priority of any of these is a number to TinyTask; JSON has no infinity."""
+    assert ask(store, "create_task", title="t", created_by="me", priority=value)["priority"] == coerced
 
 
-@pytest.mark.parametrize("value", ["1_000", "nan", "Infinity!", "0x", {}, [1, 2]])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *["1_000", "nan", "inf", "infinity", "Infinity!", "0x", "-0x10", "1,5", "\N{ARABIC-INDIC DIGIT ONE}"],
+        *["\x1c5", "\x855", {}, [1, 2], [True], [{}], "."],
+    ],
+)
 def test_what_javascript_calls_not_a_number_is_refused(store: TinytaskStore, value: Any) -> None:
-    """Python would read some of these as numbers."""
-    with running_server(store) as url:
-        assert "received nan" in call(url, "get_task", id=value)
+    """Python would read some of these as numbers, and takes more for white space."""
+    assert "received nan" in ask(store, "get_task", id=value)
+
+
+def test_white_space_is_what_javascript_trims(store: TinytaskStore) -> None:
+    """A byte order mark and a line separator go; a control character that Python would strip stays."""
+    assert (
+        ask(store, "create_task", title="\ufeff\u2028 t \x1c\x85", created_by="me")["title"] == "t \x1c\x85"
+    )
+    assert ask(store, "update_task", id=1, title="\u3000\ufeff") == (
+        "Error updating task: Task title cannot be empty"
+    )
+    assert ask(store, "update_task", id=1, title="\x1f")["title"] == "\x1f"
+    assert ask(store, "add_comment", task_id=1, content="\ufeff") == (
+        "Error adding comment: Comment content is required"
+    )
+
+
+def test_an_empty_agent_sets_a_task_free(store: TinytaskStore) -> None:
+    """No agent is called ''; whoever had the task before is remembered at each change of hands."""
+    assert ask(store, "create_task", title="t", created_by="me", assigned_to="")["assigned_to"] is None
+    for agent, held in (("a", None), ("a", None), ("b", "a"), ("", "b"), ("c", None)):
+        task = ask(store, "update_task", id=1, assigned_to=agent)
+        assert (task["assigned_to"], task["previous_assigned_to"]) == (agent or None, held)
+    assert ask(store, "update_task", id=1, title="new")["previous_assigned_to"] is None
+    moved = ask(store, "move_task", task_id=1, current_agent="c", new_agent="c", comment="")
+    assert moved["task"]["previous_assigned_to"] == "c"
+    assert moved["comment"]["content"] == ""
+
+
+def test_an_empty_description_is_none(store: TinytaskStore) -> None:
+    """At the creation of a task as well as later."""
+    assert ask(store, "create_task", title="t", created_by="me", description="")["description"] is None
+    assert ask(store, "update_task", id=1, description="d")["description"] == "d"
+    assert ask(store, "update_task", id=1, description="")["description"] is None
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\ufeff\n"])
+def test_blank_creators_and_queues_are_refused(store: TinytaskStore, empty: str) -> None:
+    """Each tool refuses them in its own words, and nothing changes."""
+    store.create_task("t", "me", queue_name="dev")
+    assert ask(store, "create_task", title="t", created_by=empty).startswith("Error creating task: ")
+    for tool, doing, arguments in (
+        ("create_task", "creating task", {"title": "t", "created_by": "me", "queue_name": empty}),
+        ("add_task_to_queue", "adding task to queue", {"task_id": 1, "queue_name": empty}),
+        ("move_task_to_queue", "moving task to queue", {"task_id": 1, "new_queue_name": empty}),
+        ("get_queue_tasks", "getting queue tasks", {"queue_name": empty}),
+        ("get_queue_stats", "getting queue stats", {"queue_name": empty}),
+        ("clear_queue", "clearing queue", {"queue_name": empty}),
+    ):
+        assert ask(store, tool, **arguments) == f"Error {doing}: Queue name cannot be empty"
+    assert [task["queue_name"] for task in store.list_tasks()] == ["dev"]
+
+
+def test_a_parent_that_is_null_is_task_0(store: TinytaskStore) -> None:
+    """Only `move_subtask` takes a task out of its parent."""
+    store.create_task("top", "me")
+    store.create_task("low", "me", parent_task_id=1)
+    assert ask(store, "update_task", id=2, parent_task_id=None) == (
+        "Error updating task: Parent task not found: 0"
+    )
+    assert ask(store, "move_subtask", subtask_id=2, new_parent_id=None).startswith(
+        "Task #2 moved to top-level"
+    )
+
+
+def test_no_statuses_are_all(store: TinytaskStore) -> None:
+    """An empty list filters nothing."""
+    store.create_task("t", "me")
+    for tool, arguments in (("list_tasks", {}), ("get_queue_tasks", {"queue_name": "dev"})):
+        store.update_task(1, queue_name="dev")
+        assert ask(store, tool, status=[], exclude_status=[], **arguments)["count"] == 1
+
+
+def test_all_descendants_come_in_one_list(store: TinytaskStore) -> None:
+    """Each after its parent, with its `parent_task_id`; none of them has a list of its own."""
+    for title, parent in (("top", None), ("left", 1), ("right", 1), ("low", 2)):
+        store.create_task(title, "me", parent_task_id=parent)
+    tree = ask(store, "get_task_with_subtasks", task_id=1, recursive=True)
+    assert [(task["title"], task["parent_task_id"]) for task in tree["subtasks"]] == [
+        ("left", 1),
+        ("low", 2),
+        ("right", 1),
+    ]
+    assert tree["subtask_count"] == 3
+    assert not any("subtasks" in task for task in tree["subtasks"])
+    assert ask(store, "get_task_with_subtasks", task_id=1)["subtask_count"] == 2
 
 
 def test_tags_must_be_a_list_of_texts(store: TinytaskStore) -> None:
@@ -216,8 +328,6 @@ def test_subtasks_go_three_levels_deep_and_take_their_parents_queue(store: Tinyt
         store.move_subtask(other, middle["id"])
     with pytest.raises(StoreError, match="circular parent-child"):
         store.update_task(top, parent_task_id=low["id"])
-    tree = store.get_task_with_subtasks(top, recursive=True)
-    assert tree["subtasks"][0]["subtasks"][0]["id"] == low["id"]
     assert [task["id"] for task in store.get_subtasks(top, recursive=True)] == [middle["id"], low["id"]]
 
 
@@ -256,39 +366,102 @@ def test_notes_and_archiving_leave_updated_at_and_an_empty_update_moves_it() -> 
 
 
 def test_a_refused_change_leaves_nothing_behind(store: TinytaskStore) -> None:
-    """A handoff whose comment is refused does not move the task."""
+    """What was done before the refusal is undone."""
     store.create_task("t", "me", assigned_to="a")
     before = store.get_task(1)
-    with pytest.raises(StoreError, match="Comment content is required"):
-        store.move_task(1, "a", "b", " ")
+    with pytest.raises(StoreError, match="Task not found: 9"), store.transaction():
+        store.move_task(1, "a", "b", "your turn")
+        store.add_comment(9, "note")
     assert store.get_task(1) == before
 
 
 # The web
 
 
-def test_the_rest_twin_reads_what_the_tools_read() -> None:
-    """A bare list with the tools' filters, a task with its notes, 404 and 400 in JSON."""
-    with demo_store(NOW) as store, running_server(store, "sse") as url:
-        api = httpx2.Client(base_url=f"{url}/api/v1", timeout=SECONDS)
-        with api:
-            assert api.get("/tasks").json() == store.list_tasks()
-            query = {
-                "status": "idle,working",
-                "assigned_to": "backend-dev",
-                "queue_name": "dev",
-                "limit": "3",
-            }
-            expected = store.list_tasks(
-                status=["idle", "working"], assigned_to="backend-dev", queue_name="dev", limit=3, offset=1
-            )
-            assert api.get("/tasks", params=query | {"offset": "1"}).json() == expected
-            everything = api.get("/tasks", params={"include_archived": "true"}).json()
-            assert everything == store.list_tasks(include_archived=True)
-            assert api.get("/tasks/1").json() == store.get_task(1)
-            missing = api.get("/tasks/9999")
-            assert (missing.status_code, missing.json()) == (404, {"error": "Task 9999 not found"})
-            assert api.get("/tasks", params={"limit": "many"}).status_code == 400
+@pytest.fixture
+def twin() -> Iterator[tuple[httpx2.Client, TinytaskStore]]:
+    """A client of the sample's REST twin, and the sample."""
+    with (
+        demo_store(NOW) as store,
+        running_server(store, "sse") as url,
+        httpx2.Client(base_url=f"{url}/api/v1", timeout=SECONDS) as api,
+    ):
+        yield api, store
+
+
+@pytest.mark.parametrize(
+    ("query", "filters"),
+    [
+        ("", {}),
+        ("status=&assigned_to=&limit=&unknown=1", {}),
+        ("status=idle,working&exclude_status=idle", {"status": "working"}),
+        ("assigned_to=backend-dev&queue_name=dev", {"assigned_to": "backend-dev", "queue_name": "dev"}),
+        ("limit=3&offset=0x1", {"limit": 3, "offset": 1}),
+        ("limit=0&include_archived=true", {"include_archived": True}),
+        ("include_archived=0", {}),
+        ("exclude_subtasks=1&include_archived=false", {"exclude_subtasks": True}),
+        ("parent_task_id=1", {"parent_task_id": 1}),
+    ],
+)
+def test_the_rest_twin_lists_what_the_tools_list(
+    twin: tuple[httpx2.Client, TinytaskStore], query: str, filters: dict[str, Any]
+) -> None:
+    """A bare list, with the tools' filters as a query."""
+    api, store = twin
+    answer = api.get(f"/tasks?{query}")
+    assert answer.json() == store.list_tasks(**filters)
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [
+        ("/tasks/9999", 404, "Task 9999 not found"),
+        ("/tasks/abc", 400, "id: Expected number, received nan"),
+        ("/tasks?status=bogus", 400, "status: Invalid enum value. .*, received 'bogus'"),
+        ("/tasks?status=idle,", 400, "status: Invalid enum value. .*, received ''"),
+        ("/tasks?exclude_status=bogus", 400, "exclude_status: Invalid enum value"),
+        ("/tasks?limit=many", 400, "limit: Expected number, received nan"),
+        ("/tasks?parent_task_id=top", 400, "parent_task_id: Expected number, received nan"),
+        ("/tasks?include_archived=maybe", 400, "include_archived: Expected boolean, received string"),
+    ],
+)
+def test_the_rest_twin_refuses_in_json(
+    twin: tuple[httpx2.Client, TinytaskStore], path: str, status: int, error: str
+) -> None:
+    """What was asked for in a way that is not valid is no empty list."""
+    answer = twin[0].get(path)
+    assert answer.status_code == status
+    assert re.match(error, answer.json()["error"])
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/1"])
+def test_what_has_not_changed_is_not_sent_again(twin: tuple[httpx2.Client, TinytaskStore], path: str) -> None:
+    """A weak ETag as Express makes it; a change makes another."""
+    api, store = twin
+    first = api.get(path)
+    tag = first.headers["etag"]
+    assert first.json() == (store.get_task(1) if path == "/tasks/1" else store.list_tasks())
+    digest = base64.b64encode(hashlib.sha1(first.content).digest()).decode()[:27]
+    assert tag == f'W/"{len(first.content):x}-{digest}"'
+    for known in (tag, f'W/"0-x", {tag}', "*"):
+        again = api.get(path, headers={"if-none-match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert api.get(path, headers={"if-none-match": 'W/"0-x"'}).status_code == 200
+    store.update_task(1, title="new")
+    changed = api.get(path, headers={"if-none-match": tag})
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != tag
+
+
+def test_a_page_of_this_machine_may_read_the_twin(twin: tuple[httpx2.Client, TinytaskStore]) -> None:
+    """A notebook on another port, say: CORS allows it, before a request with a header of its own too."""
+    page = {"origin": "http://localhost:8888"}
+    assert twin[0].get("/tasks/1", headers=page).headers["access-control-allow-origin"] == "*"
+    ask = page | {"access-control-request-method": "GET", "access-control-request-headers": "if-none-match"}
+    allowed = twin[0].options("/tasks", headers=ask)
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "*")
+    assert "if-none-match" in allowed.headers["access-control-allow-headers"]
 
 
 def test_health_and_transport_can_be_told_from_outside(store: TinytaskStore) -> None:
@@ -315,6 +488,62 @@ def test_foreign_pages_and_hosts_are_refused_on_every_route(transport: Any, path
                 assert answer.status_code in (403, 421)
         own = httpx2.get(f"{url}/health", headers={"origin": url}, timeout=SECONDS)
         assert own.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"host": "192.168.1.5:3000"}, 200),
+        ({"host": "[fe80::1]:3000", "origin": "http://[fe80::1]:3000"}, 200),
+        ({"host": f"{socket.gethostname().upper()}:3000"}, 200),
+        ({"host": "Tasks.example", "origin": "https://tasks.example"}, 200),
+        ({"host": "evil.example"}, 421),
+        ({"host": "1.2.3.evil.example"}, 421),
+        ({"host": "[evil"}, 421),
+        ({"host": ""}, 421),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "http://6.6.6.6", "host": "192.168.1.5"}, 403),
+        ({"origin": "null"}, 403),
+    ],
+)
+def test_a_server_that_is_open_to_the_network_answers_to_its_own_names(
+    store: TinytaskStore, headers: dict[str, str], status: int
+) -> None:
+    """Any address, this machine's name and those that are allowed; a page of another site gets nothing."""
+    named = create_app(store, host="0.0.0.0", allowed_hosts=["tasks.EXAMPLE"])
+    with running_app(named) as url:
+        assert httpx2.get(f"{url}/health", headers=headers, timeout=SECONDS).status_code == status
+    with running_app(create_app(store, host="0.0.0.0", allowed_hosts=["*"])) as url:
+        if headers.get("host") != "":
+            assert httpx2.get(f"{url}/health", headers=headers, timeout=SECONDS).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], []),
+        (["--host", "0.0.0.0"], ["open to the network", "only a Host and Origin of this machine"]),
+        (["--host", "0.0.0.0", "--allow-host", "*"], ["open to the network", "any Host and Origin"]),
+        (["--allow-host", "tasks.example"], []),
+    ],
+)
+def test_serve_says_what_it_means_to_be_open_to_the_network(
+    options: list[str], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard error says who can read and change the tasks, and nothing else does."""
+
+    def serve(*arguments: Any) -> None:
+        _, host, _, transport, on_ready, allowed_hosts = arguments
+        create_app(arguments[0], transport, host, allowed_hosts)
+        on_ready("http://somewhere")
+
+    monkeypatch.setattr("calypso_nb.embedded.web.serve", serve)
+    done = CliRunner().invoke(app, ["serve", *options])
+    assert (done.exit_code, done.stdout) == (0, "TinyTask at http://somewhere\n")
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(said)
+    assert all(words in line for words, line in zip(said, lines, strict=True))
 
 
 def test_a_port_in_use_is_named(store: TinytaskStore) -> None:
@@ -354,14 +583,83 @@ def test_twenty_thousand_tasks_come_in_one_answer(store: TinytaskStore, transpor
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])
-def test_a_task_of_two_megabytes_can_be_written_and_read(store: TinytaskStore, transport: Any) -> None:
+def test_a_task_of_two_megabytes_can_be_read(store: TinytaskStore, transport: Any) -> None:
     """Even one whose every character is escaped on the wire."""
     text = "\u0001" * 2_000_000
-    ask = call if transport == "http" else call_over_sse
+    store.create_task("big", "me", description=text)
+    read = call if transport == "http" else call_over_sse
     with running_server(store, transport) as url:
-        written = json.loads(ask(url, "create_task", title="big", created_by="me", description=text))
-        assert json.loads(ask(url, "get_task", id=written["id"]))["description"] == text
+        assert json.loads(read(url, "get_task", id=1))["description"] == text
         assert httpx2.get(f"{url}/api/v1/tasks/1", timeout=SECONDS).json()["description"] == text
+
+
+@pytest.mark.parametrize("transport", ["http", "sse"])
+def test_a_request_over_100_kilobytes_is_refused(store: TinytaskStore, transport: Any) -> None:
+    """With TinyTask's status, however it is sent, and nothing is written; the next request is served."""
+    asks = call if transport == "http" else call_over_sse
+    create: dict[str, Any] = {"title": "big", "created_by": "me"}
+    with running_server(store, transport) as url:
+        assert json.loads(asks(url, "create_task", **create, description="d" * 100_000))["id"] == 1
+        with pytest.raises(httpx2.HTTPStatusError, match="500"):
+            asks(url, "create_task", **create, description="d" * 102_400)
+        path = "/mcp" if transport == "http" else f"/mcp?session_id={'0' * 32}"
+        pieces = (b"x" * 60_000 for _ in range(2))
+        answer = httpx2.post(url + path, content=pieces, headers=MCP_HEADERS, timeout=SECONDS)
+        assert answer.status_code == 500
+        assert json.loads(asks(url, "list_tasks"))["count"] == 1
+
+
+READERS = 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/mcp", "/api/v1/tasks"])
+def test_many_large_answers_at_once_do_not_fill_the_memory(tmp_path: Path, path: str) -> None:
+    """Twelve readers of 16 MB take what a few do; made all at once they would take ten times the text."""
+    database = tmp_path / "tinytask.db"
+    with TinytaskStore(database) as store:
+        store.insert_many({"title": "t", "description": "d" * 8_000} for _ in range(2_000))
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_tasks"}}
+    everybody = threading.Barrier(READERS)
+
+    def read(url: str) -> int:
+        everybody.wait(SECONDS)
+        if path == "/mcp":
+            return len(httpx2.post(url + path, json=body, headers=MCP_HEADERS, timeout=SECONDS).content)
+        return len(httpx2.get(url + path, timeout=SECONDS).content)
+
+    def highest(pid: int) -> int:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+        assert found is not None
+        return int(found[1]) * 1024
+
+    with server_over(database) as (url, process), ThreadPoolExecutor(READERS) as readers:
+        before = highest(process.pid)
+        sizes = list(readers.map(read, [url] * READERS))
+        assert min(sizes) > 16_000_000
+        assert highest(process.pid) - before < READERS * 16_000_000 * (2 if path == "/mcp" else 1)
+
+
+def test_clients_that_stop_reading_do_not_keep_others_waiting(
+    store: TinytaskStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A large answer that nobody takes gives its turn back, and is still there for a late reader.
+
+    Nothing is logged about those that go away in the middle of one.
+    """
+    monkeypatch.setattr(web, "PATIENCE_SECONDS", 0.1)
+    store.insert_many({"title": "t", "description": "d" * 8_000} for _ in range(1_000))
+    with running_server(store) as url, ExitStack() as asleep:
+        clients = [asleep.enter_context(httpx2.Client(base_url=url, timeout=SECONDS)) for _ in range(8)]
+        streams = [asleep.enter_context(client.stream("GET", "/api/v1/tasks")) for client in clients]
+        for _ in range(8):  # Nor do clients that don't end what they say.
+            half = asleep.enter_context(socket.create_connection(url.removeprefix("http://").split(":")))
+            half.sendall(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        assert json.loads(call(url, "list_tasks", limit=1))["count"] == 1
+        assert len(json.loads(streams[-1].read())) == 1_000
+        asleep.close()
+        assert json.loads(call(url, "list_tasks", limit=1))["count"] == 1
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 def call_over_sse(url: str, tool: str, **arguments: Any) -> str:
@@ -408,6 +706,20 @@ def test_times_and_tags_are_stored_as_tinytask_stores_them(tmp_path: Path) -> No
     assert rows == [('["x"]', "2026-11-23 09:30:00", "2026-11-23 09:30:00", None), (None, *rows[1][1:])]
 
 
+def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
+    """The write is refused in those words and leaves nothing behind; once there is room, work goes on."""
+    with TinytaskStore(tmp_path / "tinytask.db") as store:
+        store.create_task("first", "me")
+        (pages,) = store.connection.execute("PRAGMA page_count").fetchone()
+        store.connection.execute(f"PRAGMA max_page_count = {pages}")
+        big = {"title": "big", "created_by": "me", "description": "d" * 50_000}
+        assert ask(store, "create_task", **big) == (
+            "Error creating task: Query failed: database or disk is full"
+        )
+        store.connection.execute("PRAGMA max_page_count = 1000000")
+        assert ask(store, "create_task", **big)["id"] == 2
+
+
 def test_a_v1_file_is_refused_unharmed(tmp_path: Path) -> None:
     """The refusal names what the file lacks."""
     path = tmp_path / "v1.db"
@@ -428,17 +740,27 @@ with running_server(TinytaskStore(sys.argv[1])) as url:
 """
 
 
-@pytest.mark.slow
-def test_a_server_killed_while_it_writes_loses_nothing_that_it_confirmed(tmp_path: Path) -> None:
-    """kill -9 in the middle of a stream of writes; every confirmed id is in the file."""
-    path = tmp_path / "tinytask.db"
-    process = subprocess.Popen(
+@contextmanager
+def server_over(path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A server of its own process over a database file: its address and the process."""
+    with subprocess.Popen(
         [sys.executable, "-c", SERVER_SCRIPT, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parent.parent,
-    )
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip(), process
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
+def test_a_server_killed_while_it_writes_loses_nothing_that_it_confirmed(tmp_path: Path) -> None:
+    """kill -9 in the middle of a stream of writes; every confirmed id is in the file."""
+    path = tmp_path / "tinytask.db"
     confirmed: list[int] = []
     enough = threading.Event()
 
@@ -451,9 +773,7 @@ def test_a_server_killed_while_it_writes_loses_nothing_that_it_confirmed(tmp_pat
         except httpx2.HTTPError:
             return
 
-    with process, ThreadPoolExecutor(3) as writers:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
+    with server_over(path) as (url, process), ThreadPoolExecutor(3) as writers:
         futures = [writers.submit(write, url) for _ in range(3)]
         assert enough.wait(SECONDS)
         process.send_signal(signal.SIGKILL)

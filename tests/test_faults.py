@@ -398,8 +398,8 @@ def test_json_that_is_not_tinytasks_is_an_error_and_never_empty(
 ) -> None:
     """A server that answers each tool with something else is told as such, and the client lives on."""
     with monkeypatch.context() as patch:
-        for tool in server._TOOLS:
-            patch.setitem(server._TOOLS, tool, ("", lambda store, **arguments: answer))
+        for tool in server.SCHEMAS:
+            patch.setitem(server._TOOLS, tool, lambda store, **arguments: answer)
         reads: tuple[Call, ...] = (
             lambda client: client.list_tasks(),
             lambda client: client.get_my_queue("alice"),

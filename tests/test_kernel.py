@@ -231,7 +231,8 @@ def test_unloading_the_extension_gives_pythons_asyncio_run_back(kernel: Kernel, 
 @pytest.mark.parametrize(
     ("call", "asks"),
     [
-        ("client.list_tasks()", b'"tools/call"'),
+        ("client.list_tasks()", b"GET /api/v1/tasks"),
+        ("client.get_task(1)", b'"tools/call"'),
         ("client.count_details(range(1, 301))", b"GET /api/v1/tasks"),
         ("client.create_task('stopped')", b'"tools/call"'),
         ("WorkloadReporter(client).collect_workload_data()", b"GET /api/v1/tasks"),
@@ -252,6 +253,33 @@ def test_the_stop_button_gives_the_prompt_back(
     assert (answer.error or "").startswith("KeyboardInterrupt")
     proxy.heal()
     assert kernel.run("print(len(client.list_tasks()) > 200)") == "True\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("await ask()", "KeyboardInterrupt"),
+        ("%load_ext calypso_nb\nasyncio.run(ask())", "KeyboardInterrupt"),
+        # Here an exception that is raised past the loop would end the kernel, so the cell is cancelled.
+        ("await asyncio.gather(ask(), ask())", "CancelledError"),
+        ("await asyncio.create_task(ask())", "CancelledError"),
+    ],
+)
+def test_the_stop_button_is_heard_inside_a_coroutine(
+    code: str, error: str, kernel: Kernel, proxy: FaultyProxy
+) -> None:
+    """In a cell with `await`, or under `asyncio.run`, the prompt is back as soon, and the kernel lives."""
+    kernel.run("import asyncio\nasync def ask(): client.get_task(1)\nclient.health_check()")
+    proxy.on(b'"tools/call"', proxy.freeze)
+    request = kernel.start(code)
+    assert proxy.struck.wait(SECONDS)
+    start = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    answer = kernel.finish(request)
+    assert time.monotonic() - start < SLACK
+    assert (answer.error or "").startswith(error)
+    proxy.heal()
+    assert kernel.run("print(client.get_task(1).id)") == "1\n"
 
 
 def test_a_long_count_shows_a_progress_bar_in_the_notebook(kernel: Kernel, proxy: FaultyProxy) -> None:

@@ -235,7 +235,7 @@ def test_a_claim_that_another_overtakes_is_not_told_as_claimed(
         meddle(store)
         return answer
 
-    monkeypatch.setitem(server._TOOLS, "update_task", ("", overtaken))
+    monkeypatch.setitem(server._TOOLS, "update_task", overtaken)
     store.create_task("one", "x")
     assert TinytaskClient(create_server(store)).claim_task(1, "alice").outcome == outcome
 
@@ -305,7 +305,7 @@ def test_claim_next_names_the_tasks_that_it_could_not_put_back(
             raise StoreError("disk full")
         return store.update_task(id, **changes)
 
-    monkeypatch.setitem(server._TOOLS, "update_task", ("", failing))
+    monkeypatch.setitem(server._TOOLS, "update_task", failing)
     blocked_before(store, blocked=2, ready=1)
     with pytest.raises(TinytaskConnectionError, match=r"could not put back 2,.*task 4 is claimed") as caught:
         TinytaskClient(create_server(store)).claim_next("alice")
@@ -347,6 +347,44 @@ def test_subtasks_are_made_listed_shown_and_moved(client: TinytaskClient, store:
         client.move_subtask(top.id, child.id)
     with pytest.raises(TinytaskAPIError, match="not found: 999"):
         client.get_task_with_subtasks(999)
+
+
+def test_subtasks_of_all_levels_are_nested(client: TinytaskClient, store: TinytaskStore) -> None:
+    """A server lists them all in one; each stands in the task that it is a part of, in the server's order."""
+    for title, parent in (("top", None), ("left", 1), ("right", 1), ("low", 2), ("lower", 2)):
+        store.create_task(title, "me", parent_task_id=parent)
+
+    def outline(task: Task) -> Any:
+        return task.title, [outline(part) for part in task.subtasks or ()]
+
+    deep = client.get_task_with_subtasks(1, recursive=True)
+    assert outline(deep) == ("top", [("left", [("low", []), ("lower", [])]), ("right", [])])
+    flat = client.get_task_with_subtasks(1)
+    assert outline(flat) == ("top", [("left", []), ("right", [])])
+    assert [part.subtasks for part in flat.subtasks or ()] == [None, None]
+    assert client.get_task_with_subtasks(5, recursive=True).subtasks == ()
+
+
+def test_a_subtask_whose_parent_is_missing_is_not_lost(
+    store: TinytaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands below the task that was asked for; a circle ends; what is no list is no TinyTask's answer."""
+    for title, parent in (("top", None), ("middle", 1), ("low", 2)):
+        store.create_task(title, "me", parent_task_id=parent)
+    client = TinytaskClient(create_server(store))
+    top, low = store.get_task(1), store.get_task(3)
+    top_again = top | {"parent_task_id": 3}
+    answers = iter([top | {"subtasks": [low]}, top | {"subtasks": [low | {"parent_task_id": 1}, top_again]}])
+    monkeypatch.setitem(server._TOOLS, "get_task_with_subtasks", lambda *_, **__: next(answers))
+    for _ in range(2):
+        deep = client.get_task_with_subtasks(1, recursive=True)
+        assert [part.id for part in deep.subtasks or ()] == [3]
+    for odd in ("none", [1], [{}]):
+        monkeypatch.setitem(
+            server._TOOLS, "get_task_with_subtasks", lambda *_, odd=odd, **__: top | {"subtasks": odd}
+        )
+        with pytest.raises(TinytaskConnectionError, match="unexpected response"):
+            client.get_task_with_subtasks(1, recursive=True)
 
 
 def test_queues_are_filled_counted_and_cleared(client: TinytaskClient, store: TinytaskStore) -> None:

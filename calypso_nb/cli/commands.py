@@ -207,11 +207,25 @@ def serve(
     host: Annotated[
         str, typer.Option(help="The address to bind to; any but the default is open to the network.")
     ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A further name that clients reach it by; may be repeated, '*' is any name."),
+    ] = None,
 ) -> None:
     """Serve a local TinyTask to any MCP client at /mcp, with /health; Ctrl-C ends it."""
     with _translated():
         from calypso_nb.embedded import StoreError, TinytaskStore, fill_sample
         from calypso_nb.embedded import serve as serve_store
+        from calypso_nb.embedded.web import LOOPBACK
+
+        def announce(url: str) -> None:
+            typer.echo(f"TinyTask at {url}")
+            if host not in LOOPBACK:
+                say("open to the network without a password: anyone who reaches it can change all tasks")
+            if "*" in (allow_host or ()):
+                say("any Host and Origin is accepted: a web page that is open in a browser can do that too")
+            elif host not in LOOPBACK:
+                say("only a Host and Origin of this machine are accepted; --allow-host NAME adds a name")
 
         try:
             if db is not None:
@@ -219,9 +233,7 @@ def serve(
             with TinytaskStore(db) as store:
                 if demo and not store.list_tasks(include_archived=True, limit=1):
                     fill_sample(store)
-                serve_store(
-                    store, host, port, transport, on_ready=lambda url: typer.echo(f"TinyTask at {url}")
-                )
+                serve_store(store, host, port, transport, announce, allow_host or ())
         except (StoreError, sqlite3.Error) as error:
             raise OSError(f"{db}: {error}") from error
         except OSError as error:

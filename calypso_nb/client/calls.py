@@ -194,6 +194,23 @@ def decoded(text: str) -> dict[str, Any] | str:
     return text
 
 
+def nested(task: dict[str, Any]) -> dict[str, Any]:
+    """Return a task whose `subtasks` hold theirs: TinyTask lists those of all levels in one."""
+    subtasks = task.get("subtasks")
+    if not isinstance(subtasks, list) or not all(isinstance(one, dict) and "id" in one for one in subtasks):
+        return task  # For the check of the record.
+    parents = {task.get("id"), *(one["id"] for one in subtasks)}
+    parts: dict[Any, list[dict[str, Any]]] = {}
+    for one in subtasks:
+        parent = one.get("parent_task_id")
+        parts.setdefault(parent if parent in parents else task.get("id"), []).append(one)
+
+    def with_parts(one: dict[str, Any]) -> dict[str, Any]:
+        return one | {"subtasks": [with_parts(part) for part in parts.pop(one["id"], [])]}
+
+    return with_parts(task)
+
+
 def check_statuses(tool: str, arguments: Mapping[str, Any]) -> None:
     """Refuse an unknown status, for sources that this package filters itself."""
     for name in ("status", "exclude_status"):

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+<<<<<<< HEAD
 from calypso_nb.client import actions, claims
 from calypso_nb.client.actions import Action, Seen
 from calypso_nb.client.calls import Calls, Counts, Details, given, names, progress_bar
+=======
+from calypso_nb.client import claims
+from calypso_nb.client.calls import Calls, Counts, given, names, nested, progress_bar
+>>>>>>> w-embedded
 from calypso_nb.client.server import source_of
 from calypso_nb.frames import (
     COMMENT_COLUMNS,
@@ -415,7 +420,9 @@ class TinytaskClient:
 
     def get_task_with_subtasks(self, task_id: int, *, recursive: bool = False) -> Task:
         """Return a task with its parts in `subtasks`, and theirs in them if `recursive`; no archived ones."""
-        return self._calls.read_one(Task, "get_task_with_subtasks", task_id=task_id, recursive=recursive)
+        tool = "get_task_with_subtasks"
+        response = self._calls.read(tool, task_id=task_id, recursive=recursive)
+        return self._calls.record(Task, tool, nested(response) if recursive else response)
 
     def move_subtask(self, subtask_id: int, new_parent_id: int | None = None) -> Task:
         """Make a task, with its own parts, a part of another task, or of none."""

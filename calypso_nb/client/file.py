@@ -14,8 +14,13 @@ from typing import Any, TypeVar
 import orjson
 import pandas as pd
 
+<<<<<<< HEAD
 from calypso_nb.client.calls import Counts, Details, check_statuses
 from calypso_nb.embedded.database import COLUMNS, TASK_KEYS, Record, StoreError, Table, read
+=======
+from calypso_nb.client.calls import Counts, check_statuses
+from calypso_nb.embedded.database import COLUMNS, StoreError, read
+>>>>>>> w-embedded
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 
@@ -161,6 +166,7 @@ class _Reader(TinytaskStore):
         """Return True if somebody began to write to a file that was read as it stood."""
         return self._alone and self._logged()
 
+<<<<<<< HEAD
     def get_queue_tasks(self, **filters: Any) -> list[Record]:
         return self.list_tasks(**filters)
 
@@ -182,6 +188,8 @@ class _Reader(TinytaskStore):
         decoded = {text: _tags(text) for text in frame["tags"].unique()}
         return frame.assign(tags=[decoded[text] for text in frame["tags"].tolist()])
 
+=======
+>>>>>>> w-embedded
     def counts(self, task_ids: Sequence[int]) -> Counts:
         """Count comments and links of tasks, all at once."""
         known = {task_id for (task_id,) in self.connection.execute("SELECT id FROM tasks")}

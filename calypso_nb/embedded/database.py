@@ -120,7 +120,8 @@ class Database:
                 yield
                 self.connection.execute("COMMIT")
             except BaseException:
-                self.connection.execute("ROLLBACK")
+                if self.connection.in_transaction:  # A full disk has ended it already.
+                    self.connection.execute("ROLLBACK")
                 raise
 
     def insert_many(self, rows: Iterable[Mapping[str, Any]], table: Table = "tasks") -> None:

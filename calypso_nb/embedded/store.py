@@ -1,45 +1,15 @@
 """TinyTask v2's rules: what its tools do to tasks, subtasks, queues, comments and links."""
 
-from typing import Any, TypedDict, Unpack
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from calypso_nb.embedded.database import Database, Record, StoreError
+from calypso_nb.embedded.validation import JS_SPACE
 
 MAX_LEVELS = 3
 # id only makes the order definite: TinyTask promises none between equal tasks.
 _ORDER = "ORDER BY priority DESC, created_at, id"
-
-
-class TaskFields(TypedDict, total=False):
-    """The fields that `create_task` can set besides the title and who created it."""
-
-    description: str | None
-    assigned_to: str | None
-    priority: float
-    tags: list[str] | None
-    parent_task_id: float | None
-    queue_name: str | None
-    blocked_by_task_id: float | None
-
-
-class TaskChanges(TaskFields, total=False):
-    """The fields that `update_task` can set; None empties a field that may be empty."""
-
-    title: str
-    status: str
-
-
-class TaskFilters(TypedDict, total=False):
-    """What `list_tasks` and `get_queue_tasks` can filter by."""
-
-    assigned_to: str
-    status: str | list[str]
-    exclude_status: list[str]
-    include_archived: bool
-    parent_task_id: float
-    exclude_subtasks: bool
-    queue_name: str
-    limit: float
-    offset: float
+_NO_QUEUE = "Queue name cannot be empty"
 
 
 class TinytaskStore(Database):
@@ -53,28 +23,37 @@ class TinytaskStore(Database):
     Example: `TinytaskStore().create_task("Write the changelog", "alice")["id"] == 1`
     """
 
-    def create_task(self, title: str, created_by: str | None, **fields: Unpack[TaskFields]) -> Record:
-        """Create an idle task; a subtask takes over its parent's queue unless it names one."""
-        title = _required(title, "Task title is required").strip()
+    def create_task(self, title: str, created_by: str | None, **fields: Any) -> Record:
+        """Create an idle task; a subtask takes over its parent's queue unless it names one.
+
+        - fields: what `update_task` can set, without a status
+        """
+        title = _required(title, "Task title is required").strip(JS_SPACE)
+        if created_by is not None:  # As v1 allows.
+            _required(created_by, "created_by is required")
         with self.transaction():
             if (parent_id := fields.get("parent_task_id")) is not None:
                 parent = self._task(parent_id, "Parent task")
-                if self._level(parent_id) >= MAX_LEVELS:
+                if len(self._lineage(parent_id)) >= MAX_LEVELS:
                     raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
                 if fields.get("queue_name") is None:
                     fields["queue_name"] = parent["queue_name"]
             if (blocker_id := fields.get("blocked_by_task_id")) is not None:
                 self._task(blocker_id, "Blocking task")
-            task_id = self._insert("tasks", {"title": title, "created_by": created_by, **fields})
+            task_id = self._insert("tasks", {"title": title, "created_by": created_by, **_kept(fields)})
             self._roll_up(parent_id)
             return self._task(task_id)
 
-    def update_task(self, id: float, **changes: Unpack[TaskChanges]) -> Record:
-        """Set some fields; `updated_at` moves even if nothing changes, and parents' statuses follow."""
+    def update_task(self, id: float, **changes: Any) -> Record:
+        """Set some fields; `updated_at` moves even if nothing changes, and parents' statuses follow.
+
+        - changes: title, description, status, assigned_to, priority, tags, parent_task_id, queue_name,
+          blocked_by_task_id; None or an empty text empties what may be empty
+        """
         with self.transaction():
             before = self._task(id)
             if "title" in changes:
-                changes["title"] = _required(changes["title"], "Task title cannot be empty").strip()
+                changes["title"] = _required(changes["title"], "Task title cannot be empty").strip(JS_SPACE)
             if (blocker_id := changes.get("blocked_by_task_id")) is not None:
                 if blocker_id == id:
                     raise StoreError("Task cannot be blocked by itself")
@@ -82,12 +61,11 @@ class TinytaskStore(Database):
                     raise StoreError("Cannot create circular blocking relationship")
             if (parent_id := changes.get("parent_task_id")) is not None:
                 self._check_new_parent(id, parent_id)
-            moved: Record = {}
-            if "assigned_to" in changes:
-                changes["assigned_to"] = changes["assigned_to"] or None
-                if before["assigned_to"] not in (None, changes["assigned_to"]):
-                    moved = {"previous_assigned_to": before["assigned_to"]}
-            self._update("tasks", id, {**changes, **moved, "updated_at": self.now()})
+            kept = _kept(changes) | {"updated_at": self.now()}
+            holder = before["assigned_to"]
+            if kept.get("assigned_to", holder) != holder:
+                kept["previous_assigned_to"] = holder
+            self._update("tasks", id, kept)
             self._roll_up(before["parent_task_id"])
             after = self._task(id)
             if after["parent_task_id"] != before["parent_task_id"]:
@@ -114,11 +92,33 @@ class TinytaskStore(Database):
             self._roll_up(parent_id)
             return self._task(id)
 
-    def list_tasks(self, **filters: Unpack[TaskFilters]) -> list[Record]:
+    def list_tasks(
+        self,
+        *,
+        status: str | Collection[str] = (),
+        exclude_status: Collection[str] = (),
+        assigned_to: str | None = None,
+        queue_name: str | None = None,
+        parent_task_id: float | None = None,
+        exclude_subtasks: bool = False,
+        include_archived: bool = False,
+        limit: float = 0,
+        offset: float = 0,
+    ) -> list[Record]:
         """Return tasks by falling priority, the oldest first; no limit, 0 or a negative one returns all."""
-        conditions, values = _conditions(filters)
-        page = [filters.get("limit") or -1, filters.get("offset") or 0]
-        return self._select("tasks", f"WHERE {conditions} {_ORDER} LIMIT ? OFFSET ?", [*values, *page])
+        names = {"assigned_to": assigned_to, "queue_name": queue_name, "parent_task_id": parent_task_id}
+        equal = {name: value for name, value in names.items() if value is not None}
+        conditions = ["TRUE", *(f"{name} = ?" for name in equal)]
+        if not include_archived:
+            conditions.append("archived_at IS NULL")
+        if exclude_subtasks:
+            conditions.append("parent_task_id IS NULL")
+        statuses = [status] if isinstance(status, str) else status
+        for word, some in (("IN", statuses), ("NOT IN", exclude_status)):
+            if some:
+                conditions.append(f"status {word} ({', '.join('?' * len(some))})")
+        values = [*equal.values(), *statuses, *exclude_status, limit or -1, offset]
+        return self._select("tasks", f"WHERE {' AND '.join(conditions)} {_ORDER} LIMIT ? OFFSET ?", values)
 
     def get_my_queue(self, agent_name: str) -> list[Record]:
         """Return the agent's tasks that are neither complete nor archived."""
@@ -149,7 +149,7 @@ class TinytaskStore(Database):
                 )
             self._update("tasks", task_id, {"previous_assigned_to": current_agent})
             moved = self.update_task(task_id, assigned_to=new_agent, status="idle")
-            return {"task": moved, "comment": self.add_comment(task_id, comment, current_agent)}
+            return {"task": moved, "comment": self._comment(task_id, comment, current_agent)}
 
     # Subtasks
 
@@ -165,10 +165,8 @@ class TinytaskStore(Database):
         return found
 
     def get_task_with_subtasks(self, task_id: float, recursive: bool = False) -> Record:
-        """Return a task with `subtasks` and `subtask_count`; if `recursive`, its subtasks have both too."""
-        task, subtasks = self._task(task_id), self.get_subtasks(task_id)
-        if recursive:
-            subtasks = [self.get_task_with_subtasks(child["id"], True) for child in subtasks]
+        """Return a task with `subtasks`, all below it in one list if `recursive`, and `subtask_count`."""
+        task, subtasks = self._task(task_id), self.get_subtasks(task_id, recursive)
         return task | {"subtasks": subtasks, "subtask_count": len(subtasks)}
 
     def move_subtask(self, subtask_id: float, new_parent_id: float | None = None) -> Record:
@@ -188,7 +186,7 @@ class TinytaskStore(Database):
 
     def get_queue_stats(self, queue_name: str) -> Record:
         """Count a queue's tasks by status and by whether they are assigned, and name its agents."""
-        tasks = self.list_tasks(queue_name=queue_name)
+        tasks = self.get_queue_tasks(queue_name)
         statuses = [task["status"] for task in tasks]
         agents = [task["assigned_to"] for task in tasks if task["assigned_to"] is not None]
         return {
@@ -200,10 +198,14 @@ class TinytaskStore(Database):
             "agents": sorted(set(agents)),
         }
 
+    def get_queue_tasks(self, queue_name: str, **filters: Any) -> list[Record]:
+        """Return what `list_tasks` does of one queue."""
+        return self.list_tasks(queue_name=_required(queue_name, _NO_QUEUE), **filters)
+
     def clear_queue(self, queue_name: str) -> int:
         """Take every task out of a queue, and return how many there were."""
         with self.transaction():
-            tasks = self.list_tasks(queue_name=queue_name, include_archived=True)
+            tasks = self.get_queue_tasks(queue_name, include_archived=True)
             for task in tasks:
                 self.update_task(task["id"], queue_name=None)
             return len(tasks)
@@ -214,9 +216,7 @@ class TinytaskStore(Database):
         """Add a comment to a task."""
         with self.transaction():
             self._task(task_id)
-            text = _required(content, "Comment content is required")
-            fields = {"task_id": task_id, "content": text, "created_by": created_by}
-            return self.get_comment(self._insert("comments", fields))
+            return self._comment(task_id, _required(content, "Comment content is required"), created_by)
 
     def update_comment(self, id: float, content: str) -> Record:
         """Replace a comment's text."""
@@ -254,13 +254,9 @@ class TinytaskStore(Database):
         """Add a link to a task; any text is accepted as its url."""
         with self.transaction():
             self._task(task_id)
-            fields = {
-                "task_id": task_id,
-                "url": _required(url, "Link URL is required"),
-                "description": description,
-                "created_by": created_by,
-            }
-            return self._link(self._insert("links", fields))
+            url = _required(url, "Link URL is required")
+            about = {"description": description, "created_by": created_by}
+            return self._link(self._insert("links", {"task_id": task_id, "url": url, **about}))
 
     def update_link(self, id: float, url: str | None = None, description: str | None = None) -> Record:
         """Replace a link's url, its description, or both; None leaves it as it is."""
@@ -287,6 +283,10 @@ class TinytaskStore(Database):
     def _task(self, id: float, what: str = "Task") -> Record:
         return self._one("tasks", id, what)
 
+    def _comment(self, task_id: float, content: str, created_by: str | None) -> Record:
+        fields = {"task_id": task_id, "content": content, "created_by": created_by}
+        return self.get_comment(self._insert("comments", fields))
+
     def _link(self, id: float) -> Record:
         return self._one("links", id, "Link")
 
@@ -298,16 +298,13 @@ class TinytaskStore(Database):
             id = self._scalar("SELECT parent_task_id FROM tasks WHERE id = ?", id)
         return line
 
-    def _level(self, id: float) -> int:
-        return len(self._lineage(id))
-
     def _check_new_parent(self, id: float, parent_id: float) -> None:
         self._task(parent_id, "Parent task")
         if id in self._lineage(parent_id):
             raise StoreError("Cannot create circular parent-child relationship")
         family = [{"id": id}, *self.get_subtasks(id, recursive=True, include_archived=True)]
-        levels = 1 + max(self._level(task["id"]) for task in family) - self._level(id)
-        if self._level(parent_id) + levels > MAX_LEVELS:
+        deepest = max(len(self._lineage(task["id"])) for task in family)
+        if len(self._lineage(parent_id)) + 1 + deepest - len(self._lineage(id)) > MAX_LEVELS:
             raise StoreError(f"Maximum nesting depth of {MAX_LEVELS} levels exceeded")
 
     def _roll_up(self, parent_id: float | None) -> None:
@@ -316,39 +313,21 @@ class TinytaskStore(Database):
             statuses = {child["status"] for child in self.list_tasks(parent_task_id=ancestor)}
             if not statuses:
                 continue
-            status = "idle"
-            if statuses == {"complete"}:
-                status = "complete"
-            elif "working" in statuses:
-                status = "working"
+            unfinished = "working" if "working" in statuses else "idle"
+            status = "complete" if statuses == {"complete"} else unfinished
             if self._scalar("SELECT status FROM tasks WHERE id = ?", ancestor) != status:
                 self._update("tasks", ancestor, {"status": status, "updated_at": self.now()})
 
 
 def _required(text: str, refusal: str) -> str:
     """Return the text; raise StoreError if it is blank."""
-    if not text.strip():
+    if not text.strip(JS_SPACE):
         raise StoreError(refusal)
     return text
 
 
-def _conditions(filters: TaskFilters) -> tuple[str, list[Any]]:
-    """Return the SQL condition of some filters, and the values for its placeholders."""
-    conditions = ["TRUE"]
-    values: list[Any] = []
-    if not filters.get("include_archived"):
-        conditions.append("archived_at IS NULL")
-    if filters.get("exclude_subtasks"):
-        conditions.append("parent_task_id IS NULL")
-    for name in ("assigned_to", "queue_name", "parent_task_id"):
-        if (value := filters.get(name)) is not None:
-            conditions.append(f"{name} = ?")
-            values.append(value)
-    if (status := filters.get("status")) is not None:
-        statuses = [status] if isinstance(status, str) else status
-        conditions.append(f"status IN ({', '.join('?' * len(statuses))})")
-        values += statuses
-    if excluded := filters.get("exclude_status"):
-        conditions.append(f"status NOT IN ({', '.join('?' * len(excluded))})")
-        values += excluded
-    return " AND ".join(conditions), values
+def _kept(fields: Mapping[str, Any]) -> Record:
+    """Return the fields of a task as they are kept: an empty text as none; a blank queue name is refused."""
+    if fields.get("queue_name") is not None:
+        _required(fields["queue_name"], _NO_QUEUE)
+    return {name: None if value == "" else value for name, value in fields.items()}

@@ -9,7 +9,10 @@ Issue = dict[str, Any]
 Path = list[str | int]
 
 _MISSING: Any = object()
-_JS_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_JS_DECIMAL = re.compile(r"[+-]?(Infinity|([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)")
+_JS_INTEGER = re.compile(r"0([xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
+# What JavaScript's trim() takes off; Python's strip() takes other control characters too, and leaves U+FEFF.
+JS_SPACE = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(8192, 8203)))
 
 
 def check_arguments(
@@ -45,7 +48,7 @@ def _checked(schema: Mapping[str, Any], value: Any, path: Path, issues: list[Iss
         schema = {**schema, "type": schema["type"][0]}
     kind = schema["type"]
     if kind == "number":
-        value = _coerced(value)
+        value = _number(value)
     if js_type(value) != kind:
         issues.append(type_issue(schema, value, path))
     elif "enum" in schema and value not in schema["enum"]:
@@ -109,14 +112,21 @@ def _options(options: list[str]) -> str:
     return " | ".join(f"'{option}'" for option in options)
 
 
-def _coerced(value: Any) -> int | float:
+def _number(value: Any) -> int | float:
     """Return JavaScript's Number(value), as an int if it is whole."""
+    if isinstance(value, list):  # It stands for its text, which is empty or that of its only item.
+        value = "" if not value else "?" if len(value) > 1 or isinstance(value[0], bool) else value[0]
+        return _number(value)
     if isinstance(value, str):
-        text = value.strip()
-        value = (text or 0) if not text or _JS_NUMBER.fullmatch(text) else math.nan
-    elif value is None or value == []:
-        value = 0
-    elif not isinstance(value, int | float):
+        text = value.strip(JS_SPACE)
+        if _JS_INTEGER.fullmatch(text):
+            value = int(text, 0)
+        else:
+            value = float(text or 0) if _JS_DECIMAL.fullmatch(text or "0") else math.nan
+    elif value is not None and not isinstance(value, int | float):
         return math.nan
-    number = float(value)
+    try:
+        number = float(value or 0)
+    except OverflowError:
+        number = math.inf if value > 0 else -math.inf
     return int(number) if abs(number) < 2**53 and number.is_integer() else number

@@ -3,12 +3,16 @@
 import asyncio
 import errno
 import http.client
+import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, closing, contextmanager
+from base64 import b64encode
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, closing, contextmanager
 from functools import partial
+from hashlib import sha1
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import mcp_types as types
 import orjson
@@ -18,71 +22,63 @@ from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_loop
 from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from calypso_nb.embedded.database import StoreError
-from calypso_nb.embedded.server import create_server
-from calypso_nb.embedded.store import TaskFilters, TinytaskStore
+from calypso_nb.embedded.server import SCHEMAS, create_server
+from calypso_nb.embedded.store import TinytaskStore
+from calypso_nb.embedded.validation import check_arguments
 
 Transport = Literal["http", "sse"]
 
-_MAX_BODY_BYTES = 256 * 1024 * 1024
+_MAX_BODY_BYTES = 100 * 1024  # As Express reads no more.
+# How many responses are made and sent at once, and how long one may wait for a client that doesn't read.
+_AT_ONCE = 4
+_AT_ANY_TIME = (("GET", "/mcp"), ("GET", "/health"))
+PATIENCE_SECONDS = 5.0
+_SLICE_BYTES = 256 * 1024
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_ADDRESS = re.compile(r"[0-9.]+|.*:.*")  # No name of the DNS ends with a number.
 
 
-def create_app(store: TinytaskStore, transport: Transport = "http", host: str = "127.0.0.1") -> Starlette:
+def create_app(
+    store: TinytaskStore,
+    transport: Transport = "http",
+    host: str = "127.0.0.1",
+    allowed_hosts: Collection[str] = (),
+) -> Starlette:
     """Return a web application that responds as a TinyTask v2 does.
 
     - store: the tasks to serve.
     - transport: "http" for streamable HTTP, "sse" for MCP's older transport.
-    - host: the address that it will be bound to. On a loopback address, requests that name another host
-      or come from a page of another origin are refused (421, 403) on every route.
+    - host: the address that it will be bound to. Requests that name another host than that, this machine or,
+      if it is open to the network, any IP address are refused (421), and so are pages of other sites (403).
+    - allowed_hosts: other names of this server, without ports; "*" allows all hosts and pages.
     """
     server = create_server(store)
     if transport == "http":
         # TinyTask knows the initialize handshake only; clients of the newer protocol fall back to it.
         server.add_request_handler("server/discover", types.RequestParams, _refuse_discover)
-        manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=_MAX_BODY_BYTES)
+        manager = StreamableHTTPSessionManager(server, stateless=True)
         endpoint: ASGIApp = StreamableHTTPASGIApp(manager)
         lifespan: Lifespan[Starlette] | None = partial(_running, manager)
         health = {"status": "healthy", "transport": "streamable-http"}
     else:
         endpoint, lifespan, health = SseEndpoint(server), None, {"status": "healthy"}
 
-    async def show_health(_: Request) -> Response:
-        return _json(health)
-
-    async def list_tasks(request: Request) -> Response:
-        try:
-            return _json(store.list_tasks(**_filters(request)))
-        except (ValueError, OverflowError) as refusal:
-            return _json({"error": str(refusal)}, 400)
-
-    async def get_task(request: Request) -> Response:
-        task_id = request.path_params["id"]
-        try:
-            return _json(store.get_task(task_id))
-        except (StoreError, OverflowError):
-            return _json({"error": f"Task {task_id} not found"}, 404)
-
-    routes = [
-        Route("/mcp", endpoint),
-        Route("/health", show_health),
-        Route("/api/v1/tasks", list_tasks),
-        Route("/api/v1/tasks/{id:int}", get_task),
-    ]
-    middleware = []
-    if host in ("::1", *_LOOPBACK):
-        middleware.append(Middleware(_LoopbackOnly))
+    routes = [Route("/mcp", endpoint), Route("/health", _json(health)), _rest(store)]
+    hosts = [*LOOPBACK, *allowed_hosts] + ([] if host in LOOPBACK else [host, socket.gethostname()])
+    middleware = [Middleware(_Guard, hosts, host not in LOOPBACK), Middleware(_Limits)]
     return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
 
 
@@ -92,17 +88,19 @@ def serve(
     port: int = 3000,
     transport: Transport = "http",
     on_ready: Callable[[str], object] = lambda url: None,
+    allowed_hosts: Collection[str] = (),
 ) -> None:
     """Serve a store until the process is interrupted; raise OSError if the port is not available.
 
     - host, port: the address to bind to; port 0 takes a free one.
     - transport: "http" for streamable HTTP, "sse" for MCP's older transport.
     - on_ready: called with the base URL once connections are accepted.
+    - allowed_hosts: further names under which clients may reach it, "*" for any.
     """
     listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     on_ready(f"http://{shown}:{listener.getsockname()[1]}")
-    _run(_uvicorn(create_app(store, transport, host)), listener)
+    _run(_uvicorn(create_app(store, transport, host, allowed_hosts)), listener)
 
 
 def running_server(
@@ -187,7 +185,7 @@ class SseEndpoint:
 
     def __init__(self, server: Server[Any]) -> None:
         self._server = server
-        self._transport = SseServerTransport("/mcp", max_request_body_size=_MAX_BODY_BYTES)
+        self._transport = SseServerTransport("/mcp")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "GET":
@@ -199,35 +197,117 @@ class SseEndpoint:
             await _json({"error": "Missing session ID"}, 400)(scope, receive, send)
 
 
-class _LoopbackOnly:
-    """Keep the web's pages out of a server on this machine, by the SDK's own rules, on every route."""
+class _Guard:
+    """Serve only requests that name this server by one of its hosts, and no page of another site.
+
+    - hosts: the names that it has; "*" stands for any.
+    - numeric: whether it has any IP address too: a page that has its own name lead here has none.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str], numeric: bool) -> None:
+        self._app, self._hosts, self._numeric = app, {host.lower() for host in hosts}, numeric
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and "*" not in self._hosts:
+            headers = Headers(scope=scope)
+            host, origin = _hostname("//" + headers.get("host", "")), headers.get("origin")
+            if host not in self._hosts and not (self._numeric and _ADDRESS.fullmatch(host)):
+                app = _json({"error": f"Host {host!r} is not allowed"}, 421)
+            elif origin is not None and _hostname(origin) not in {host, *self._hosts}:
+                app = _json({"error": f"Origin {origin!r} is not allowed"}, 403)
+        await app(scope, receive, send)
+
+
+class _Limits:
+    """Refuse large requests as TinyTask does, and bound the memory that large responses take.
+
+    Few responses are made at once, and each is sent no faster than it is read.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        hosts = [host + port for host in _LOOPBACK for port in ("", ":*")]
-        origins = [f"http://{host}" for host in hosts]
-        self._rules = TransportSecurityMiddleware(
-            TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
-        )
+        self._free = asyncio.Semaphore(_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = await self._rules.validate_request(Request(scope)) if scope["type"] == "http" else None
-        await (refusal or self._app)(scope, receive, send)
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+
+        messages: list[Message] = []
+        size = 0
+        while not messages or messages[-1].get("more_body"):
+            messages.append(await receive())
+            size += len(messages[-1].get("body", b""))
+            if size > _MAX_BODY_BYTES:
+                return await _json({"error": "request entity too large"}, 500)(scope, receive, send)
+
+        async def receive_again() -> Message:
+            return messages.pop(0) if messages else await receive()
+
+        with ExitStack() as turn:
+            if (scope["method"], scope["path"]) not in _AT_ANY_TIME:
+                await self._free.acquire()
+                turn.callback(self._free.release)
+
+            async def send_in_slices(message: Message) -> None:
+                rest = memoryview(message.get("body", b""))
+                while rest:
+                    # A client that stops reading must not keep the others waiting for ever.
+                    late = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, turn.close)
+                    part, rest = rest[:_SLICE_BYTES], rest[_SLICE_BYTES:]
+                    await send({"type": message["type"], "body": part, "more_body": True})
+                    late.cancel()
+                    await asyncio.sleep(0)  # For the loop to notice a client that went away.
+                await send({**message, "body": b""})
+
+            await self._app(scope, receive_again, send_in_slices)
+
+
+def _hostname(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type="application/json")
+    return Response(orjson.dumps(value), status, media_type="application/json; charset=utf-8")
 
 
-def _filters(request: Request) -> TaskFilters:
-    query = request.query_params
-    filters: TaskFilters = {"include_archived": query.get("include_archived") in ("true", "1")}
-    if status := query.get("status"):
-        filters["status"] = status.split(",")
-    if assigned_to := query.get("assigned_to"):
-        filters["assigned_to"] = assigned_to
-    if queue_name := query.get("queue_name"):
-        filters["queue_name"] = queue_name
-    filters["limit"] = int(query.get("limit", 0))
-    filters["offset"] = int(query.get("offset", 0))
-    return filters
+def _rest(store: TinytaskStore) -> Mount:
+    """Return the reading half of the REST twin, for any page that the guard lets through."""
+
+    async def read(request: Request) -> Response:
+        tool = "get_task" if request.path_params else "list_tasks"
+        accepted, issues = check_arguments(SCHEMAS[tool], _arguments(tool, request), strict=False)
+        if issues:
+            # Of one status or several, several is what a query gives.
+            (issue, *_) = issues[0]["unionErrors"][-1]["issues"] if "unionErrors" in issues[0] else issues
+            return _json({"error": f"{issue['path'][0]}: {issue['message']}"}, 400)
+        try:
+            value = getattr(store, tool)(**accepted)
+        except StoreError:
+            return _json({"error": f"Task {accepted['id']} not found"}, 404)
+        response = _json(value)
+        digest = b64encode(sha1(response.body, usedforsecurity=False).digest()).decode()[:27]
+        tag = f'W/"{len(response.body):x}-{digest}"'  # Express makes it so.
+        known = {one.strip() for one in request.headers.get("if-none-match", "").split(",")}
+        if known & {tag, "*"}:
+            response = Response(status_code=304)
+        response.headers["etag"] = tag
+        return response
+
+    cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_headers=["*"])
+    return Mount("/api/v1", routes=[Route("/tasks", read), Route("/tasks/{id}", read)], middleware=[cors])
+
+
+def _arguments(tool: str, request: Request) -> dict[str, Any]:
+    """Return a tool's arguments from a path and a query, in which empty ones are left out."""
+    arguments: dict[str, Any] = {}
+    for name, schema in SCHEMAS[tool]["properties"].items():
+        if text := request.path_params.get(name) or request.query_params.get(name):
+            several = schema.get("type", "array") == "array"
+            arguments[name] = text.split(",") if several else text
+            if schema.get("type") == "boolean":
+                arguments[name] = {"true": True, "1": True, "false": False, "0": False}.get(text, text)
+    return arguments

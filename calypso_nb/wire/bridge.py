@@ -105,18 +105,23 @@ def _interruptible() -> Iterator[None]:
     A running loop, a kernel's or that of `asyncio.run`, handles an interrupt by cancelling a coroutine at its
     next turn, which does not come while the coroutine waits here.
     """
-    if threading.current_thread() is not threading.main_thread() or not _loop_runs_here():
+    loop = _loop_here()
+    if loop is None or threading.current_thread() is not threading.main_thread():
         yield
         return
+    if loop in _cancelling:  # Another coroutine of the cell, which is being cancelled.
+        raise asyncio.CancelledError
     previous = signal.getsignal(signal.SIGINT)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if _somebody_catches(frame):
+        if _in_a_cell(frame):
             raise KeyboardInterrupt
-        # Past the loop there is only the kernel itself, which would end. So the cell is cancelled, by the
-        # kernel, and this coroutine of it.
+        # Raised past the loop, it would end the loop, a kernel's too. So its owner cancels what it runs,
+        # which `asyncio.run` reports as a KeyboardInterrupt, and this coroutine is cancelled here.
         if callable(previous):
             previous(number, frame)
+        _cancelling.add(loop)
+        loop.call_later(_CANCELLING_SECONDS, _cancelling.discard, loop)
         raise asyncio.CancelledError
 
     signal.signal(signal.SIGINT, interrupt)
@@ -126,19 +131,25 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _loop_runs_here() -> bool:
+_CANCELLING_SECONDS = 0.1
+_cancelling: set[asyncio.AbstractEventLoop] = set()
+
+
+def _loop_here() -> asyncio.AbstractEventLoop | None:
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        return None
 
 
-def _somebody_catches(frame: FrameType | None) -> bool:
-    """Return whether a cell, or `asyncio.run`, is what called."""
+def _in_a_cell(frame: FrameType | None) -> bool:
+    """Return whether a cell called, with no event loop between."""
     while frame is not None:
-        if frame.f_globals.get("__name__") in ("IPython.core.interactiveshell", "asyncio.runners"):
-            return True
+        match frame.f_globals.get("__name__"):
+            case "IPython.core.interactiveshell":
+                return True
+            case "asyncio.runners":
+                return False
         frame = frame.f_back
     return False
 

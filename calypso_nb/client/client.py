@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-<<<<<<< HEAD
 from calypso_nb.client import actions, claims
 from calypso_nb.client.actions import Action, Seen
-from calypso_nb.client.calls import Calls, Counts, Details, given, names, progress_bar
-=======
-from calypso_nb.client import claims
-from calypso_nb.client.calls import Calls, Counts, given, names, nested, progress_bar
->>>>>>> w-embedded
+from calypso_nb.client.calls import Calls, Counts, Details, given, names, nested, progress_bar
 from calypso_nb.client.server import source_of
 from calypso_nb.frames import (
     COMMENT_COLUMNS,

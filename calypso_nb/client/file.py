@@ -14,13 +14,8 @@ from typing import Any, TypeVar
 import orjson
 import pandas as pd
 
-<<<<<<< HEAD
 from calypso_nb.client.calls import Counts, Details, check_statuses
-from calypso_nb.embedded.database import COLUMNS, TASK_KEYS, Record, StoreError, Table, read
-=======
-from calypso_nb.client.calls import Counts, check_statuses
-from calypso_nb.embedded.database import COLUMNS, StoreError, read
->>>>>>> w-embedded
+from calypso_nb.embedded.database import COLUMNS, TASK_KEYS, StoreError, Table, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 
@@ -166,10 +161,6 @@ class _Reader(TinytaskStore):
         """Return True if somebody began to write to a file that was read as it stood."""
         return self._alone and self._logged()
 
-<<<<<<< HEAD
-    def get_queue_tasks(self, **filters: Any) -> list[Record]:
-        return self.list_tasks(**filters)
-
     @contextmanager
     def raw_columns(self) -> Iterator[None]:
         """Have lists of tasks come as a frame of what is stored, only the tags decoded."""
@@ -188,8 +179,6 @@ class _Reader(TinytaskStore):
         decoded = {text: _tags(text) for text in frame["tags"].unique()}
         return frame.assign(tags=[decoded[text] for text in frame["tags"].tolist()])
 
-=======
->>>>>>> w-embedded
     def counts(self, task_ids: Sequence[int]) -> Counts:
         """Count comments and links of tasks, all at once."""
         known = {task_id for (task_id,) in self.connection.execute("SELECT id FROM tasks")}

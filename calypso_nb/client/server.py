@@ -17,7 +17,6 @@ import anyio
 
 from calypso_nb.client.calls import Counts, Details, Source, check_statuses, decoded, unexpected
 from calypso_nb.errors import TinytaskAPIError, UsageError
-from calypso_nb.frames import STATUSES
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
 
@@ -133,23 +132,8 @@ class ServerSource:
             return bridge.run(self._list_tasks, arguments)
         return decoded(bridge.run(self._call, tool, arguments, write=write))
 
-<<<<<<< HEAD
     def listing(self, arguments: dict[str, Any]) -> None:
         """Return nothing: a server lists JSON objects."""
-=======
-    def _filtered_here(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
-        """Ask for all statuses, then filter and cut here: v1 takes one status only."""
-        check_statuses("list_tasks", arguments)
-        asked = {name: arguments[name] for name in arguments.keys() - {"status", "limit", "offset"}}
-        answer = decoded(bridge.run(self._connection.call, "list_tasks", asked))
-        if isinstance(answer, str) or not isinstance(answer.get("tasks"), list):
-            return answer
-        statuses = arguments["status"] or STATUSES  # None of them is all, as v2 has it.
-        # What is not a task stays, for the check of the records.
-        tasks = [task for task in answer["tasks"] if type(task) is not dict or task.get("status") in statuses]
-        start, limit = max(arguments.get("offset", 0), 0), arguments.get("limit", 0)
-        return {"tasks": tasks[start : start + limit if limit > 0 else None]}
->>>>>>> w-embedded
 
     def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
         """Ask for each task, several at a time; an interrupt takes effect in between."""
@@ -176,6 +160,8 @@ class ServerSource:
 
     async def _list_tasks(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
         check_statuses("list_tasks", arguments)  # A twin might take an unknown one for none at all.
+        if arguments.get("status") == []:
+            del arguments["status"]  # None of them is all, as v2 has it.
         end = anyio.current_time() + self._settings.timeout
 
         async def listed(**changes: Any) -> dict[str, Any] | str:

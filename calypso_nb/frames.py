@@ -248,8 +248,8 @@ def _typed(values: pd.Series, dtype: str) -> pd.Series:
     if dtype == "object":
         raw = values.tolist()
         lists = [tuple(tags) if isinstance(tags, list | tuple) else () for tags in raw]
-        if {type(tags) for tags in raw} - _TAGS or {type(tag) for tags in lists for tag in tags} - {str}:
-            raise TypeError("tags must be a list of texts")
+        if {type(tags) for tags in raw} - _TAGS or {type(one) for some in lists for one in some} - {str, int}:
+            raise TypeError("not a list of texts or numbers")
         return pd.Series(lists, index=values.index, dtype="object")
     if dtype == "Int64":
         # TinyTask takes any number for a priority: what no integer can hold is NA.

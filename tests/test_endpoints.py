@@ -392,7 +392,7 @@ def test_a_file_that_is_replaced_is_read_anew(database: Path, tmp_path: Path) ->
     [
         ("created_at", "garbage", "created_at: #5 has 'garbage': not a time, so NA"),
         ("created_at", "", "created_at: #5 has '': not a time, so NA"),
-        ("tags", '[["x"]]', "tags: #5 has [['x']]: not a list of texts, so NA"),
+        ("tags", '[["x"]]', "tags: #5 has '[[\"x\"]]': not a list of texts, so NA"),
         ("tags", "not json", "tags: #5 has 'not json': not a list of texts, so NA"),
         ("priority", 4.99, "priority: #5 has 4.99: not a whole number, so NA"),
     ],

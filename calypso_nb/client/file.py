@@ -201,6 +201,7 @@ class _Reader(TinytaskStore):
 
 def _tags(text: Any) -> Any:
     try:
-        return orjson.loads(text or "[]")
+        tags = orjson.loads(text or "[]")
     except orjson.JSONDecodeError:
         return text
+    return tags if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else text

@@ -137,7 +137,7 @@ def test_every_pattern_in_the_code_is_found_by_this_test() -> None:
 @pytest.mark.parametrize("pattern", patterns(), ids=lambda pattern: pattern.pattern[:40])
 def test_no_text_keeps_a_pattern_busy(pattern: re.Pattern[str]) -> None:
     """Whatever is repeated, and whatever stands before it or ends it."""
-    for unit, (start, end) in product(UNITS, [("", ""), ("", "!"), ("token=", "\x07")]):
+    for unit, (start, end) in product(UNITS, [("", "!"), ("token=", "\x07")]):
         pattern.sub("", start + long(unit, 100_000) + end)
 
 

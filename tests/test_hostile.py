@@ -10,7 +10,7 @@ import pytest
 
 from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
-from calypso_nb.view.page import report_page, view_html
+from calypso_nb.view.page import report_page, view_bundle
 from calypso_nb.view.payload import view_payload
 from calypso_nb.view.task_dialog import task_details
 from tests.browser import Opened, live_view
@@ -132,7 +132,7 @@ def test_nothing_runs_and_nothing_is_lost_in_an_exported_notebook(
     open_page: OpenPage, data: WorkloadData
 ) -> None:
     """As a view, as a frame, and as the text of an error."""
-    outputs = [{"text/html": view_html(data)}, {"text/html": data.tasks.to_html()}]
+    outputs = [view_bundle(data), {"text/html": data.tasks.to_html()}]
     text = [{"text/plain": "\n".join(CORPUS.values())}]
     opened = open_page(exported(*map(shown, [*outputs, *text])))
     opened.filter()

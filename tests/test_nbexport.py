@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
-from calypso_nb.view.page import BELOW, report_page, view_html
+from calypso_nb.view.page import BELOW, report_page, view_bundle
 from calypso_nb.view.run_notebook import export_notebook
 from tests.browser import Opened
 from tests.conftest import SECONDS
@@ -36,8 +36,8 @@ def test_nothing_secret_is_left_in_a_page(monkeypatch: pytest.MonkeyPatch) -> No
     )
     stream = new_output("stream", name="stdout", text=f"header-secret-1 from {Path.cwd()}/x.csv")
     html = pd.DataFrame({"path": [f"{HOME}/a.csv"], "url": ["http://u:hunter22@h/"]}).to_html()
-    view = view_html(data_of([record(1, title="It says very-own-secret in a title")]))
-    page = exported(error, stream, shown({"text/html": html}), shown({"text/html": view}), show_code=True)
+    view = view_bundle(data_of([record(1, title="It says very-own-secret in a title")]))
+    page = exported(error, stream, shown({"text/html": html}), shown(view), show_code=True)
     for secret in ("very-own-secret", "header-secret-1", "hunter22", f"{HOME}/", str(Path.cwd())):
         assert secret not in page
     assert "mod.py:3" in page and "x.csv" in page
@@ -102,9 +102,10 @@ def test_nothing_in_an_output_leads_a_reader_away(open_page: OpenPage) -> None:
 def test_a_live_dashboards_own_output_leaves_no_line_beside_its_saved_form() -> None:
     """The widget says nothing, the output after it shows everything, once."""
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/html": BELOW}
-    saved = {"text/html": f'<div class="calypso-saved">{view_html(data_of([record(1)]))}</div>'}
+    view = view_bundle(data_of([record(1)]))
+    saved = {**view, "text/html": f'<div class="calypso-saved">{view["text/html"]}</div>'}
     page = exported(shown(widget), shown(saved))
-    assert "no static form" not in page and page.count('class="calypso-view"><script') == 1
+    assert "no static form" not in page and page.count('class="calypso-view" id=') == 1
 
 
 @pytest.mark.browser

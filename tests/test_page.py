@@ -21,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from calypso_nb import WorkloadData, charts
 from calypso_nb.frames import AGE_BUCKETS, tasks_frame
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
-from calypso_nb.view.page import json_for_html, report_page, view_html, view_style, write_report
+from calypso_nb.view.page import json_for_html, report_page, view_bundle, view_style, write_report
 from calypso_nb.view.payload import view_payload
 from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.phrases import readable_hours
@@ -157,7 +157,7 @@ def test_a_report_opens_on_open_tasks_unless_its_own_filter_asked_for_others(dat
 
 def test_fragments_escape_what_agents_wrote(hostile: WorkloadData) -> None:
     """The static content that viewers without our script show."""
-    fragment = view_html(hostile)
+    fragment = view_bundle(hostile)["text/html"]
     assert "<img" not in fragment and "<script>window" not in fragment
 
 
@@ -444,15 +444,15 @@ def test_an_exported_notebook_draws_views_and_plain_charts_offline(
     with alt.renderers.enable("mimetype"):
         mimetype = chart._repr_mimebundle_()
     with alt.renderers.enable("default"):
-        stock = chart._repr_mimebundle_()
+        stock = {**chart._repr_mimebundle_(), "text/plain": repr(chart)}
     lab = {"application/vnd.vegalite.v6+json": chart.to_dict()}
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "Dashboard()"}
     bundles = [
-        {**widget, "text/html": view_html(hostile)},
+        {**widget, **view_bundle(hostile)},
         mimetype,
         stock,
         lab,
-        {"text/html": view_html(data)},
+        view_bundle(data),
     ]
     bundles = [bundle[0] if isinstance(bundle, tuple) else bundle for bundle in bundles]
     opened = open_page(exported(*map(shown, bundles)))

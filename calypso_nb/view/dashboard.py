@@ -14,7 +14,7 @@ from IPython.display import DisplayHandle, display
 
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.view.bundle import asset, packed_bundle
-from calypso_nb.view.page import BELOW, view_html, view_style
+from calypso_nb.view.page import BELOW, view_bundle, view_style
 from calypso_nb.view.payload import view_payload
 from calypso_nb.view.rows import NO_FILTER, matching
 from calypso_nb.view.task_dialog import act, changes_between, reason, refusal, task_details, with_counts_of
@@ -231,10 +231,10 @@ class Dashboard(widgets.VBox):
             statuses.append(status)
         return {**self.filter, "statuses": statuses}
 
-    def _static(self) -> dict[str, str]:
-        payload = {**self.view.payload, "filter": self.filter}
-        html = view_html(self.data, payload=payload)
-        return {"text/html": f'<div class="calypso-saved">{html}</div>', "text/plain": repr(self)}
+    def _static(self) -> dict[str, Any]:
+        bundle = view_bundle(self.data, payload={**self.view.payload, "filter": self.filter})
+        html = f'<div class="calypso-saved">{bundle["text/html"]}</div>'
+        return {**bundle, "text/html": html, "text/plain": repr(self)}
 
     def _refresh(self, recount: bool) -> None:
         if not self._reading.acquire(blocking=False):

@@ -148,7 +148,8 @@ class _Pieces:
             return new
 
         self._plain = pattern.sub(replace, self._plain)
-        self._places = list(_moved(self._places, edits))
+        if edits:
+            self._places = list(_moved(self._places, edits))
 
     def cut_secrets(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets for form in _forms(secret)}

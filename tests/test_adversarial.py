@@ -161,7 +161,7 @@ def test_no_text_keeps_a_table_busy(unit: str) -> None:
 @pytest.mark.parametrize("unit", UNITS)
 def test_no_text_in_an_output_keeps_an_export_busy(unit: str) -> None:
     """As text, as HTML and as an error; Markdown is for nbconvert to read."""
-    text = long(unit, 1_000_000)
+    text = long(unit, 200_000)
     cell = new_code_cell("x")
     shown = new_output("display_data", data={"text/html": text})
     error = new_output("error", ename="E", evalue=text, traceback=[text])

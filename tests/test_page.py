@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import itertools
 import json
 import re
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -20,6 +23,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from calypso_nb import WorkloadData, charts
 from calypso_nb.frames import AGE_BUCKETS, tasks_frame
+from calypso_nb.view.bundle import packed_bundle
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from calypso_nb.view.page import json_for_html, report_page, view_bundle, view_style, write_report
 from calypso_nb.view.payload import view_payload
@@ -199,6 +203,42 @@ def test_the_colours_of_statuses_differ_in_brightness_and_stand_out_in_both_them
     brightness = sorted(map(light, colours.values()))
     assert all(brighter / darker > 1.25 for darker, brighter in itertools.pairwise(brightness))
     assert light("#ffffff") / brightness[-1] > 3 and brightness[0] / light("#1c2127") > 2.9
+
+
+def test_a_page_and_the_script_of_a_dashboard_bring_the_licences_of_what_is_in_them(
+    data: WorkloadData,
+) -> None:
+    """Vega's asks for that wherever it goes; the page's can be read."""
+    script = gzip.decompress(base64.b64decode(packed_bundle())).decode()
+    for text in (report_page(data), script):
+        assert re.search(r"^vega \d[\d.]* \(BSD-3-Clause\)$", text, re.MULTILINE)
+        assert "University of Washington Interactive Data Lab" in text
+        assert re.search(r"^datatables\.net .* \(MIT\)$", text, re.MULTILINE)
+
+
+@pytest.mark.node
+def test_the_linter_lets_no_text_become_html(tmp_path: Path) -> None:
+    """Elements are built, so that no text can be one."""
+    browser = ROOT / "calypso_nb" / "view" / "browser"
+    ways = [
+        "node.innerHTML = text;",
+        "node.outerHTML += text;",
+        "Object.assign(node, { innerHTML: text });",
+        'node.insertAdjacentHTML("beforeend", text);',
+        'node.setAttribute("srcdoc", text);',
+        "document.write(text);",
+    ]
+    for name in ("biome.jsonc", "no_html.grit"):
+        shutil.copy(browser / name, tmp_path)
+    (tmp_path / "src").mkdir()
+    code = ["export function show(node, text) {", "  node.append(text);", *ways, "}", ""]
+    (tmp_path / "src" / "new.js").write_text("\n".join(code))
+    biome = browser / "node_modules" / ".bin" / "biome"
+    linted = subprocess.run([biome, "lint"], cwd=tmp_path, text=True, capture_output=True, timeout=SECONDS)
+    found = re.findall(
+        r"new\.js:(\d+):\d+ plugin.*?No HTML from strings", linted.stdout + linted.stderr, re.DOTALL
+    )
+    assert [int(line) for line in found] == list(range(3, 3 + len(ways)))
 
 
 @pytest.mark.node
@@ -421,12 +461,12 @@ def shown(bundle: dict[str, Any]) -> nbformat.NotebookNode:
     return output
 
 
-def exported(*outputs: Any, **traits: Any) -> str:
+def exported(*outputs: Any, text: str = "", **traits: Any) -> str:
     cells = [new_code_cell("secret()") for _ in outputs]
     for cell, output in zip(cells, outputs, strict=True):
         cell.outputs = [output]
     notebook = new_notebook()
-    notebook.cells = [new_markdown_cell("# Weekly *report*"), *cells]
+    notebook.cells = [new_markdown_cell(f"# Weekly *report*\n\n{text}"), *cells]
     page, _ = CalypsoHTMLExporter(**traits).from_notebook_node(notebook)
     return page
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import weakref
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,11 @@ def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
 def _is_path(endpoint: str) -> bool:
     if endpoint.startswith(STDIO) or "://" in endpoint or endpoint == "demo":
         return False
-    return endpoint.lower().endswith(DATABASE_SUFFIXES) or Path(endpoint).expanduser().is_file()
+    if Path(endpoint).expanduser().is_file():
+        return True
+    # As in user:password@host/x.db, which is an address without its http://.
+    has_password = re.match(r"[^/\\]+:(?![/\\])[^@]*@", endpoint)
+    return endpoint.lower().endswith(DATABASE_SUFFIXES) and not has_password
 
 
 def _command(endpoint: str) -> tuple[str, ...]:

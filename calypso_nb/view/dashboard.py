@@ -12,6 +12,7 @@ import pandas as pd
 import traitlets
 from IPython.display import DisplayHandle, display
 
+from calypso_nb.errors import UsageError
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.view.bundle import asset, packed_bundle
 from calypso_nb.view.page import BELOW, view_bundle, view_style
@@ -71,10 +72,12 @@ class Dashboard(widgets.VBox):
     - every: seconds between refreshes by the timer, 0 for none
     - author: who signs comments made here
 
-    Raise what `collect_workload_data` raises on the first read.
+    Raise what `collect_workload_data` raises on the first read, and ValueError for what is not a reporter.
 
     Example: `Dashboard(reporter, every=60)`
     """
+
+    _ready = False
 
     def __init__(
         self,
@@ -86,6 +89,11 @@ class Dashboard(widgets.VBox):
         every: float = 0,
         author: str = "supervisor",
     ) -> None:
+        if not isinstance(reporter, Reporter):
+            given = type(reporter).__name__
+            raise UsageError(
+                f"Dashboard takes a WorkloadReporter, not a {given}: Dashboard(WorkloadReporter(…))"
+            )
         self.reporter = reporter
         self.author = author
         self._details = details
@@ -120,6 +128,7 @@ class Dashboard(widgets.VBox):
             status = button.description
             self._linked(button, partial(self._is_chosen, status), partial(self._with_status, status))
         self._offer_agents(agents)
+        self._ready = True
         self.view.on_msg(self._asked)
         self.view.observe(self._changed, names="filter")
 
@@ -178,8 +187,9 @@ class Dashboard(widgets.VBox):
 
     def close(self) -> None:
         """Remove the dashboard and stop its timer."""
-        for widget in (self.view, self.agents, *self.statuses):
-            widget.close()
+        if self._ready:  # ipywidgets closes one that could not be made, too.
+            for widget in (self.view, self.agents, *self.statuses):
+                widget.close()
         super().close()
 
     def __repr__(self) -> str:

@@ -314,6 +314,17 @@ def crafted(data: WorkloadData) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize(
+    "opening", ["<!--", "<plaintext>", "<style>", "<template>", "<textarea>", "<div hidden>"]
+)
+def test_an_element_that_a_text_leaves_open_does_not_stop_the_script(
+    open_page: OpenPage, data: WorkloadData, opening: str
+) -> None:
+    """A view before it is drawn all the same."""
+    opened = open_page(exported(shown(view_bundle(data)), shown({"text/html": opening})))
+    assert opened.numbers()["open"] == str(len(data.tasks))
+
+
 @pytest.mark.parametrize("kind", ["text/html", "text/markdown", "cell"])
 def test_a_text_that_looks_like_our_view_is_shown_and_not_obeyed(
     open_page: OpenPage, data: WorkloadData, kind: str

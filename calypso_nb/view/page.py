@@ -113,7 +113,8 @@ def json_for_html(value: Any) -> str:
 def page_of(title: str, body: str, drawings: Drawings, scripts_allowed: bool = False) -> str:
     """Return a whole page, with styles and the script that draws in its body.
 
-    Only our own script may run, known by its hash, and nothing may be fetched.
+    Only our own script may run, known by its hash, and nothing may be fetched. It stands before the body, for
+    an element that a text in there leaves open would take in what follows.
 
     - body: the HTML between the body's tags
     - drawings: what to draw, and where in the body
@@ -137,12 +138,12 @@ def page_of(title: str, body: str, drawings: Drawings, scripts_allowed: bool = F
 <style>{asset("page.css") + view_style()}</style>
 <!--
 {asset("LICENSES.txt")}-->
-</head>
-<body>
-{body}
 {drawings.script()}
 <script type="text/plain" id="{drawings.mark}-bundle">{packed_bundle()}</script>
 <script type="module">{script}</script>
+</head>
+<body>
+{body}
 </body>
 </html>
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import gzip
 import json
 import re
@@ -206,19 +207,19 @@ def named(store: TinytaskStore) -> WorkloadData:
 def test_no_name_breaks_a_chart_a_table_or_a_filter(open_page: OpenPage, store: TinytaskStore) -> None:
     """Each agent has its bar of two tasks, by which it can be chosen."""
     opened = open_page(report_page(named(store)))
-    bars = sorted((bar["who"], bar["status"], bar["tasks"]) for bar in opened.bars("load"))
+    bars = sorted((bar["agent"], bar["status"], bar["tasks"]) for bar in opened.bars("load"))
     assert bars == sorted((name, status, "1") for name in NAMES for status in ("idle", "working"))
     labels = opened.page.locator('[data-chart="load"] .role-axis-label text').all_text_contents()
     assert set(NAMES) <= set(labels)
     for name in ("__proto__", "constructor"):
         opened.filter()
-        opened.page.locator(f'[data-chart="load"] [aria-label*="who: {name};"]').first.click()
+        opened.page.locator(f'[data-chart="load"] [aria-label*="agent: {name};"]').first.click()
         opened.settle()
         assert opened.listed() == 2
     for key in ("agents", "queues", "tags"):
         opened.filter(**{key: ["__proto__"]})
         assert opened.listed() == 2
-        assert {bar["who"] for bar in opened.bars("load")} == {"__proto__"}
+        assert {bar["agent"] for bar in opened.bars("load")} == {"__proto__"}
     opened.filter()
     assert set(titles(opened)) <= set(NAMES) and opened.listed() == 2 * len(NAMES)
     tables = opened.page.locator(".calypso-sections table").all()
@@ -231,7 +232,7 @@ def test_no_name_breaks_the_charts_of_a_cell(store: TinytaskStore) -> None:
     """Drawn without a browser, as an export of a notebook's chart to a file would be."""
     svg = vl_convert.vegalite_to_svg(charts.load_per_agent(named(store).tasks).to_dict())
     for name in NAMES:
-        assert svg.count(f"who: {name}; status:") == 2
+        assert svg.count(f"agent: {name}; status:") == 2
 
 
 # --- Charts that cannot be drawn -------------------------------------------------------------------------
@@ -239,7 +240,7 @@ def test_no_name_breaks_the_charts_of_a_cell(store: TinytaskStore) -> None:
 
 def test_a_chart_that_cannot_be_drawn_says_so_in_its_place(open_page: OpenPage, data: WorkloadData) -> None:
     """Whether its spec is wrong or Vega stumbles when it draws; the others are drawn, and filters work."""
-    payload = view_payload(data)
+    payload = copy.deepcopy(view_payload(data))
     specs = {chart["id"]: chart["spec"] for chart in payload["charts"]}
     specs["age"]["mark"] = "nonsense"
     # As Vega's stack does with a group of that name.
@@ -344,6 +345,7 @@ def test_a_text_that_looks_like_our_view_is_shown_and_not_obeyed(
     assert opened.page.evaluate("window.pwned") is None
     drawn = "[...document.querySelectorAll('*')].filter((node) => node.__calypso).length"
     assert opened.page.evaluate(drawn) == 1
+    assert opened.page.locator("[role=alert]").all_inner_texts() == []
     assert opened.page.locator(".calypso-parts").count() == 1 and opened.page.locator("svg").count() == 5
     assert opened.numbers()["open"] == str(len(data.tasks))
     if kind != "cell":  # What a notebook's author writes is not an output.

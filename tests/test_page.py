@@ -101,7 +101,7 @@ def assert_shows(opened: Opened, data: WorkloadData) -> None:
         "agents": str(summary.agents_with_work),
         "oldest": readable_hours(summary.oldest_open_hours) or "\N{EN DASH}",
     }
-    assert counted(opened.bars("load"), "who", "status") == expected(tasks, "assigned_to", "(unassigned)")
+    assert counted(opened.bars("load"), "agent", "status") == expected(tasks, "assigned_to", "(unassigned)")
     assert counted(opened.bars("priority"), "priority", "status") == expected(tasks, "priority")
     ages = data.ages.set_index("age")[["idle", "working"]].stack()
     drawn = {(bar["age"], bar["status"]): int(bar["open tasks"]) for bar in opened.bars("age")}
@@ -310,7 +310,7 @@ def test_a_click_on_an_agents_bar_filters_and_a_second_one_clears(
     """The load chart is a filter for all the others."""
     opened = open_page(report_page(data.select(["idle"])))
     for shown in (data.select(["idle"], "bob"), data.select(["idle"])):
-        opened.page.locator('[data-chart="load"] [aria-label*="who: bob;"]').click()
+        opened.page.locator('[data-chart="load"] [aria-label*="agent: bob;"]').click()
         opened.settle()
         assert_shows(opened, shown)
 
@@ -443,11 +443,11 @@ def test_an_agent_who_is_called_unassigned_is_not_nobody(open_page: OpenPage) ->
     opened = open_page(
         report_page(data_of([record(n, assigned_to=name, status="idle") for n, name in enumerate(names)]))
     )
-    bars = {bar["who"]: int(bar["tasks"]) for bar in opened.bars("load")}
+    bars = {bar["agent"]: int(bar["tasks"]) for bar in opened.bars("load")}
     assert bars == {"(unassigned)": 2, "\u201c(unassigned)\u201d": 1}
     for count, who in enumerate(["\u201c(unassigned)\u201d", "(unassigned)"], 1):
         opened.filter()
-        opened.page.locator(f'[data-chart="load"] [aria-label*="who: {who};"]').first.click()
+        opened.page.locator(f'[data-chart="load"] [aria-label*="agent: {who};"]').first.click()
         opened.settle()
         assert opened.listed() == count
 

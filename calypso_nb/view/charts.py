@@ -46,7 +46,7 @@ _WHO = (
 
 # Vega's stack keeps its groups in a plain JavaScript object, which has things called "constructor" already.
 _KEY = f"'@' + ({_WHO})"
-_SAID = "'tasks: ' + datum.sum_n + '; who: ' + datum.who + '; status: ' + datum.status"
+_SAID = "'tasks: ' + datum.sum_n + '; agent: ' + datum.who + '; status: ' + datum.status"
 
 # What a label shows of a title: measuring 100 kB of text, letter by letter, would stop the browser.
 _LABEL = 240

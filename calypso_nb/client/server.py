@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import weakref
 from collections.abc import Iterator, Sequence
@@ -69,8 +68,9 @@ def _is_path(endpoint: str) -> bool:
         return False
     if Path(endpoint).expanduser().is_file():
         return True
-    # As in user:password@host/x.db, which is an address without its http://.
-    has_password = re.match(r"[^/\\]+:(?![/\\])[^@]*@", endpoint)
+    user, _, rest = endpoint.partition(":")
+    # As in user:password@host/x.db, an address without its http://; C:\x@y.db is none.
+    has_password = "@" in rest and "/" not in user and not rest.startswith(("/", "\\"))
     return endpoint.lower().endswith(DATABASE_SUFFIXES) and not has_password
 
 

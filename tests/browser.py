@@ -27,10 +27,10 @@ ARGUMENTS = [
 # Not wait_for_function: it evaluates a string in the page, which the page's own policy forbids.
 READY = """() => new Promise((done, fail) => {
   const end = performance.now() + 20000;
-  const drawn = (host) => host.classList.contains("plain-chart")
-    ? host.__calypso?.view.runAsync() : host.__calypso?.ready;
+  const mark = document.documentElement.dataset.calypso;
+  const drawn = (host) => host.__calypso?.ready;
   const look = () => {
-    const hosts = [...document.querySelectorAll(".calypso-view, .plain-chart")];
+    const hosts = [...document.querySelectorAll(mark ? `[id^="${mark}-"]:not(script)` : ".calypso-view")];
     if (hosts.every(drawn)) Promise.all(hosts.map(drawn)).then(() => done(hosts.length), fail);
     else if (performance.now() > end) fail(new Error("not drawn in 20 s"));
     else requestAnimationFrame(look);

@@ -265,6 +265,14 @@ def test_an_endpoint_that_is_none_is_a_value_error_at_once(endpoint: str) -> Non
         TinytaskClient(endpoint)
 
 
+@pytest.mark.parametrize("endpoint", ["user:pass-word@host/x.db", "u:pass/word@host/x.sqlite3"])
+def test_a_password_in_what_ends_like_a_file_is_not_shown(endpoint: str) -> None:
+    """It is an address that lacks its http://, and no path of a database."""
+    with pytest.raises(ValueError, match=r"^'host/x\.(db|sqlite3)' is not a valid endpoint") as refused:
+        TinytaskClient(endpoint)
+    assert "word" not in str(refused.value)
+
+
 def test_a_wrong_endpoint_in_the_environment_is_a_value_error_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint from the environment is checked like an argument."""
     monkeypatch.setenv("TINYTASK_ENDPOINT", "localhost:3000")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -69,6 +72,24 @@ def asked(store: TinytaskStore) -> Iterator[Asked]:
     store.add_link(2, "javascript:alert(1)", "lead")
     with TinytaskClient(create_server(store)) as client:
         yield Asked(store, client)
+
+
+def test_what_no_dashboard_can_be_made_of_is_an_error_in_words_and_nothing_more(
+    store: TinytaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client in the reporter's place, or a server that is not there; ipywidgets adds no error to it."""
+    ignored: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    with TinytaskClient(create_server(store)) as client:
+        with pytest.raises(ValueError, match=r"not a TinytaskClient: Dashboard\(WorkloadReporter\(…\)\)"):
+            Dashboard(client)  # type: ignore[arg-type]
+        reporter = WorkloadReporter(client)
+        error = TinytaskConnectionError("nothing answers")
+        monkeypatch.setattr(reporter, "collect_workload_data", Mock(side_effect=error))
+        with pytest.raises(TinytaskConnectionError):
+            Dashboard(reporter)
+    gc.collect()
+    assert ignored == []
 
 
 def test_a_task_is_read_with_all_that_belongs_to_it(asked: Asked) -> None:

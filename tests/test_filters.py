@@ -111,7 +111,7 @@ def test_clicks_on_bars_filter_by_agent_priority_and_age(open_page: OpenPage) ->
     opened = open_page(report_page(data_of([record(number) for number in range(1, 121)])))
     page = opened.page
     for chart, label, part in [
-        ("load", "who: alice;", {"agents": ["alice"]}),
+        ("load", "agent: alice;", {"agents": ["alice"]}),
         ("priority", "priority: 5;", {"priority": [5, 5]}),
         ("age", "age: 3-7 d;", {"ages": ["3-7 d"]}),
     ]:
@@ -124,12 +124,12 @@ def test_clicks_on_bars_filter_by_agent_priority_and_age(open_page: OpenPage) ->
             assert page.evaluate(f"() => {view}.filter.{key}") == expected
             assert page.locator(f'[data-filter="{key}"]').count() == (expected is chosen)
     bars = page.locator('[data-chart="load"] [aria-roledescription="bar"]')
-    bars.and_(page.locator('[aria-label*="who: alice;"]')).first.click()
+    bars.and_(page.locator('[aria-label*="agent: alice;"]')).first.click()
     opened.settle()
     page.get_by_role("button", name="Clear filters").click()
     opened.settle()
     for name in ("bob", "carol"):
-        opened.page.locator(f'[data-chart="load"] [aria-label*="who: {name};"]').first.click(
+        opened.page.locator(f'[data-chart="load"] [aria-label*="agent: {name};"]').first.click(
             modifiers=["Control"] if name == "bob" else []
         )
         opened.settle()

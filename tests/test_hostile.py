@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import copy
+import gzip
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import vl_convert
 
-from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
+from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter, charts
 from calypso_nb.embedded import TinytaskStore, create_server
-from calypso_nb.view.page import report_page, view_html
+from calypso_nb.view.page import json_for_html, report_page, view_bundle
 from calypso_nb.view.payload import view_payload
 from calypso_nb.view.task_dialog import task_details
 from tests.browser import Opened, live_view
@@ -37,6 +42,28 @@ CORPUS = {
     "wide": "X" * 200,
     "long": "long " + "Lorem " * 17_000 + "end",
 }
+# What JavaScript's objects have a property of, and what charts and tables might take for something else.
+NAMES = [
+    "constructor",
+    "toString",
+    "__proto__",
+    "hasOwnProperty",
+    "valueOf",
+    "isPrototypeOf",
+    "__defineGetter__",
+    "prototype",
+    "length",
+    "then",
+    "null",
+    "undefined",
+    "NaN",
+    "true",
+    "0",
+    "@constructor",
+    "a|idle",
+    "datum.x",
+]
+AWAY = '<meta http-equiv="refresh" content="0;url=https://example.org/?stolen">'
 # As they are shown: what has no look of its own has a picture, and an isolate ends with its text.
 PICTURES = str.maketrans({"\x00": "\u2400", "\x07": "\u2407", "\x1b": "\u241b"})
 SEEN = [text.translate(PICTURES) + "\u2069" * (2 * ("\u2067" in text)) for text in CORPUS.values()]
@@ -132,7 +159,7 @@ def test_nothing_runs_and_nothing_is_lost_in_an_exported_notebook(
     open_page: OpenPage, data: WorkloadData
 ) -> None:
     """As a view, as a frame, and as the text of an error."""
-    outputs = [{"text/html": view_html(data)}, {"text/html": data.tasks.to_html()}]
+    outputs = [view_bundle(data), {"text/html": data.tasks.to_html()}]
     text = [{"text/plain": "\n".join(CORPUS.values())}]
     opened = open_page(exported(*map(shown, [*outputs, *text])))
     opened.filter()
@@ -162,3 +189,164 @@ def test_nothing_runs_and_nothing_is_lost_in_the_live_view_and_its_details(
         assert dialog.evaluate("dialog => dialog.scrollWidth <= dialog.clientWidth + 1")
         opened.page.keyboard.press("Escape")
     assert_inert(opened)
+
+
+# --- Names that mean something to a program --------------------------------------------------------------
+
+
+def named(store: TinytaskStore) -> WorkloadData:
+    """Each of the names as an agent, a tag, a queue and a title, with one idle and one working task."""
+    for name in NAMES:
+        for status in ("idle", "working"):
+            task = store.create_task(name, name, assigned_to=name, queue_name=name, tags=[name], priority=3)
+            store.update_task(task["id"], status=status)
+    with TinytaskClient(create_server(store)) as client:
+        return WorkloadReporter(client).collect_workload_data(progress=False)
+
+
+def test_no_name_breaks_a_chart_a_table_or_a_filter(open_page: OpenPage, store: TinytaskStore) -> None:
+    """Each agent has its bar of two tasks, by which it can be chosen."""
+    opened = open_page(report_page(named(store)))
+    bars = sorted((bar["agent"], bar["status"], bar["tasks"]) for bar in opened.bars("load"))
+    assert bars == sorted((name, status, "1") for name in NAMES for status in ("idle", "working"))
+    labels = opened.page.locator('[data-chart="load"] .role-axis-label text').all_text_contents()
+    assert set(NAMES) <= set(labels)
+    for name in ("__proto__", "constructor"):
+        opened.filter()
+        opened.page.locator(f'[data-chart="load"] [aria-label*="agent: {name};"]').first.click()
+        opened.settle()
+        assert opened.listed() == 2
+    for key in ("agents", "queues", "tags"):
+        opened.filter(**{key: ["__proto__"]})
+        assert opened.listed() == 2
+        assert {bar["agent"] for bar in opened.bars("load")} == {"__proto__"}
+    opened.filter()
+    assert set(titles(opened)) <= set(NAMES) and opened.listed() == 2 * len(NAMES)
+    tables = opened.page.locator(".calypso-sections table").all()
+    for table in tables:
+        assert sorted(table.locator("tbody td:first-child").all_inner_texts()) == sorted(NAMES)
+    assert len(tables) == 2 and opened.errors == []
+
+
+def test_no_name_breaks_the_charts_of_a_cell(store: TinytaskStore) -> None:
+    """Drawn without a browser, as an export of a notebook's chart to a file would be."""
+    svg = vl_convert.vegalite_to_svg(charts.load_per_agent(named(store).tasks).to_dict())
+    for name in NAMES:
+        assert svg.count(f"agent: {name}; status:") == 2
+
+
+# --- Charts that cannot be drawn -------------------------------------------------------------------------
+
+
+def test_a_chart_that_cannot_be_drawn_says_so_in_its_place(open_page: OpenPage, data: WorkloadData) -> None:
+    """Whether its spec is wrong or Vega stumbles when it draws; the others are drawn, and filters work."""
+    payload = copy.deepcopy(view_payload(data))
+    specs = {chart["id"]: chart["spec"] for chart in payload["charts"]}
+    specs["age"]["mark"] = "nonsense"
+    # As Vega's stack does with a group of that name.
+    specs["priority"]["transform"].append({"calculate": "'constructor'", "as": "priority"})
+    [blocking, _] = payload["sections"]["charts"]
+    blocking["spec"]["layer"][0]["mark"] = "nonsense"
+    opened = open_page(live_view(payload, KERNEL, details={}))
+    assert opened.bars("load") and opened.bars("oldest") and not opened.bars("priority")
+    failed = ".calypso-charts figure:has([role=alert])"
+    assert opened.page.locator(f"{failed} h3").all_inner_texts() == [
+        "Age of open tasks",
+        "Tasks per priority",
+    ]
+    for said in opened.page.locator(f"{failed} [role=alert]").all_inner_texts():
+        assert said.startswith("This chart could not be drawn: ") and len(said) > 40
+    assert opened.page.locator(".calypso-sections [role=alert]").count() == 1
+    opened.filter(search="no task is called this")
+    assert opened.page.locator(".calypso-nothing:visible").count() >= 2
+    opened.filter()
+    assert opened.page.locator(failed).count() == 2
+
+
+def test_a_notebooks_own_chart_that_cannot_be_drawn_says_so(open_page: OpenPage) -> None:
+    """Such as one whose data lie elsewhere."""
+    kind = "application/vnd.vegalite.v6+json"
+    wrong = {"mark": "nonsense", "data": {"values": [{"a": 1}]}}
+    elsewhere = {
+        "mark": "bar",
+        "data": {"url": "https://example.org/x.json"},
+        "encoding": {"x": {"field": "a"}},
+    }
+    opened = open_page(exported(shown({kind: wrong}), shown({kind: elsewhere})))
+    said = opened.page.locator(".plain-chart [role=alert]").all_inner_texts()
+    assert len(said) == 2 and all(line.startswith("This chart could not be drawn: ") for line in said)
+    assert "example.org" in said[1]
+
+
+# --- Text that looks like ours ---------------------------------------------------------------------------
+
+
+def crafted(data: WorkloadData) -> dict[str, str]:
+    """Texts that would be drawn, or run, if a page took them for what its exporter put there."""
+    payload = view_payload(data)
+    for name in ("age", "last_edit", "created_at", "updated_at", "title", "id"):
+        payload["rows"][name] = [f'">{AWAY}<img src=x onerror="window.pwned=1">'] * len(payload["rows"]["id"])
+    spec = {
+        "data": {"values": [{"a": 1, "to": "https://example.org"}]},
+        "mark": "bar",
+        "encoding": {"x": {"field": "a"}, "href": {"field": "to"}},
+    }
+    code = gzip.compress(b"window.pwned = 1; export const drawAll = () => {}, drawDocument = drawAll;")
+    bundle = base64.b64encode(code).decode()
+    fields = 'data-calypso="own" id="own-0" class="calypso-view"'
+    return {
+        "view": f'<div {fields}><script type="application/json">{json_for_html(payload)}</script></div>',
+        "chart": '<figure class="plain-chart" id="own-1">'
+        f'<script type="application/json">{json_for_html(spec)}</script></figure>',
+        "altair": f"<script>(function(spec, vegaEmbed) {{}})({json.dumps(spec)}, vegaEmbed(</script>",
+        "bundle": "".join(
+            f'<script type="text/plain" id="{name}">{bundle}</script>'
+            for name in ("calypso-bundle", "own-bundle")
+        ),
+        "data": '<script type="application/json" id="own-data">[{"kind": "view", "data": {}}]</script>',
+        "root": '<html data-calypso="own"><body data-calypso="own">'
+        '<form name="documentElement" data-calypso="own">',
+        "clobber": "".join(
+            f'<img name="{name}" id="{name}">'
+            for name in ("getElementById", "querySelectorAll", "createElement")
+        )
+        + '</form><a id="__calypsoBundles"></a><a id="calypso-nb.bundles"></a>',
+        "away": f"{AWAY}<base href='https://example.org/'><p>token=abcd-1234-efgh</p>",
+    }
+
+
+@pytest.mark.parametrize(
+    "opening", ["<!--", "<plaintext>", "<style>", "<template>", "<textarea>", "<div hidden>"]
+)
+def test_an_element_that_a_text_leaves_open_does_not_stop_the_script(
+    open_page: OpenPage, data: WorkloadData, opening: str
+) -> None:
+    """A view before it is drawn all the same."""
+    opened = open_page(exported(shown(view_bundle(data)), shown({"text/html": opening})))
+    assert opened.numbers()["open"] == str(len(data.tasks))
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/markdown", "cell"])
+def test_a_text_that_looks_like_our_view_is_shown_and_not_obeyed(
+    open_page: OpenPage, data: WorkloadData, kind: str
+) -> None:
+    """Shown as HTML, as Markdown, and in the notebook's own text, before and behind a view of ours."""
+    texts = crafted(data)
+    everything = "\n\n".join([*texts.values(), "<p>token=wxyz-1234-efgh</p>"])
+    outputs = [
+        {kind: text, "text/plain": "alt.text"} for text in [*texts.values(), everything] if kind != "cell"
+    ]
+    middle = len(outputs) // 2
+    views = [*outputs[:middle], view_bundle(data), *outputs[middle:]]
+    opened = open_page(exported(*map(shown, views), text=everything if kind == "cell" else ""))
+    assert opened.page.url.startswith("file:") and opened.requests == []
+    # Its script was not run.
+    assert all("violates the following Content Security Policy" in error for error in opened.errors)
+    assert opened.page.evaluate("window.pwned") is None
+    drawn = "[...document.querySelectorAll('*')].filter((node) => node.__calypso).length"
+    assert opened.page.evaluate(drawn) == 1
+    assert opened.page.locator("[role=alert]").all_inner_texts() == []
+    assert opened.page.locator(".calypso-parts").count() == 1 and opened.page.locator("svg").count() == 5
+    assert opened.numbers()["open"] == str(len(data.tasks))
+    if kind != "cell":  # What a notebook's author writes is not an output.
+        assert not {"abcd-1234", "wxyz-1234"} & set(re.findall(r"\w{4}-1234", opened.page.content()))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import itertools
 import json
 import re
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -20,8 +23,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from calypso_nb import WorkloadData, charts
 from calypso_nb.frames import AGE_BUCKETS, tasks_frame
+from calypso_nb.view.bundle import packed_bundle
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
-from calypso_nb.view.page import json_for_html, report_page, view_html, view_style, write_report
+from calypso_nb.view.page import json_for_html, report_page, view_bundle, view_style, write_report
 from calypso_nb.view.payload import view_payload
 from calypso_nb.view.rows import task_rows
 from calypso_nb.workload.phrases import readable_hours
@@ -97,7 +101,7 @@ def assert_shows(opened: Opened, data: WorkloadData) -> None:
         "agents": str(summary.agents_with_work),
         "oldest": readable_hours(summary.oldest_open_hours) or "\N{EN DASH}",
     }
-    assert counted(opened.bars("load"), "who", "status") == expected(tasks, "assigned_to", "(unassigned)")
+    assert counted(opened.bars("load"), "agent", "status") == expected(tasks, "assigned_to", "(unassigned)")
     assert counted(opened.bars("priority"), "priority", "status") == expected(tasks, "priority")
     ages = data.ages.set_index("age")[["idle", "working"]].stack()
     drawn = {(bar["age"], bar["status"]): int(bar["open tasks"]) for bar in opened.bars("age")}
@@ -157,7 +161,7 @@ def test_a_report_opens_on_open_tasks_unless_its_own_filter_asked_for_others(dat
 
 def test_fragments_escape_what_agents_wrote(hostile: WorkloadData) -> None:
     """The static content that viewers without our script show."""
-    fragment = view_html(hostile)
+    fragment = view_bundle(hostile)["text/html"]
     assert "<img" not in fragment and "<script>window" not in fragment
 
 
@@ -199,6 +203,42 @@ def test_the_colours_of_statuses_differ_in_brightness_and_stand_out_in_both_them
     brightness = sorted(map(light, colours.values()))
     assert all(brighter / darker > 1.25 for darker, brighter in itertools.pairwise(brightness))
     assert light("#ffffff") / brightness[-1] > 3 and brightness[0] / light("#1c2127") > 2.9
+
+
+def test_a_page_and_the_script_of_a_dashboard_bring_the_licences_of_what_is_in_them(
+    data: WorkloadData,
+) -> None:
+    """Vega's asks for that wherever it goes; the page's can be read."""
+    script = gzip.decompress(base64.b64decode(packed_bundle())).decode()
+    for text in (report_page(data), script):
+        assert re.search(r"^vega \d[\d.]* \(BSD-3-Clause\)$", text, re.MULTILINE)
+        assert "University of Washington Interactive Data Lab" in text
+        assert re.search(r"^datatables\.net .* \(MIT\)$", text, re.MULTILINE)
+
+
+@pytest.mark.node
+def test_the_linter_lets_no_text_become_html(tmp_path: Path) -> None:
+    """Elements are built, so that no text can be one."""
+    browser = ROOT / "calypso_nb" / "view" / "browser"
+    ways = [
+        "node.innerHTML = text;",
+        "node.outerHTML += text;",
+        "Object.assign(node, { innerHTML: text });",
+        'node.insertAdjacentHTML("beforeend", text);',
+        'node.setAttribute("srcdoc", text);',
+        "document.write(text);",
+    ]
+    for name in ("biome.jsonc", "no_html.grit"):
+        shutil.copy(browser / name, tmp_path)
+    (tmp_path / "src").mkdir()
+    code = ["export function show(node, text) {", "  node.append(text);", *ways, "}", ""]
+    (tmp_path / "src" / "new.js").write_text("\n".join(code))
+    biome = browser / "node_modules" / ".bin" / "biome"
+    linted = subprocess.run([biome, "lint"], cwd=tmp_path, text=True, capture_output=True, timeout=SECONDS)
+    found = re.findall(
+        r"new\.js:(\d+):\d+ plugin.*?No HTML from strings", linted.stdout + linted.stderr, re.DOTALL
+    )
+    assert [int(line) for line in found] == list(range(3, 3 + len(ways)))
 
 
 @pytest.mark.node
@@ -270,7 +310,7 @@ def test_a_click_on_an_agents_bar_filters_and_a_second_one_clears(
     """The load chart is a filter for all the others."""
     opened = open_page(report_page(data.select(["idle"])))
     for shown in (data.select(["idle"], "bob"), data.select(["idle"])):
-        opened.page.locator('[data-chart="load"] [aria-label*="who: bob;"]').click()
+        opened.page.locator('[data-chart="load"] [aria-label*="agent: bob;"]').click()
         opened.settle()
         assert_shows(opened, shown)
 
@@ -403,11 +443,11 @@ def test_an_agent_who_is_called_unassigned_is_not_nobody(open_page: OpenPage) ->
     opened = open_page(
         report_page(data_of([record(n, assigned_to=name, status="idle") for n, name in enumerate(names)]))
     )
-    bars = {bar["who"]: int(bar["tasks"]) for bar in opened.bars("load")}
+    bars = {bar["agent"]: int(bar["tasks"]) for bar in opened.bars("load")}
     assert bars == {"(unassigned)": 2, "\u201c(unassigned)\u201d": 1}
     for count, who in enumerate(["\u201c(unassigned)\u201d", "(unassigned)"], 1):
         opened.filter()
-        opened.page.locator(f'[data-chart="load"] [aria-label*="who: {who};"]').first.click()
+        opened.page.locator(f'[data-chart="load"] [aria-label*="agent: {who};"]').first.click()
         opened.settle()
         assert opened.listed() == count
 
@@ -421,12 +461,12 @@ def shown(bundle: dict[str, Any]) -> nbformat.NotebookNode:
     return output
 
 
-def exported(*outputs: Any, **traits: Any) -> str:
+def exported(*outputs: Any, text: str = "", **traits: Any) -> str:
     cells = [new_code_cell("secret()") for _ in outputs]
     for cell, output in zip(cells, outputs, strict=True):
         cell.outputs = [output]
     notebook = new_notebook()
-    notebook.cells = [new_markdown_cell("# Weekly *report*"), *cells]
+    notebook.cells = [new_markdown_cell(f"# Weekly *report*\n\n{text}"), *cells]
     page, _ = CalypsoHTMLExporter(**traits).from_notebook_node(notebook)
     return page
 
@@ -444,15 +484,15 @@ def test_an_exported_notebook_draws_views_and_plain_charts_offline(
     with alt.renderers.enable("mimetype"):
         mimetype = chart._repr_mimebundle_()
     with alt.renderers.enable("default"):
-        stock = chart._repr_mimebundle_()
+        stock = {**chart._repr_mimebundle_(), "text/plain": repr(chart)}
     lab = {"application/vnd.vegalite.v6+json": chart.to_dict()}
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "Dashboard()"}
     bundles = [
-        {**widget, "text/html": view_html(hostile)},
+        {**widget, **view_bundle(hostile)},
         mimetype,
         stock,
         lab,
-        {"text/html": view_html(data)},
+        view_bundle(data),
     ]
     bundles = [bundle[0] if isinstance(bundle, tuple) else bundle for bundle in bundles]
     opened = open_page(exported(*map(shown, bundles)))

@@ -75,7 +75,12 @@ def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
 def _is_path(endpoint: str) -> bool:
     if endpoint.startswith(STDIO) or "://" in endpoint or endpoint == "demo":
         return False
-    return endpoint.lower().endswith(DATABASE_SUFFIXES) or Path(endpoint).expanduser().is_file()
+    if Path(endpoint).expanduser().is_file():
+        return True
+    user, _, rest = endpoint.partition(":")
+    # As in user:password@host/x.db, an address without its http://; C:\x@y.db is none.
+    has_password = "@" in rest and "/" not in user and not rest.startswith(("/", "\\"))
+    return endpoint.lower().endswith(DATABASE_SUFFIXES) and not has_password
 
 
 def _command(endpoint: str) -> tuple[str, ...]:

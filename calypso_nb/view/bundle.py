@@ -14,5 +14,6 @@ def asset(name: str) -> str:
 
 @cache
 def packed_bundle() -> str:
-    """Return `assets/bundle.js`, gzipped and in base64, for `browser/src/unpack.js`: 0.5 MB."""
-    return base64.b64encode(gzip.compress(asset("bundle.js").encode(), mtime=0)).decode("ascii")
+    """Return `assets/bundle.js` and its licences, gzipped, in base64: 0.5 MB for `browser/src/unpack.js`."""
+    code = f"/*\n{asset('LICENSES.txt')}*/\n{asset('bundle.js')}"
+    return base64.b64encode(gzip.compress(code.encode(), mtime=0)).decode("ascii")

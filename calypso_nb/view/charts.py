@@ -44,6 +44,10 @@ _WHO = (
     f"!isValid(datum.agent) ? '{UNASSIGNED}' : datum.agent == '{UNASSIGNED}' ? '“{UNASSIGNED}”' : datum.agent"
 )
 
+# Vega's stack keeps its groups in a plain JavaScript object, which has things called "constructor" already.
+_KEY = f"'@' + ({_WHO})"
+_SAID = "'tasks: ' + datum.sum_n + '; agent: ' + datum.who + '; status: ' + datum.status"
+
 # What a label shows of a title: measuring 100 kB of text, letter by letter, would stop the browser.
 _LABEL = 240
 _OLDEST = 15
@@ -161,15 +165,16 @@ _ABOUT = {
 
 def _load(data: Any, color: alt.Color) -> Any:
     most_open_first = alt.EncodingSortField("open", op="sum", order="descending")
-    unassigned = f"datum.value == '{UNASSIGNED}'"
+    unassigned = f"datum.value == '@{UNASSIGNED}'"
     italics = {"condition": {"test": unassigned, "value": "italic"}, "value": "normal"}
-    names = alt.Axis(labelLimit=150, labelFontStyle=italics)
+    names = alt.Axis(labelLimit=150, labelFontStyle=italics, labelExpr="slice(datum.value, 1)")
+    bars = _bars(data, color, height=alt.Step(22))
     return (
-        _bars(data, color, height=alt.Step(22))
-        .transform_calculate(who=_WHO, open="datum.is_open ? datum.n : 0")
+        bars.mark_bar(cornerRadius=1, description=alt.ExprRef(_SAID))
+        .transform_calculate(who=_WHO, key=_KEY, open="datum.is_open ? datum.n : 0")
         .encode(
             x=alt.X("sum(n):Q", title="tasks", axis=_COUNT),
-            y=alt.Y("who:N", title=None, sort=most_open_first, axis=names),
+            y=alt.Y("key:N", title=None, sort=most_open_first, axis=names),
             fillOpacity=alt.condition(f"datum.who == '{UNASSIGNED}'", alt.value(0.55), alt.value(1)),
             tooltip=[alt.Tooltip("who:N", title="agent"), "status:N", _TASKS],
         )

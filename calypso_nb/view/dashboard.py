@@ -14,9 +14,10 @@ from IPython.display import DisplayHandle, display
 
 from calypso_nb.client.actions import Action
 from calypso_nb.client.calls import Details
+from calypso_nb.errors import UsageError
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.view.bundle import asset, packed_bundle
-from calypso_nb.view.page import BELOW, view_html, view_style
+from calypso_nb.view.page import BELOW, view_bundle, view_style
 from calypso_nb.view.payload import view_payload
 from calypso_nb.view.rows import NO_FILTER, matching
 from calypso_nb.view.task_dialog import changes_between, reason, refusal, respond, with_counts_of
@@ -73,10 +74,12 @@ class Dashboard(widgets.VBox):
     - every: seconds between refreshes by the timer, 0 for none
     - author: who signs comments and handoffs made here
 
-    Raise what `collect_workload_data` raises on the first read.
+    Raise what `collect_workload_data` raises on the first read, and ValueError for what is not a reporter.
 
     Example: `Dashboard(reporter, every=60)`
     """
+
+    _ready = False
 
     def __init__(
         self,
@@ -88,6 +91,11 @@ class Dashboard(widgets.VBox):
         every: float = 0,
         author: str = "supervisor",
     ) -> None:
+        if not isinstance(reporter, Reporter):
+            given = type(reporter).__name__
+            raise UsageError(
+                f"Dashboard takes a WorkloadReporter, not a {given}: Dashboard(WorkloadReporter(…))"
+            )
         self.reporter = reporter
         self.author = author
         self._details = details
@@ -123,6 +131,7 @@ class Dashboard(widgets.VBox):
             status = button.description
             self._linked(button, partial(self._is_chosen, status), partial(self._with_status, status))
         self._offer_agents(agents)
+        self._ready = True
         self.view.on_msg(self._asked)
         self.view.observe(self._changed, names="filter")
 
@@ -181,8 +190,9 @@ class Dashboard(widgets.VBox):
 
     def close(self) -> None:
         """Remove the dashboard and stop its timer."""
-        for widget in (self.view, self.agents, *self.statuses):
-            widget.close()
+        if self._ready:  # ipywidgets closes one that could not be made, too.
+            for widget in (self.view, self.agents, *self.statuses):
+                widget.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -234,10 +244,10 @@ class Dashboard(widgets.VBox):
             statuses.append(status)
         return {**self.filter, "statuses": statuses}
 
-    def _static(self) -> dict[str, str]:
-        payload = {**self.view.payload, "filter": self.filter}
-        html = view_html(self.data, payload=payload)
-        return {"text/html": f'<div class="calypso-saved">{html}</div>', "text/plain": repr(self)}
+    def _static(self) -> dict[str, Any]:
+        bundle = view_bundle(self.data, payload={**self.view.payload, "filter": self.filter})
+        html = f'<div class="calypso-saved">{bundle["text/html"]}</div>'
+        return {**bundle, "text/html": html, "text/plain": repr(self)}
 
     def _refresh(self, recount: bool) -> None:
         if not self._reading.acquire(blocking=False):

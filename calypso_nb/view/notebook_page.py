@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from collections.abc import Callable
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,22 @@ from nbconvert.exporters.html import HTMLExporter
 from nbformat import NotebookNode, from_dict
 from traitlets import Bool, default
 
-from calypso_nb.view.page import BELOW, json_for_html, page_of
-from calypso_nb.view.redaction import redacted, secrets_of_environment
+from calypso_nb.redaction import redacted, secrets_of_environment, without_secrets
+from calypso_nb.view.page import BELOW, VIEW, Drawings, page_of
 
 _VEGA = re.compile(r"application/vnd\.vega(lite)?\.v\d+[.+]json")
+_ALTAIR = re.compile(r"alt\.\w*Chart\(\.\.\.\)")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Elements that could send a reader elsewhere or fetch something, with no script at all.
 _LEADS_AWAY = re.compile(r"<(?=/?\s*(?:meta|base|link|iframe|frame|object|embed|portal)\b)", re.IGNORECASE)
-_HEADING = re.compile(r'<h([123])\b[^>]*\bid="([^"]+)"[^>]*>(.*?)<a class="anchor-link".*?</h\1>', re.DOTALL)
-_LONG = 4  # headings or more, and a page has a table of contents
-_STATIC = (
-    "text/html",
-    "text/markdown",
-    "image/svg+xml",
-    "image/png",
-    "image/jpeg",
-    "text/plain",
-    "text/latex",
+_HEADING = re.compile(
+    r'<h([123])\b[^<>]*?\bid="([^"<>]+)"[^<>]*+>'
+    r'((?:(?!</?h[1-6]\b|<a class="anchor-link").)*+)<a class="anchor-link"',
+    re.DOTALL,
 )
+_LONG = 4  # headings or more, and a page has a table of contents
+_PICTURES = ("image/png", "image/jpeg")
+_STATIC = ("text/html", "text/markdown", "image/svg+xml", *_PICTURES, "text/plain", "text/latex")
 
 
 class CalypsoHTMLExporter(HTMLExporter):
@@ -70,47 +69,49 @@ class CalypsoHTMLExporter(HTMLExporter):
         reduced = copy.deepcopy(nb)
         reduced.metadata.pop("widgets", None)
         metadata = (resources or {}).get("metadata", {})
-        secrets = secrets_of_environment()
-        redaction = _Redaction(secrets, [Path.cwd(), *filter(None, [metadata.get("path")])])
+        redaction = _Redaction([Path.cwd(), *filter(None, [metadata.get("path")])])
+        drawings = Drawings()
         for cell in reduced.cells:
-            if cell.cell_type == "code":
-                cell.source = redaction.text(cell.source)
+            redaction.source(cell)
             for output in cell.get("outputs", []):
-                redaction.output(output)
+                for name in {"text", "evalue", "traceback"} & output.keys():
+                    output[name] = redaction.each(output[name])
                 if "data" in output:
-                    output.data = from_dict(_one_form(output.data))
+                    output.data = from_dict(_one_form(output.data, drawings, redaction))
         body, resources = super().from_notebook_node(reduced, resources, **kw)
-        for secret in secrets:
-            body = body.replace(secret, "\N{HORIZONTAL ELLIPSIS}")
+        body = redaction.secrets(body)
         if not self.allow_scripts:
             body = _LEADS_AWAY.sub("&lt;", body)
         title = _title(nb, resources.get("metadata", {}).get("name", ""))
         main = f'<main class="page notebook">\n{_heading(body, title)}{_contents(body)}{body}\n</main>'
-        return page_of(title, main, self.allow_scripts), resources
+        return page_of(title, main, drawings, self.allow_scripts), resources
 
 
 class _Redaction:
-    """Cut credentials and paths out of code and outputs, but not out of our own views."""
+    """Cut credentials and paths out of code and outputs; out of text and our own views only known secrets."""
 
-    def __init__(self, secrets: list[str], folders: list[Path | str]) -> None:
-        self._secrets, self._folders = secrets, folders
+    def __init__(self, folders: list[Path | str]) -> None:
+        self._secrets, self._folders = secrets_of_environment(), folders
 
     def text(self, text: str) -> str:
         return redacted(text, self._secrets, self._folders)
 
-    def output(self, output: NotebookNode) -> None:
-        for name in ("text", "evalue"):
-            if name in output:
-                output[name] = self.text(output[name])
-        if "traceback" in output:
-            output.traceback = [self.text(line) for line in output.traceback]
-        for kind, value in output.get("data", {}).items():
-            if kind.startswith("text/") and isinstance(value, str) and not _is_ours(value):
-                output.data[kind] = self.text(value)
+    def secrets(self, text: str) -> str:
+        return without_secrets(text, self._secrets)
 
+    def source(self, cell: NotebookNode) -> None:
+        cell.source = (self.text if cell.cell_type == "code" else self.secrets)(cell.source)
 
-def _is_ours(html: str) -> bool:
-    return 'class="calypso-view"' in html
+    def each(self, value: Any, change: Callable[[str], str] | None = None) -> Any:
+        """Return a value of JSON with each text in it redacted, or changed as told."""
+        change = change or self.text
+        if isinstance(value, str):
+            return change(value)
+        if isinstance(value, list):
+            return [self.each(part, change) for part in value]
+        if isinstance(value, dict):
+            return {change(name): self.each(part, change) for name, part in value.items()}
+        return value
 
 
 def _heading(body: str, title: str) -> str:
@@ -120,7 +121,7 @@ def _heading(body: str, title: str) -> str:
 def _contents(body: str) -> str:
     """Return a table of contents from the headings of the notebook's own text; of a short page, nothing."""
     headings = [
-        (level, anchor, unescape(re.sub(r"<[^>]+>", "", words)).strip())
+        (level, anchor, unescape(re.sub(r"<[^<>]+>", "", words)).strip())
         for level, anchor, words in _HEADING.findall(body)
         if level != "1"
     ]
@@ -134,20 +135,25 @@ def _contents(body: str) -> str:
     return f'<nav class="contents" aria-labelledby="contents">{heading}<ul>\n{entries}\n</ul></nav>\n'
 
 
-def _one_form(data: dict[str, Any]) -> dict[str, Any]:
+def _one_form(data: dict[str, Any], drawings: Drawings, redaction: _Redaction) -> dict[str, Any]:
     html = str(data.get("text/html", ""))
-    if _is_ours(html) or html == BELOW:
+    if html == BELOW:
         return {"text/html": html}
-    spec = next((data[kind] for kind in data if _VEGA.fullmatch(kind)), None) or _spec_in(html)
+    if VIEW in data:
+        return {"text/html": drawings.view(redaction.each(data, redaction.secrets))}
+    spec = next((data[kind] for kind in data if _VEGA.fullmatch(kind)), None)
+    # What is shown as HTML is somebody's text unless Altair says that it is its own.
+    if spec is None and _ALTAIR.fullmatch(str(data.get("text/plain", ""))):
+        spec = _spec_in(html)
     if spec is not None:
-        script = f'<script type="application/json">{json_for_html(spec)}</script>'
-        return {"text/html": f'<figure class="plain-chart">{script}</figure>'}
+        return {"text/html": drawings.chart(redaction.each(spec))}
     forms = [kind for kind in _STATIC if kind in data and not (_WIDGET in data and kind == "text/plain")]
-    if not forms:
-        what = "An interactive widget" if _WIDGET in data else f"An output of type {', '.join(data)}"
-        line = f"{escape(what)} has no static form and is left out here."
-        return {"text/html": f'<p class="left-out">{line}</p>'}
-    return {forms[0]: data[forms[0]]}
+    if forms:
+        form = forms[0]
+        return {form: data[form] if form in _PICTURES else redaction.each(data[form])}
+    what = "An interactive widget" if _WIDGET in data else f"An output of type {', '.join(data)}"
+    line = f"{escape(what)} has no static form and is left out here."
+    return {"text/html": f'<p class="left-out">{line}</p>'}
 
 
 def _spec_in(html: str) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from calypso_nb.files import write_whole
@@ -19,9 +20,12 @@ from calypso_nb.workload.counts import Tile
 from calypso_nb.workload.phrases import UNASSIGNED, UNKNOWN
 from calypso_nb.workload.reporter import Workload
 
+# The form of an output that holds what `view_payload` returns: no text that a cell shows can have it.
+VIEW = "application/vnd.calypso-nb.view+json"
 # What a live dashboard leaves in its own output if there is no kernel: the next output holds the rest.
 BELOW = '<div class="calypso-below"></div>'
 _STATIC_ROWS = 20
+_HOST = '<div class="calypso-view"'
 
 
 def report_page(data: Workload, title: str = "Workload") -> str:
@@ -30,7 +34,9 @@ def report_page(data: Workload, title: str = "Workload") -> str:
     It needs no network, and says which server, filters and UTC time the data are from.
     """
     header = f'<header>\n<h1 dir="auto">{escape(title)}</h1>\n</header>'
-    return page_of(title, f'<main class="page">\n{header}\n{view_html(data, title)}\n</main>')
+    drawings = Drawings()
+    view = drawings.view(view_bundle(data, title))
+    return page_of(title, f'<main class="page">\n{header}\n{view}\n</main>', drawings)
 
 
 def write_report(data: Workload, path: str | os.PathLike[str], title: str = "Workload") -> Path:
@@ -45,8 +51,34 @@ def write_report(data: Workload, path: str | os.PathLike[str], title: str = "Wor
     return write_whole(report_page(data, title), path)
 
 
-def view_html(data: Workload, title: str = "Workload", payload: Mapping[str, Any] | None = None) -> str:
-    """Return the workload as a fragment for a notebook's output, which `CalypsoHTMLExporter` brings to life.
+class Drawings:
+    """What the script of one page draws, and where: in elements whose ids no text on the page can know."""
+
+    def __init__(self) -> None:
+        self.mark = f"calypso-{token_hex(16)}"
+        self._data: list[dict[str, Any]] = []
+
+    def view(self, bundle: Mapping[str, Any]) -> str:
+        """Return the HTML of what `view_bundle` returned, for the script to draw the view in."""
+        return str(bundle["text/html"]).replace(_HOST, f"{_HOST} {self._id('view', bundle[VIEW])}", 1)
+
+    def chart(self, spec: Mapping[str, Any]) -> str:
+        """Return the HTML in which the script draws a spec of Vega or Vega-Lite."""
+        return f'<figure class="plain-chart" {self._id("chart", spec)}></figure>'
+
+    def script(self) -> str:
+        """Return the element that holds what is to be drawn."""
+        return f'<script type="application/json" id="{self.mark}-data">{json_for_html(self._data)}</script>'
+
+    def _id(self, kind: str, data: Mapping[str, Any]) -> str:
+        self._data.append({"kind": kind, "data": data})
+        return f'id="{self.mark}-{len(self._data) - 1}"'
+
+
+def view_bundle(
+    data: Workload, title: str = "Workload", payload: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the workload as a notebook's output, which `CalypsoHTMLExporter` brings to life.
 
     Viewers without our script show the numbers and a small table of the most urgent open tasks.
 
@@ -60,7 +92,6 @@ def view_html(data: Workload, title: str = "Workload", payload: Mapping[str, Any
     numbers = (tile for tile in data.tiles() if tile.name not in ("complete", "attention"))
     heads = ("#", *list(columns)[1:])
     parts = [
-        f'<script type="application/json">{json_for_html(payload)}</script>',
         f'<div class="calypso-numbers"><dl>\n{_lines(map(_tile, numbers))}\n</dl></div>',
         f"<table>\n<thead>{_row('th', heads)}</thead>",
         f"<tbody>\n{_lines(_row('td', cells) for cells in zip(*columns.values(), strict=True))}\n</tbody>",
@@ -69,7 +100,8 @@ def view_html(data: Workload, title: str = "Workload", payload: Mapping[str, Any
     left_out = len(payload["rows"]["id"]) - len(shown)
     if left_out:
         parts.append(f"<p>… and {left_out:,} more tasks, which the interactive view shows.</p>")
-    return f'{_facts(data, payload["meta"])}\n<div class="calypso-view">{_lines(parts)}\n</div>'
+    html = f"{_facts(data, payload['meta'])}\n{_HOST}>{_lines(parts)}\n</div>"
+    return {"text/html": html, VIEW: payload}
 
 
 def json_for_html(value: Any) -> str:
@@ -78,12 +110,14 @@ def json_for_html(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def page_of(title: str, body: str, scripts_allowed: bool = False) -> str:
-    """Return a whole page, with styles and the script that brings each view in its body to life.
+def page_of(title: str, body: str, drawings: Drawings, scripts_allowed: bool = False) -> str:
+    """Return a whole page, with styles and the script that draws in its body.
 
-    Only our own script may run, known by its hash, and nothing may be fetched.
+    Only our own script may run, known by its hash, and nothing may be fetched. It stands before the body, for
+    an element that a text in there leaves open would take in what follows.
 
     - body: the HTML between the body's tags
+    - drawings: what to draw, and where in the body
     - scripts_allowed: let the body's own inline scripts run as well
     """
     script = asset("page_loader.js")
@@ -95,18 +129,21 @@ def page_of(title: str, body: str, scripts_allowed: bool = False) -> str:
         "font-src data:; base-uri 'none'; form-action 'none'"
     )
     return f"""<!DOCTYPE html>
-<html lang="en">
+<html lang="en" data-calypso="{drawings.mark}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <title>{escape(title)}</title>
 <style>{asset("page.css") + view_style()}</style>
+<!--
+{asset("LICENSES.txt")}-->
+{drawings.script()}
+<script type="text/plain" id="{drawings.mark}-bundle">{packed_bundle()}</script>
+<script type="module">{script}</script>
 </head>
 <body>
 {body}
-<script type="text/plain" id="calypso-bundle">{packed_bundle()}</script>
-<script type="module">{script}</script>
 </body>
 </html>
 """

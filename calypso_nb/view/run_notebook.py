@@ -1,7 +1,5 @@
 """Run a notebook from top to bottom and write it as one page."""
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +14,7 @@ from papermill.exceptions import PapermillExecutionError
 from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.files import write_whole
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
-
-_PAYLOAD = re.compile(r'class="calypso-view"><script type="application/json">(.*?)</script>', re.S)
+from calypso_nb.view.page import VIEW
 
 
 class NotebookFailed(Exception):
@@ -83,8 +80,7 @@ def export_notebook(
 
 def _contents(node: NotebookNode) -> list[str]:
     outputs = (output for cell in node.cells for output in cell.get("outputs", []))
-    htmls = [output.get("data", {}).get("text/html", "") for output in outputs]
-    return [_line(json.loads(payload)) for html in htmls for payload in _PAYLOAD.findall(html)]
+    return [_line(output.data[VIEW]) for output in outputs if VIEW in output.get("data", {})]
 
 
 def _line(view: dict[str, Any]) -> str:

@@ -1,5 +1,5 @@
 // All that a page and a live dashboard run, Vega and DataTables included: built into assets/bundle.js.
 
-export { drawDocument } from "./page.js";
+export { drawAll } from "./page.js";
 export { mount } from "./view.js";
 export { render } from "./widget.js";

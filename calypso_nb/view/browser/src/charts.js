@@ -19,13 +19,28 @@ const CHART_CONFIG = {
 
 const PAPER = 660;  // how many pixels wide a chart is on A4
 
-// Draws any Vega-Lite or Vega spec; `ast` interprets expressions, so a page needs no right to `eval`.
+// What stands in the place of a chart that could not be drawn.
+export const failure = (error) => make("p", { class: "calypso-note", role: "alert" }, `This chart could not be drawn: ${error.message}`);
+
+// Draws any Vega-Lite or Vega spec; `ast` interprets expressions, so a page needs no right to `eval`. `run` draws
+// the view again. Vega only logs what goes wrong when it draws: here it is thrown.
 export async function drawChart(host, spec) {
+  let wrong = null;
+  const note = (...said) => {
+    wrong ??= said[0] instanceof Error ? said[0] : new Error(said.join(" "));
+    return logger;
+  };
+  const quietly = () => logger;
+  const warn = (...said) => (/ failed$/.test(said[0]) ? note(...said) : logger); // such as "Loading failed"
+  const logger = { level: quietly, error: note, warn, info: quietly, debug: quietly };
   const tooltip = { id: "calypso-tooltip", disableDefaultStyle: true };
-  const quiet = { actions: false, defaultStyle: false, logLevel: 1 };
+  const quiet = { actions: false, defaultStyle: false, logger };
   const config = { ...CHART_CONFIG, font: getComputedStyle(host).fontFamily };
   const { view, finalize } = await vegaEmbed(host, spec, { ...quiet, renderer: "svg", ast: true, tooltip, config });
-  if (spec.width !== "container") return { view, finalize };
+  const checked = () => { if (wrong) throw wrong; };
+  const run = async () => { await view.runAsync(); checked(); };
+  checked();
+  if (spec.width !== "container") return { view, run, finalize };
   // Vega-Lite follows the window only; a sidebar, a tab or a sheet of paper changes the width as well.
   let width = host.clientWidth;
   const fit = (wanted) => {
@@ -36,7 +51,7 @@ export async function drawChart(host, spec) {
   const resizing = new ResizeObserver(() => fit(host.clientWidth));
   resizing.observe(host);
   const unprint = printed(() => fit(Math.min(PAPER, host.clientWidth)), () => fit(host.clientWidth));
-  return { view, finalize: () => { resizing.disconnect(); unprint(); finalize(); } };
+  return { view, run, finalize: () => { resizing.disconnect(); unprint(); finalize(); } };
 }
 
 // What stands for nobody in the chart, and for an agent who is called just that.
@@ -85,33 +100,55 @@ export function charts(host, { view, choose, open }) {
     const change = PICKS[chart.id]?.(datum, view.filter, adding);
     if (change) choose(change);
   };
-  const draw = async (chart, i) => {
+  // Where a chart stands, and how to draw it in there.
+  const place = (chart, i) => {
     const canvas = make("div", { class: "calypso-chart", "data-chart": chart.id });
     if (PICKS[chart.id] || open) canvas.classList.add("calypso-clickable");
-    const nothing = make("p", { class: "calypso-nothing", hidden: true });
-    columnOf(i).append(make("figure", {}, make("figcaption", {}, make("h3", {}, chart.title), make("p", {}, chart.description)), canvas, nothing));
-    const { view: vegaView, finalize } = await drawChart(canvas, structuredClone(chart.spec));
-    vegaView.addEventListener("click", (event, item) => {
+    const said = make("div");
+    columnOf(i).append(make("figure", {}, make("figcaption", {}, make("h3", {}, chart.title), make("p", {}, chart.description)), canvas, said));
+    return { chart, canvas, said, drawing: null };
+  };
+  const draw = async (placed) => {
+    const { chart, canvas } = placed;
+    placed.drawing = await drawChart(canvas, structuredClone(chart.spec));
+    placed.drawing.view.addEventListener("click", (event, item) => {
       if (item?.mark?.marktype === "rect" && item.datum) clicked(chart, item.datum, event.ctrlKey || event.shiftKey || event.metaKey);
     });
-    return { chart, canvas, nothing, vegaView, destroy: finalize };
   };
-  const load = async () => {
+  const end = (placed) => {
+    placed.drawing?.finalize();
+    placed.drawing = null;
+  };
+  const load = () => {
     const specs = JSON.stringify(view.payload.charts);
-    if (specs !== host.specs) {
-      host.specs = specs;
-      drawn.forEach(({ destroy }) => destroy());
-      columns.forEach((column) => column.replaceChildren());
-      drawn = await Promise.all(view.payload.charts.map(draw));
-    }
-    view.views = Object.fromEntries(drawn.map(({ chart, vegaView }) => [chart.id, vegaView]));
+    if (specs === host.specs) return;
+    host.specs = specs;
+    drawn.forEach(end);
+    columns.forEach((column) => column.replaceChildren());
+    drawn = view.payload.charts.map(place);
   };
-  const show = (indices) => Promise.all(drawn.map(({ chart, canvas, nothing, vegaView }) => {
+  const fill = async (placed, indices) => {
+    const { chart, canvas, said } = placed;
     const rows = chartRows(chart, view.rows, indices);
-    canvas.classList.toggle("calypso-empty", !rows.length);
-    nothing.hidden = rows.length > 0;
-    nothing.textContent = view.rows.length ? "No task matches" : "There are no tasks";
-    return vegaView.data("tasks", rows).runAsync();
-  }));
-  return { load, show, destroy: () => drawn.forEach(({ destroy }) => destroy()) };
+    const nothing = view.rows.length ? "No task matches" : "There are no tasks";
+    said.replaceChildren(...(rows.length ? [] : [make("p", { class: "calypso-nothing" }, nothing)]));
+    try {
+      if (!placed.drawing) {
+        canvas.classList.remove("calypso-empty"); // Vega measures what it draws in.
+        await draw(placed);
+      }
+      canvas.classList.toggle("calypso-empty", !rows.length);
+      placed.drawing.view.data("tasks", rows);
+      await placed.drawing.run();
+    } catch (error) {
+      end(placed); // It is drawn anew when there is something else to show.
+      canvas.classList.add("calypso-empty");
+      said.replaceChildren(failure(error));
+    }
+  };
+  const show = async (indices) => {
+    await Promise.all(drawn.map((placed) => fill(placed, indices)));
+    view.views = Object.fromEntries(drawn.map(({ chart, drawing }) => [chart.id, drawing?.view]));
+  };
+  return { load, show, destroy: () => drawn.forEach(end) };
 }

@@ -1,9 +1,16 @@
-// The script of a page: built into assets/page_loader.js.
+// The script of a page: built into assets/page_loader.js. What it draws stands in elements whose ids begin with a
+// mark that was made for this page (`Drawings` in page.py): no text that the page shows can have such an id.
 
 import { unpack } from "./unpack.js";
 
-unpack(document.getElementById("calypso-bundle").textContent).then(({ drawDocument }) => drawDocument()).catch((error) => {
-  for (const host of document.querySelectorAll(".calypso-view, .plain-chart")) {
+// An element's name hides the document's own property of that name, and some text may hold such an element.
+for (const node of Document.prototype.querySelectorAll.call(document, ":is(img, form, embed, object, iframe)[name]")) node.removeAttribute("name");
+
+const part = (name) => document.getElementById(`${document.documentElement.dataset.calypso}-${name}`);
+const drawings = JSON.parse(part("data").textContent).map((drawing, i) => ({ ...drawing, host: part(i) })).filter(({ host }) => host);
+
+unpack(part("bundle").textContent).then(({ drawAll }) => drawAll(drawings)).catch((error) => {
+  for (const { host } of drawings) {
     const note = Object.assign(document.createElement("p"), { className: "calypso-note", role: "alert" });
     note.textContent = `The interactive part could not be drawn in this browser: ${error.message}`;
     host.prepend(note);

@@ -1,6 +1,6 @@
 // Sections about the whole report: who waits for whom, how long work runs, queues, tags, parents.
 
-import { drawChart } from "./charts.js";
+import { drawChart, failure } from "./charts.js";
 import { make } from "./dom.js";
 
 export function sections(host, { view }) {
@@ -14,7 +14,12 @@ export function sections(host, { view }) {
     await Promise.all(drawings.map(async (drawing) => {
       const canvas = make("div", { class: "calypso-chart", "data-section": drawing.id });
       body.append(section(drawing.title, drawing.nothing ?? drawing.spec.usermeta.subtitle, canvas));
-      if (drawing.spec) finalizers.push((await drawChart(canvas, structuredClone(drawing.spec))).finalize);
+      if (!drawing.spec) return;
+      try {
+        finalizers.push((await drawChart(canvas, structuredClone(drawing.spec))).finalize);
+      } catch (error) {
+        canvas.replaceWith(failure(error));
+      }
     }));
     body.append(...tables.filter(({ rows }) => rows.length).map(({ title, heads, rows }) => section(title, "", make("table", { "aria-label": title },
       make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),

@@ -4,19 +4,21 @@ import DataTable from "datatables.net";
 import { count, make, printed, visible } from "./dom.js";
 import { UNASSIGNED } from "./rows.js";
 
-const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escaped = (text) => String(text).replace(/[&<>"']/g, (char) => ESCAPES[char]);
 const shortened = (text) => (text.length > 2000 ? `${text.slice(0, 2000)}…` : text);
-const free = (text) => (text == null || text === "" ? "" : `<span dir="auto" title="${escaped(shortened(visible(text)))}">${escaped(visible(text))}</span>`);
-const opening = (text, row) => `<button type="button" class="calypso-open" data-task="${row.id}" title="Open task #${row.id}">${free(text) || "(no title)"}</button>`;
+const free = (text) => {
+  if (text == null || text === "") return "";
+  const seen = visible(text);
+  return make("span", { dir: "auto", title: shortened(seen) }, seen);
+};
+const opening = (text, { id }) => make("button", { type: "button", class: "calypso-open", "data-task": id, title: `Open task #${id}` }, free(text) || "(no title)");
 const numeral = (number) => (number == null ? "–" : String(number));
-const since = (field, time) => (_, row) => (row[field] == null ? "–" : `<span title="${row[time] ?? ""}">${row[field]}</span>`);
+const since = (field, time) => (_, row) => (row[field] == null ? "–" : make("span", { title: row[time] }, row[field]));
 
 const columnsOf = (open) => [
   ["id", "#", "num", (id) => String(id)],
   ["title", "Title", "string", open ? opening : free],
-  ["status", "Status", "string", (status) => `<span data-status="${escaped(status)}"><span class="calypso-swatch"></span>${escaped(status)}</span>`],
-  ["agent", "Agent", "string", (agent) => (agent == null ? `<em>${UNASSIGNED}</em>` : free(agent))],
+  ["status", "Status", "string", (status) => make("span", { "data-status": status }, make("span", { class: "calypso-swatch" }), status)],
+  ["agent", "Agent", "string", (agent) => (agent == null ? make("em", {}, UNASSIGNED) : free(agent))],
   ["priority", "Priority", "num", numeral],
   ["age_hours", "Age", "num", since("age", "created_at")],
   ["hours_since_update", "Last edit", "num", since("last_edit", "updated_at")],
@@ -27,13 +29,18 @@ const columnsOf = (open) => [
   ["links", "Links", "num", numeral],
 ];
 
-// DataTables puts into innerHTML what it shows, and also what it searches: both are escaped here.
-const column = ([data, title, type, html]) => ({
+// DataTables puts a text into the HTML of a cell, but a node as it is. A text that it searches it reads as HTML, to
+// know what entities in it stand for, if there is an ampersand in it.
+const ESCAPES = { "&": "&amp;", "<": "&lt;" };
+const column = ([data, title, type, shown]) => ({
   data, title, type, className: `calypso-${data}`,
   render: (value, purpose, row) => {
-    if (purpose === "display") return html(value, row);
+    if (purpose === "display") {
+      const node = shown(value, row);
+      return typeof node === "string" ? document.createTextNode(node) : node;
+    }
     const plain = Array.isArray(value) ? value.join(", ") : value ?? "";
-    return purpose === "filter" ? escaped(plain) : plain;
+    return purpose === "filter" ? String(plain).replace(/[&<]/g, (char) => ESCAPES[char]) : plain;
   },
 });
 

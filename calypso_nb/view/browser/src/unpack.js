@@ -1,6 +1,7 @@
 // The bundle, gzipped and in base64, as the module that it is: once however many views a document has.
 
-const unpacked = (globalThis.__calypsoBundles ??= new Map());
+// A symbol, for an element's id is a name of the window too.
+const unpacked = (globalThis[Symbol.for("calypso-nb.bundles")] ??= new Map());
 
 export function unpack(packed) {
   if (!unpacked.has(packed)) unpacked.set(packed, imported(packed));

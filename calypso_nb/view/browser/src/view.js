@@ -14,7 +14,9 @@ export function mount(el, payload, options = {}) {
   const view = { rows: rowsOf(payload), filter: normal(options.filter ?? payload.filter), payload, views: {} };
   const setFilter = (filter) => {
     view.filter = normal(filter);
-    return (view.ready = show());
+    view.ready = show();
+    view.ready.catch(failed);
+    return view.ready;
   };
   const choose = (change) => {
     const drawn = setFilter({ ...view.filter, ...change });
@@ -60,9 +62,10 @@ export function mount(el, payload, options = {}) {
       delete el.__calypso;
     },
   };
+  const note = make("p", { class: "calypso-note", role: "alert" });
   const failed = (error) => {
-    const said = `Charts and table could not be drawn: ${error.message}`;
-    root.prepend(make("p", { class: "calypso-note", role: "alert" }, said));
+    note.textContent = `Charts and table could not be drawn: ${error.message}`;
+    root.prepend(note);
   };
   el.__calypso = view;
   view.handle = handle;

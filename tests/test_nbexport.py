@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from calypso_nb.redaction import redacted
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from calypso_nb.view.page import BELOW, report_page, view_html
-from calypso_nb.redaction import redacted
 from calypso_nb.view.run_notebook import export_notebook
 from tests.browser import Opened
 from tests.conftest import SECONDS

@@ -11,8 +11,8 @@ from nbconvert.exporters.html import HTMLExporter
 from nbformat import NotebookNode, from_dict
 from traitlets import Bool, default
 
-from calypso_nb.view.page import BELOW, json_for_html, page_of
 from calypso_nb.redaction import redacted, secrets_of_environment
+from calypso_nb.view.page import BELOW, json_for_html, page_of
 
 _VEGA = re.compile(r"application/vnd\.vega(lite)?\.v\d+[.+]json")
 _WIDGET = "application/vnd.jupyter.widget-view+json"

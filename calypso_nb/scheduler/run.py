@@ -198,9 +198,13 @@ class _HeldTask:
         recipe = read_recipes(job.recipes).get(job.recipe)
         if recipe is None:
             raise RecipeError(f"recipe {job.recipe} is gone")
-        command = command_for(recipe, task, job.endpoint, job.agent.name, self.folder)
-        self.folder.mkdir(parents=True)
-        (self.folder / STDIN).write_bytes(command.stdin)
+        agent = job.agent
+        command = command_for(recipe, task, job.endpoint, agent.name, self.folder, agent.env)
+        # The task's text is for its team, and what a run prints may be a credential.
+        self.folder.mkdir(parents=True, mode=0o700)
+        stdin = self.folder / STDIN
+        stdin.touch(mode=0o600)
+        stdin.write_bytes(command.stdin)
         return command
 
     def _execute(self, command: Command) -> Ended:

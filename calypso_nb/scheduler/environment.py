@@ -1,0 +1,90 @@
+"""What a run gets of its scheduler's environment, and what of the environment must not go out."""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from html import escape
+from urllib.parse import quote, quote_plus
+
+from calypso_nb.redaction import redacted, secrets_of_environment
+from calypso_nb.settings import Endpoint, load_settings
+
+_GIVEN = frozenset(
+    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR "
+    "PYTHONPATH VIRTUAL_ENV LD_LIBRARY_PATH XDG_CONFIG_HOME XDG_DATA_HOME "
+    "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE".split()
+)
+_GIVEN_PREFIXES = ("LC_", "TINYTASK_", "GOOSE_")
+
+_SECRET_NAME = re.compile(r"(?:^|_)(?:PASS|PW|PWD|\w*KEY|KEYS|AUTH|CREDENTIALS?|COOKIE|DSN)(?:_|$)", re.I)
+# Digits, small and capital letters, no path.
+_SECRET_SHAPE = re.compile(r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?![/~.])[\w+/=.:~-]{20,}")
+_NO_SECRETS = frozenset("PATH HOME PWD OLDPWD TMPDIR".split())
+_SHORTEST = 4
+# What may stand within a credential that a terminal's panel has wrapped.
+_WRAPPING = re.compile(r"[\s│|]")
+
+
+def environment_of_run(names: Iterable[str] = ()) -> dict[str, str]:
+    """Return what a run gets of this process's environment.
+
+    - names: variables that it gets besides those that every program needs, and all TINYTASK_… and GOOSE_….
+    """
+    known = _GIVEN.union(names)
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in known or name.upper() in _GIVEN or name.startswith(_GIVEN_PREFIXES)
+    }
+
+
+def without_secrets(text: str) -> str:
+    """Return a text without what is secret in this process's environment, in whichever form, and in its looks."""
+    secrets = {secret.strip() for secret in _secrets()}
+    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
+    ordered = sorted(forms, key=len, reverse=True)
+    return redacted(_without_wrapped(text, ordered), ordered)
+
+
+def _secrets() -> Iterator[str]:
+    yield from secrets_of_environment()
+    for name, value in os.environ.items():
+        if name not in _NO_SECRETS and (_SECRET_NAME.search(name) or _SECRET_SHAPE.fullmatch(value)):
+            yield value
+    settings = load_settings()
+    yield from Endpoint(settings.endpoint).credentials
+    for value in settings.secret_headers().values():
+        yield from (value, *re.split(r"[\s;,=]+", value))
+
+
+def _forms(secret: str) -> set[str]:
+    """Return a secret as programs write it: as it is, escaped once or twice, in an address, in base64."""
+    raw = secret.encode(errors="surrogateescape")
+    forms = {secret, repr(raw)[2:-1]}
+    for _ in range(2):
+        for form in list(forms):
+            # With both quotes in it, repr escapes one; JSON escapes the other.
+            forms |= {json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1]}
+            forms |= {repr(form)[1:-1], repr(f"{form}'\"")[1:-4]}
+    forms |= {quote(raw, safe=""), quote(raw), quote_plus(raw), escape(secret), escape(secret, quote=False)}
+    forms |= {code(raw).decode().rstrip("=") for code in (base64.b64encode, base64.urlsafe_b64encode)}
+    return forms
+
+
+def _without_wrapped(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without those secrets that go on in another line, or have blanks within."""
+    kept = [at for at, character in enumerate(text) if not _WRAPPING.match(character)]
+    dense = "".join(text[at] for at in kept)
+    hidden: set[int] = set()
+    for secret in secrets:
+        sought = _WRAPPING.sub("", secret)
+        at = dense.find(sought) if len(sought) >= 2 * _SHORTEST else -1
+        while at >= 0:
+            hidden.update(kept[at : at + len(sought)])
+            at = dense.find(sought, at + 1)
+    return "".join(
+        "" if at in hidden and at - 1 in hidden else "…" if at in hidden else character
+        for at, character in enumerate(text)
+    )

@@ -1,42 +1,87 @@
-"""Keep credentials and local paths out of what others read."""
+"""Keep credentials and local paths out of what others read.
 
+Each pattern takes time in proportion to the text, whatever the text is: what repeats is possessive or
+bounded, and no match is tried again from inside a run that another try has gone through.
+"""
+
+import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from html import escape
+from itertools import accumulate, pairwise, zip_longest
 from pathlib import Path
+from urllib.parse import quote, unquote
+
+_Instead = str | Callable[[re.Match[str]], str]
 
 _HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
+_COLOUR = re.compile(r"(\x1b\[[0-?]*+[ -/]*+[@-~])")
 _PART = r"[^\s/\\\x00-\x1f\"'<>|:;,&()\[\]{}]+"
-# A path begins a word; in a traceback the code of a colour may stand before it.
-_START = r"(?P<colour>(?:\x1b\[[\d;]*m)+|(?<![\w.\-/\\]))"
+# A path begins a word.
+_START = r"(?<![\w.\-/\\])"
 # What is left of a path is the name of its file, which says where in a program something happened.
 _PATHS = re.compile(
     rf"{_START}(?:file://)?(?:"
     rf"(?:/home|/Users)(?:/{_PART})?|/root|~|/tmp|/var/(?:tmp|folders)|/private/(?:tmp|var)|/mnt|/opt|/srv"
-    rf"|[A-Za-z]:\\(?:Users\\{_PART})?)(?P<inside>(?:[/\\]{_PART})*)(?![\w])"
+    rf"|[A-Za-z]:\\(?:Users\\{_PART})?)(?P<inside>(?:[/\\]{_PART})*+)(?![\w])"
 )
-_PATTERNS = [
+# A quotation mark as it is, in JSON that stands in a text, or in HTML.
+_MARK = r"(?:\\*+[\"']|&(?:quot|apos|#0*+3[49]|#x0*+2[27]);)"
+_PATTERNS: list[tuple[re.Pattern[str], _Instead]] = [
     (
-        re.compile(r"\bfile:/[^\s\"'<>]*?(?P<keep>[/\\][^\s/\\\"'<>]*)(?=[\s\"'<>]|$)", re.I),
-        rf"{_HIDDEN}\g<keep>",
+        re.compile(r"\bfile:(?=/)(?P<inside>[^\s\"'<>]*+)", re.I),
+        lambda found: f"{_HIDDEN}/{_last_part(found['inside'])}",
     ),
-    # user:password@ in an address
-    (re.compile(r"(?P<keep>\b[a-z][a-z0-9+.\-]*://)[^\s/@\"'<>]+@", re.I), r"\g<keep>"),
-    (re.compile(r"(?P<keep>\b(?:Bearer|Basic)\s+)[\w.~+/\-]{6,}=*", re.I), rf"\g<keep>{_HIDDEN}"),
+    # user:password@ in an address; the password may hold an @, and a slash too
+    (re.compile(r"(?<=://)(?:[^\s/\"'<>]*@|[^\s/\"'<>:@]{1,200}+:(?!\d*+/)[^\s\"'<>@]{1,200}+@)"), ""),
+    (re.compile(r"(?P<keep>\b(?:Bearer|Basic)\s++)[\w.~+/\-]{6,}+=*+", re.I), rf"\g<keep>{_HIDDEN}"),
     (
         re.compile(
-            r"(?P<keep>\b[\w\-]*(?:token|secret|password|passwd|api[_\-]?key|access[_\-]?key)[\w\-]*"
-            r"(?:[\"']\s*:|\s*[=:])\s*[\"']?)(?!None\b|null\b|True\b|False\b|[\d,.]+\b)[^\s\"'&,;<>)\]}]{4,}",
+            r"(?<![\w\-])(?P<keep>"
+            r"(?=[\w\-]*?(?:(?P<count>token)|secret|passw|(?:api|access|private)[_\-]?key))"
+            rf"[\w\-]++(?:{_MARK}\s*+:|\s*+[=:])\s*+{_MARK}?)"
+            # Numbers of tokens are not secret.
+            rf"(?!(?:None|null|True|False)\b|{_HIDDEN}|(?(count)[\d,.]++\b|(?!)))"
+            r"(?:(?<=\")(?=\S)[^\"\n]{3,}[^\"\n\\](?=\\*\")|(?<=')(?=\S)[^'\n]{3,}[^'\n\\](?=\\*')"
+            r"|[^\s\"'&,;<>)\]}]{4,}+)",
             re.I,
         ),
         rf"\g<keep>{_HIDDEN}",
     ),
     # What well-known services begin their keys with, and JSON web tokens
-    (re.compile(r"\b(?:sk|pk|gh[pousr]|xox[abps])[-_][\w\-]{12,}|\bAKIA[0-9A-Z]{16}\b"), _HIDDEN),
-    (re.compile(r"\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]+"), _HIDDEN),
+    (
+        re.compile(r"\b(?:(?:sk|pk|gh[pousr]|github_pat|xox[abps])[-_][\w\-]{12,}+|AKIA[0-9A-Z]{16}\b)"),
+        _HIDDEN,
+    ),
+    (
+        re.compile(r"(?<![\w\-])(?P<keep>(?:(?!\beyJ)[\w\-])*+)eyJ[\w\-]{8,}+\.[\w\-]{8,}+\.[\w\-]++"),
+        rf"\g<keep>{_HIDDEN}",
+    ),
 ]
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|TINYTASK_HEADERS", re.I)
+_SECRET_NAME = re.compile(
+    r"TOKEN|SECRET|PASSW|CREDENTIAL|(?:API|ACCESS|PRIVATE)_?KEY|_KEY$|TINYTASK_HEADERS", re.I
+)
+# How the same text stands in HTML, JSON, Python and an address.
+_WRITTEN: tuple[Callable[[str], str], ...] = (
+    escape,
+    lambda text: escape(text, quote=False),
+    lambda text: escape(text).replace("&#x27;", "&#39;"),
+    lambda text: escape(text).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    lambda text: text.encode("ascii", "xmlcharrefreplace").decode(),
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    lambda text: repr(text)[1:-1],
+    lambda text: repr(text + "\"'")[1:-4],
+    lambda text: ascii(text)[1:-1],
+    lambda text: quote(text, safe=""),
+)
+_SHORTEST = 6
+# A longer secret is known by its first letters too, if it is cut off there, as in a frame.
+_KNOWN_BY = 12
 
 
 def redacted(text: str, secrets: Iterable[str] = (), folders: Iterable[str | os.PathLike[str]] = ()) -> str:
@@ -45,27 +90,109 @@ def redacted(text: str, secrets: Iterable[str] = (), folders: Iterable[str | os.
     - secrets: texts to cut out besides all that looks like a credential
     - folders: where local paths begin, besides homes, temporary folders and this Python
     """
-    for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
+    pieces = _Pieces(text)
+    pieces.cut_secrets(secrets)
     for folder in {str(Path(folder).absolute()) for folder in (*folders, sys.prefix, Path.home())} - {"/"}:
-        text = re.sub(rf"{_START}{re.escape(folder)}(?=[/\\])", r"\g<colour>~", text)
-        text = re.sub(rf"{_START}{re.escape(folder)}(?![\w\-])", rf"\g<colour>{_HIDDEN}", text)
-    text = _PATHS.sub(_cut, text)
+        pieces.cut(re.compile(rf"{_START}{re.escape(folder)}(?=[/\\])"), "~")
+        pieces.cut(re.compile(rf"{_START}{re.escape(folder)}(?![\w\-])"), _HIDDEN)
+    pieces.cut(_PATHS, _shortened)
     for pattern, instead in _PATTERNS:
-        text = pattern.sub(instead, text)
-    return text
+        pieces.cut(pattern, instead)
+    return pieces.text
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without certain secrets, however they are escaped in it, and otherwise as it is."""
+    pieces = _Pieces(text)
+    pieces.cut_secrets(secrets)
+    return pieces.text
 
 
 def secrets_of_environment() -> list[str]:
-    """Return the values of environment variables whose names mean a secret, longest first."""
+    """Return the values of environment variables whose names mean a secret, longest first.
+
+    Passwords in addresses, and the values in a variable that holds JSON, are among them.
+    """
     values = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
     inside = {part for value in values for part in re.findall(r'"([^"]+)"\s*[,}]', value)}
-    return sorted((value for value in values | inside if len(value) >= 6), key=len, reverse=True)
+    for value in os.environ.values():
+        written = re.findall(r"://[^\s/:@]*:([^\s/]+)@", value)
+        inside |= {*written, *map(unquote, written)}
+    return sorted((value for value in values | inside if len(value) >= _SHORTEST), key=len, reverse=True)
 
 
-def _cut(found: re.Match[str]) -> str:
+class _Pieces:
+    """A text whose colours are set aside, for they may stand in the midst of a secret."""
+
+    def __init__(self, text: str) -> None:
+        pieces = _COLOUR.split(text)
+        self._plain = "".join(pieces[::2])
+        self._colours = pieces[1::2]
+        self._places = list(accumulate(map(len, pieces[:-1:2])))
+
+    @property
+    def text(self) -> str:
+        ends = [0, *self._places, len(self._plain)]
+        between = [self._plain[start:end] for start, end in pairwise(ends)]
+        return "".join(part for both in zip_longest(between, self._colours, fillvalue="") for part in both)
+
+    def cut(self, pattern: re.Pattern[str], instead: _Instead) -> None:
+        if not self._colours:
+            self._plain = pattern.sub(instead, self._plain)
+            return
+        edits = []
+
+        def replace(found: re.Match[str]) -> str:
+            new = found.expand(instead) if isinstance(instead, str) else instead(found)
+            edits.append((found.start(), found.end(), found.start() + len(new)))
+            return new
+
+        self._plain = pattern.sub(replace, self._plain)
+        self._places = list(_moved(self._places, edits))
+
+    def cut_secrets(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets for form in _forms(secret)}
+        for form in sorted(forms, key=len, reverse=True):
+            if form in self._plain:
+                self.cut(re.compile(re.escape(form)), _HIDDEN)
+            self._cut_beginning(form)
+
+    def _cut_beginning(self, form: str) -> None:
+        beginning = form[:_KNOWN_BY]
+        if len(beginning) == len(form) or beginning not in self._plain:
+            return
+
+        def instead(found: re.Match[str]) -> str:
+            return _HIDDEN if form.startswith(found[1]) else found[0]
+
+        self.cut(re.compile(rf"({re.escape(beginning)}.{{0,500}}?)(?:\.{{3}}|{_HIDDEN})"), instead)
+
+
+@lru_cache(maxsize=256)
+def _forms(secret: str) -> frozenset[str]:
+    """Return the ways in which a secret may be written, twice over: HTML in JSON, say, or JSON in HTML."""
+    once = {secret, *(write(secret) for write in _WRITTEN)}
+    return frozenset(once | {write(text) for text in once for write in _WRITTEN}) - {""}
+
+
+def _moved(places: Iterable[int], edits: Iterable[tuple[int, int, int]]) -> Iterator[int]:
+    """Yield where places are after edits: each from a start to an end, its new text to a new end."""
+    shift, ahead = 0, deque(edits)
+    for place in places:
+        while ahead and ahead[0][1] <= place:
+            _, end, new_end = ahead.popleft()
+            shift += new_end - end
+        if ahead and ahead[0][0] < place:
+            place = min(place, ahead[0][2])
+        yield place + shift
+
+
+def _shortened(found: re.Match[str]) -> str:
     inside = found["inside"]
     if not inside and found[0].endswith("~"):
         return found[0]  # "about", and not a home
-    name = re.split(r"[/\\]", inside)[-1]
-    return "/".join(filter(None, [f"{found['colour']}{_HIDDEN}", name]))
+    return f"{_HIDDEN}/{_last_part(inside)}" if inside else _HIDDEN
+
+
+def _last_part(path: str) -> str:
+    return re.split(r"[/\\]", path)[-1]

@@ -1,11 +1,9 @@
 """What a run gets of its scheduler's environment, and what of the environment must not go out."""
 
 import base64
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from html import escape
 from urllib.parse import quote, quote_plus
 
 from calypso_nb.redaction import redacted, secrets_of_environment
@@ -41,11 +39,14 @@ def environment_of_run(names: Iterable[str] = ()) -> dict[str, str]:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text without what is secret in this process's environment, in whichever form, and in its looks."""
+    """Return a text without what is secret in this process's environment, or looks so, and without local paths."""
     secrets = {secret.strip() for secret in _secrets()}
-    forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
-    ordered = sorted(forms, key=len, reverse=True)
-    return redacted(_without_wrapped(text, ordered), ordered)
+    for secret in list(secrets):
+        raw = secret.encode(errors="surrogateescape")
+        secrets |= {repr(raw)[2:-1], quote_plus(raw), quote(raw)}
+        secrets |= {code(raw).decode().rstrip("=") for code in (base64.b64encode, base64.urlsafe_b64encode)}
+    long_enough = sorted((secret for secret in secrets if len(secret) >= _SHORTEST), key=len, reverse=True)
+    return redacted(_without_wrapped(text, long_enough), long_enough)
 
 
 def _secrets() -> Iterator[str]:
@@ -57,20 +58,6 @@ def _secrets() -> Iterator[str]:
     yield from Endpoint(settings.endpoint).credentials
     for value in settings.secret_headers().values():
         yield from (value, *re.split(r"[\s;,=]+", value))
-
-
-def _forms(secret: str) -> set[str]:
-    """Return a secret as programs write it: as it is, escaped once or twice, in an address, in base64."""
-    raw = secret.encode(errors="surrogateescape")
-    forms = {secret, repr(raw)[2:-1]}
-    for _ in range(2):
-        for form in list(forms):
-            # With both quotes in it, repr escapes one; JSON escapes the other.
-            forms |= {json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1]}
-            forms |= {repr(form)[1:-1], repr(f"{form}'\"")[1:-4]}
-    forms |= {quote(raw, safe=""), quote(raw), quote_plus(raw), escape(secret), escape(secret, quote=False)}
-    forms |= {code(raw).decode().rstrip("=") for code in (base64.b64encode, base64.urlsafe_b64encode)}
-    return forms
 
 
 def _without_wrapped(text: str, secrets: Iterable[str]) -> str:

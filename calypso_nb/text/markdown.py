@@ -54,7 +54,7 @@ def code(text: Any) -> str:
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     pad = " " if shown.startswith("`") or shown.endswith("`") else ""
     # In a table a backslash before a pipe belongs to the pipe, so one that is text is doubled.
-    escaped = re.sub(r"(\\*)\|", r"\1\1\\|", shown)
+    escaped = re.sub(r"(?<!\\)(\\*+)\|", r"\1\1\\|", shown)
     return f"{fence}{pad}{escaped}{pad}{fence}"
 
 

@@ -18,7 +18,11 @@ _VEGA = re.compile(r"application/vnd\.vega(lite)?\.v\d+[.+]json")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Elements that could send a reader elsewhere or fetch something, with no script at all.
 _LEADS_AWAY = re.compile(r"<(?=/?\s*(?:meta|base|link|iframe|frame|object|embed|portal)\b)", re.IGNORECASE)
-_HEADING = re.compile(r'<h([123])\b[^>]*\bid="([^"]+)"[^>]*>(.*?)<a class="anchor-link".*?</h\1>', re.DOTALL)
+_HEADING = re.compile(
+    r'<h([123])\b[^<>]*?\bid="([^"<>]+)"[^<>]*+>'
+    r'((?:(?!</?h[1-6]\b|<a class="anchor-link").)*+)<a class="anchor-link"',
+    re.DOTALL,
+)
 _LONG = 4  # headings or more, and a page has a table of contents
 _STATIC = (
     "text/html",
@@ -120,7 +124,7 @@ def _heading(body: str, title: str) -> str:
 def _contents(body: str) -> str:
     """Return a table of contents from the headings of the notebook's own text; of a short page, nothing."""
     headings = [
-        (level, anchor, unescape(re.sub(r"<[^>]+>", "", words)).strip())
+        (level, anchor, unescape(re.sub(r"<[^<>]+>", "", words)).strip())
         for level, anchor, words in _HEADING.findall(body)
         if level != "1"
     ]

@@ -17,8 +17,10 @@ _GIVEN = frozenset(
 _GIVEN_PREFIXES = ("LC_", "TINYTASK_", "GOOSE_")
 
 _SECRET_NAME = re.compile(r"(?:^|_)(?:PASS|PW|PWD|\w*KEY|KEYS|AUTH|CREDENTIALS?|COOKIE|DSN)(?:_|$)", re.I)
-# Digits, small and capital letters, no path.
-_SECRET_SHAPE = re.compile(r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?![/~.])[\w+/=.:~-]{20,}")
+# Digits, small and capital letters and no path, or a key in a frame of dashes.
+_SECRET_SHAPE = re.compile(
+    r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?![/~.])[\w+/=.:~-]{20,}|-----BEGIN .*", re.DOTALL
+)
 _NO_SECRETS = frozenset("PATH HOME PWD OLDPWD TMPDIR".split())
 _SHORTEST = 4
 # What may stand within a credential that a terminal's panel has wrapped.

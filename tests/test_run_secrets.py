@@ -16,6 +16,7 @@ from calypso_nb.embedded import TinytaskStore
 from calypso_nb.scheduler import Agent, Scheduler
 from calypso_nb.scheduler.outcome import last_lines
 from tests.agents_at_work import add, records
+from tests.test_run_agent import command
 
 pytest_plugins = ("tests.scheduler_fixtures",)
 pytestmark = pytest.mark.usefixtures("clean_environment")
@@ -171,3 +172,24 @@ def test_a_run_gets_only_the_variables_that_are_named(
     assert given >= {"PATH", "ANTHROPIC_API_KEY", "GOOSE_PROVIDER", "LC_ALL", "https_proxy", "NO_PROXY"}
     assert given >= {"SSL_CERT_FILE", "TZ", "TINYTASK_ENDPOINT", "TINYTASK_TASK_ID", "TINYTASK_AGENT"}
     assert not given & {"OPENAI_API_KEY", "SSH_AUTH_SOCK", "NOT_SET", "PYTEST_CURRENT_TEST"}
+
+
+@pytest.mark.slow
+def test_a_variable_that_the_command_is_to_give_to_runs_is_there_or_asked_about(
+    board: TinytaskStore, server: str, recipes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--env` adds to what the agents' file names; a name is no assignment."""
+    (recipes / "default.py").write_text(SAY_ALL)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-x")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    (recipes.parent / "agents.json").write_text('[{"agentName": "alice", "env": ["ANTHROPIC_API_KEY"]}]')
+    add(board)
+    agents = recipes.parent / "agents.json"
+    options = ("--agents", agents, "--recipes", recipes, "--mcp-endpoint", server, "--once")
+    output = command(*options, "--env", "OPENAI_API_KEY", "--env", "OPENAI_API_KEI")[1]
+    assert (
+        "the environment has no OPENAI_API_KEI to give to the runs; did you mean 'OPENAI_API_KEY'?" in output
+    )
+    [given] = Path("runs").glob("*/given")
+    assert {"ANTHROPIC_API_KEY", "OPENAI_API_KEY"} <= set(given.read_text().split())
+    assert "env: 0: String should match pattern" in command(*options, "--env", "KEY=1")[1]

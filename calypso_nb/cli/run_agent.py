@@ -74,10 +74,13 @@ def run_agent(
     from calypso_nb.client import TinytaskClient
     from calypso_nb.scheduler import Scheduler
     from calypso_nb.text.console import plan_to_console
+    from calypso_nb.workload.phrases import did_you_mean
 
     served = _agents(agent, agents, env or ())
     if mcp_endpoint is not None:  # In the environment, the only way by which its password reaches the runs.
         os.environ["TINYTASK_ENDPOINT"] = mcp_endpoint
+    for name in sorted({name for one in served for name in one.env} - os.environ.keys()):
+        say(f"the environment has no {name} to give to the runs{did_you_mean(name, os.environ)}")
     with TinytaskClient() as client, _workers(dask) as workers:
         scheduler = Scheduler(
             client,
@@ -91,10 +94,10 @@ def run_agent(
             **workers,
         )
         if dry_run:
-            plan = scheduler.plan(task_id)
+            plan = _planned(scheduler, task_id)
             write(f"{_summary(plan)}\n{plan_to_console(plan, console_width(None))}", None)
         elif once or task_id is not None:
-            plan = scheduler.plan(task_id)
+            plan = _planned(scheduler, task_id)
             if not _followed(scheduler, plan) or (task_id is not None and plan["order"].isna().all()):
                 raise typer.Exit(EXIT_RUN_FAILED)
         else:
@@ -113,6 +116,14 @@ def _agents(names: list[str] | None, file: Path | None, env: Sequence[str]) -> t
         raise typer.BadParameter(f"{file} has no agent {', '.join(unknown)}; it has {', '.join(agents)}")
     served = [agents[name] for name in names or agents]
     return read_agents(agent.model_dump() | {"env": (*agent.env, *env)} for agent in served)
+
+
+def _planned(scheduler: Scheduler, task_id: int | None) -> pd.DataFrame:
+    plan = scheduler.plan(task_id)
+    if task_id is None:
+        for sentence in scheduler.strangers(plan):
+            say(sentence)
+    return plan
 
 
 @contextmanager

@@ -22,11 +22,10 @@ _ESCAPES = re.compile(
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a run, why, and the last lines that it wrote."""
+    """The outcome of a run, and why."""
 
     outcome: Outcome
     why: str
-    last_lines: str = ""
 
     @property
     def counts(self) -> bool:

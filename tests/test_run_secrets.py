@@ -192,4 +192,4 @@ def test_a_variable_that_the_command_is_to_give_to_runs_is_there_or_asked_about(
     )
     [given] = Path("runs").glob("*/given")
     assert {"ANTHROPIC_API_KEY", "OPENAI_API_KEY"} <= set(given.read_text().split())
-    assert "env: 0: String should match pattern" in command(*options, "--env", "KEY=1")[1]
+    assert "env: 1: String should match pattern" in command(*options, "--env", "KEY=1")[1]

@@ -9,11 +9,12 @@ from urllib.parse import quote, quote_plus
 from calypso_nb.redaction import redacted, secrets_of_environment
 from calypso_nb.settings import Endpoint, load_settings
 
-_GIVEN = frozenset(
-    "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR "
-    "PYTHONPATH VIRTUAL_ENV LD_LIBRARY_PATH XDG_CONFIG_HOME XDG_DATA_HOME "
-    "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE".split()
-)
+_GIVEN = {
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"),
+    *("PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+}
 _GIVEN_PREFIXES = ("LC_", "TINYTASK_", "GOOSE_")
 
 _SECRET_NAME = re.compile(r"(?:^|_)(?:PASS|PW|PWD|\w*KEY|KEYS|AUTH|CREDENTIALS?|COOKIE|DSN)(?:_|$)", re.I)
@@ -21,7 +22,7 @@ _SECRET_NAME = re.compile(r"(?:^|_)(?:PASS|PW|PWD|\w*KEY|KEYS|AUTH|CREDENTIALS?|
 _SECRET_SHAPE = re.compile(
     r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?![/~.])[\w+/=.:~-]{20,}|-----BEGIN .*", re.DOTALL
 )
-_NO_SECRETS = frozenset("PATH HOME PWD OLDPWD TMPDIR".split())
+_NO_SECRETS = ("PATH", "HOME", "PWD", "OLDPWD", "TMPDIR")
 _SHORTEST = 4
 # What may stand within a credential that a terminal's panel has wrapped.
 _WRAPPING = re.compile(r"[\s│|]")
@@ -41,7 +42,7 @@ def environment_of_run(names: Iterable[str] = ()) -> dict[str, str]:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text without what is secret in this process's environment, or looks so, and without local paths."""
+    """Return a text without local paths, and without what is secret in this process's environment or looks so."""
     secrets = {secret.strip() for secret in _secrets()}
     for secret in list(secrets):
         raw = secret.encode(errors="surrogateescape")

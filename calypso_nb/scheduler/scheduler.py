@@ -170,7 +170,7 @@ class Scheduler:
                 yield from self._ended(None)
 
     def serve(self, interval: float = 30.0) -> Generator[str | Run, None, None]:
-        """Plan and run until stopped, and yield what `follow` does, and a sentence for each outage and stranger.
+        """Plan and run until stopped, and yield what `follow` does, and sentences of outages and strangers.
 
         A server that doesn't respond, or a recipes folder that cannot be read, is waited for, except at the
         start. Closing the generator, or a KeyboardInterrupt, ends the runs as in `run`.

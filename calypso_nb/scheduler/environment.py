@@ -42,7 +42,7 @@ def environment_of_run(names: Iterable[str] = ()) -> dict[str, str]:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text without local paths, and without what is secret in this process's environment or looks so."""
+    """Return a text without local paths, and without what is secret in the environment or looks so."""
     secrets = {secret.strip() for secret in _secrets()}
     for secret in list(secrets):
         raw = secret.encode(errors="surrogateescape")
@@ -60,7 +60,7 @@ def _secrets() -> Iterator[str]:
     settings = load_settings()
     yield from Endpoint(settings.endpoint).credentials
     for value in settings.secret_headers().values():
-        yield from (value, *re.split(r"[\s;,=]+", value))
+        yield from (value, *re.findall(r"[^\s;,=]{8,}", value))
 
 
 def _without_wrapped(text: str, secrets: Iterable[str]) -> str:

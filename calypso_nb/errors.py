@@ -4,8 +4,11 @@
     ├── TinytaskConnectionError      no answer: refused, unknown host, timed out, cut off, not a TinyTask
     └── TinytaskAPIError             the server refuses: unknown task, bad argument, missing tool
 
-An outage is always one of these and never an empty result.
+An outage is always one of these and never an empty result. A server's words can hold what agents wrote, so
+the text of each shows what a terminal would obey, and never sends it.
 """
+
+from calypso_nb.visible import visible
 
 
 class UsageError(ValueError):
@@ -17,6 +20,9 @@ class TinytaskClientError(Exception):
 
     Example: `isinstance(error, TinytaskClientError)`
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(visible, message.split("\n"))))
 
 
 class TinytaskConnectionError(TinytaskClientError):

@@ -13,7 +13,7 @@ from calypso_nb.text.console import to_console
 from calypso_nb.text.csv import to_csv
 from calypso_nb.text.json import to_json
 from calypso_nb.text.markdown import to_markdown
-from calypso_nb.text.visible import visible
+from calypso_nb.visible import visible
 from calypso_nb.workload.phrases import moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
 

@@ -37,7 +37,7 @@ from calypso_nb.text.csv import to_csv
 from calypso_nb.text.json import to_json
 from calypso_nb.text.markdown import code, to_markdown
 from calypso_nb.text.schema import report_schema
-from calypso_nb.text.visible import visible
+from calypso_nb.visible import visible
 from calypso_nb.workload.attention import ATTENTION_COLUMNS
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS
 from calypso_nb.workload.flow import FLOW_COLUMNS

@@ -184,8 +184,8 @@ def export(
     if mcp_endpoint is not None:
         os.environ["TINYTASK_ENDPOINT"] = mcp_endpoint
     with _translated():
-        from calypso_nb.text.visible import visible
         from calypso_nb.view.run_notebook import NotebookFailed, export_notebook
+        from calypso_nb.visible import visible
 
         output.parent.mkdir(parents=True, exist_ok=True)  # Before the notebook takes its time.
         try:

@@ -148,7 +148,7 @@ def _on_screen(reporter: WorkloadReporter, options: Options) -> str | None:
     from rich.text import Text
 
     from calypso_nb.text.console import console_report
-    from calypso_nb.text.visible import visible
+    from calypso_nb.visible import visible
 
     console = Console(markup=False, emoji=False, highlight=False, no_color=not use_color(options.color, None))
     last: list[WorkloadData] = []

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from calypso_nb.history.difference import Difference
-from calypso_nb.text.visible import visible
+from calypso_nb.visible import visible
 from calypso_nb.workload.phrases import held_since, moment, or_unknown, readable_hours, readable_range
 from calypso_nb.workload.reporter import Workload
 

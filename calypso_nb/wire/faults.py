@@ -10,6 +10,8 @@ from mcp import MCPError
 from mcp_types import INVALID_PARAMS, PARSE_ERROR
 from pydantic import ValidationError
 
+from calypso_nb.visible import visible
+
 # Codes of our own for what happened below MCP, in the range that JSON-RPC leaves to implementations.
 NOT_SENT = -32081
 SENT = -32082
@@ -72,6 +74,8 @@ def _translated(error: BaseException, sent: bool) -> Fault:
         return error
     if isinstance(error, _NOT_CONNECTED):
         return Fault(_words(error), sent=False)
+    if isinstance(error, MCPError):
+        error.error.message = visible(error.error.message)  # A traceback shows it below our own error.
     if isinstance(error, MCPError) and error.error.code != PARSE_ERROR:
         code, message = error.error.code, error.error.message
         return Fault(message, sent=sent and code != NOT_SENT, refused=code == INVALID_PARAMS)

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -105,16 +106,32 @@ def test_no_text_breaks_a_format(rows: list[dict[str, Any]], filters: dict[str, 
 def test_json_reads_back_as_the_same_report(rows: list[dict[str, Any]], filters: dict[str, Any]) -> None:
     """Every field is the same again, filters and what they left out included, and so is its JSON."""
     data = report_of(rows, **filters)
-    text = to_json(data)
+    text = to_json(data, context=True)
     again = WorkloadData.from_json(text)
     assert same_report(data, again)
-    assert to_json(again) == text
+    assert to_json(again, context=True) == text
 
 
 @given(rows(), filters)
-def test_json_validates_against_its_schema(rows: list[dict[str, Any]], filters: dict[str, Any]) -> None:
+def test_json_without_the_whole_context_reads_back_as_the_same_numbers(
+    rows: list[dict[str, Any]], filters: dict[str, Any]
+) -> None:
+    """Of the tasks that the filters leave out it holds what attention, blocking and tree are made from."""
+    data = report_of(rows, **filters)
+    text = to_json(data)
+    again = WorkloadData.from_json(text)
+    assert again.all_tasks["id"].tolist() == data.all_tasks["id"].tolist()
+    assert same_report(replace(data, all_tasks=again.all_tasks), again)
+    assert to_json(again) == text
+    assert not any("description" in task for task in json.loads(text)["context"])
+
+
+@given(rows(), filters, st.booleans())
+def test_json_validates_against_its_schema(
+    rows: list[dict[str, Any]], filters: dict[str, Any], context: bool
+) -> None:
     """The schema in the package holds for any board."""
-    document = json.loads(to_json(report_of(rows, **filters)))
+    document = json.loads(to_json(report_of(rows, **filters), context=context))
     jsonschema.Draft202012Validator(report_schema()).validate(document)
 
 
@@ -157,7 +174,7 @@ def test_json_is_ascii_and_says_unknown_as_null() -> None:
     """A `cat` of it obeys nothing, and what a v1 server does not tell is null, not 0."""
     data = sample()
     v1 = WorkloadData(without_v2(data.tasks), without_v2(data.all_tasks), NOW, data.endpoint)
-    text = to_json(v1)
+    text = to_json(v1, context=True)
     assert text.isascii()
     document = json.loads(text)
     assert document["summary"]["total_blocked"] is None

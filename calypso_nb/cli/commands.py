@@ -113,6 +113,9 @@ def report(
         bool,
         typer.Option(help="Count comments and links, one request per task; console and markdown never do."),
     ] = True,
+    context: Annotated[
+        bool, typer.Option("--context", help="In JSON, tell all of the tasks that the filters leave out.")
+    ] = False,
     mcp_endpoint: Endpoint = None,
     no_color: NoColor = False,
     env_file: EnvFile = None,
@@ -135,6 +138,7 @@ def report(
             verbose=verbose,
             condition=None if fail_if is None else parse_condition(fail_if),
             seconds=watch,
+            context=context,
         )
         held = reporting.run(_reporter(mcp_endpoint, env_file, verbose), options)
     if held is not None:

@@ -70,8 +70,8 @@ class Difference:
 def difference(first: Workload, second: Workload) -> Difference:
     """Report what changed from the first report to the second, among the tasks that either of them shows.
 
-    A task that a filter no longer lets through is not gone: it is looked up in all that was read. Edits of its
-    description, tags, queue, comments and links are not reported.
+    A task that a filter no longer lets through is not gone: it is looked up in all that was read. Edits of
+    its description, tags, queue, comments and links are not reported.
     Example: `difference(WorkloadData.from_json(data.to_json()), data).changes`
     """
     before = {record["id"]: record for record in all_records(first)}

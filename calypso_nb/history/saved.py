@@ -15,11 +15,12 @@ HELD_FIELDS = tuple(
     name for name in TASK_COLUMNS if name not in ("is_open", "age_hours", "hours_since_update")
 )
 
-# What its numbers need of a task that a report leaves out.
+# What its numbers need of a task that a report leaves out; what is not known of it is not written.
 CONTEXT_FIELDS = (
     "id", "title", "status", "assigned_to", "priority", "parent_task_id", "blocked_by_task_id",
     "is_currently_blocked", "created_at", "updated_at", "archived_at",
 )  # fmt: skip
+ALWAYS = ("id", "title", "status")
 
 Record = dict[str, Any]
 W = TypeVar("W", bound=Workload)
@@ -52,7 +53,7 @@ def _saved_report() -> type[Any]:
     fields: dict[str, Any] = {name: (_JSON_TYPES[TASK_COLUMNS[name].dtype], ...) for name in HELD_FIELDS}
     task: Any = create_model("Task", __config__=ConfigDict(strict=True), **fields)
     more: dict[str, Any] = {
-        name: (kind | None, None) for name, (kind, _) in fields.items() if name not in CONTEXT_FIELDS
+        name: (kind | None, None) for name, (kind, _) in fields.items() if name not in ALWAYS
     }
     placed: Any = create_model("PlacedTask", position=(int, ...), **more, __base__=task)
     return create_model("SavedReport", tasks=(list[task], ...), context=(list[placed], ...), __base__=_About)
@@ -71,7 +72,8 @@ def to_document(data: Workload, whole_context: bool = False) -> Record:
         if record["id"] in shown:
             tasks.append(record)
         else:
-            context.append({"position": position, **{name: record[name] for name in kept}})
+            known = {name: record[name] for name in kept if whole_context or record[name] is not None}
+            context.append({"position": position, **known})
     return {**about(data), "tasks": tasks, "context": context}
 
 

@@ -327,6 +327,17 @@ def test_no_column_of_numbers_is_left_out_where_a_name_can_be_cut() -> None:
         assert lines[lines.index("Agents") + 2].split()[1:] == ["29", "29", "0", "0", "0", *["37.5", "d"] * 2]
 
 
+def test_a_board_too_big_for_the_width_loses_columns_and_no_digits() -> None:
+    """What is left is whole, and the title of the column says what it is."""
+    data = report_of([task(1, created=24_000, assigned_to="n" * 60)])
+    counts = ["open", "idle", "working", "complete", "blocked"]
+    data.agents[counts] = 1_234_567
+    lines = to_console(data, 40).split("\n")
+    at = lines.index("Agents")
+    assert lines[at + 1].split() == ["agent", "open", "blocked", "oldest"]
+    assert lines[at + 2].split()[1:] == ["1,234,567", "1,234,567", "1000.0", "d"]
+
+
 def test_a_skin_tone_without_an_emoji_is_written_out() -> None:
     """Terminals don't agree on its width; on an emoji it stays."""
     assert visible("a\U0001f3fb \U0001f44d\U0001f3fb\U0001f3ff") == "a<U+1F3FB> \U0001f44d\U0001f3fb<U+1F3FF>"

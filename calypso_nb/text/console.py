@@ -27,7 +27,7 @@ _AGENT_AGES = {"mean age": "mean_age_hours", "oldest": "oldest_age_hours"}
 _QUEUE_COUNTS = ("open", "idle", "working", "blocked", "unassigned")
 # These columns hold names, which can be cut; so can what shares the room that the others leave.
 _NAMES = ("agent", "recipe", "queue", "status", "change", "field")
-_SHORTEST_NAME = 6
+_SHORTEST_NAME = 7
 _SHORTEST_TEXT = 10
 # What goes first if even its numbers have no room.
 _SPARED = ("mean age", "complete", "idle", "unassigned", "waits for", "working", "blocked", "in all", "prio")

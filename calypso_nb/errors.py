@@ -4,12 +4,16 @@
     ├── TinytaskConnectionError      no answer: refused, unknown host, timed out, cut off, not a TinyTask
     └── TinytaskAPIError             the server refuses: unknown task, bad argument, missing tool
 
-An outage is always one of these and never an empty result. An action on a task, such as `client.reassign`,
-can raise a MovedOnError, which is a TinytaskAPIError, and an UnconfirmedError, which is a ValueError.
+An outage is always one of these and never an empty result. A server's words can hold what agents wrote, so
+the text of each shows what a terminal would obey, and never sends it. An action on a task, such as
+`client.reassign`, can raise a MovedOnError, which is a TinytaskAPIError, and an UnconfirmedError, which is a
+ValueError.
 """
 
 from collections.abc import Sequence
 from typing import Any
+
+from calypso_nb.visible import visible
 
 
 class UsageError(ValueError):
@@ -36,6 +40,9 @@ class TinytaskClientError(Exception):
 
     Example: `isinstance(error, TinytaskClientError)`
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(visible, message.split("\n"))))
 
 
 class TinytaskConnectionError(TinytaskClientError):

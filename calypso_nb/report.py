@@ -13,7 +13,7 @@ from calypso_nb.text.console import to_console
 from calypso_nb.text.csv import to_csv
 from calypso_nb.text.json import to_json
 from calypso_nb.text.markdown import to_markdown
-from calypso_nb.text.visible import visible
+from calypso_nb.visible import visible
 from calypso_nb.workload.phrases import moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
 
@@ -45,12 +45,14 @@ class WorkloadData(Workload):
 
         return write_report(self, path, title)
 
-    def to_json(self) -> str:
+    def to_json(self, *, context: bool = False) -> str:
         """Return the whole report as JSON, which `from_json` reads back.
+
+        - context: tell all of the tasks that the report leaves out, and not only what its numbers need.
 
         Example: `Path("today.json").write_text(data.to_json())`
         """
-        return to_json(self)
+        return to_json(self, context=context)
 
     def to_markdown(self, most: int = 20) -> str:
         """Return the report as Markdown for an issue or a chat, with at most `most` rows in each table.
@@ -75,7 +77,10 @@ class WorkloadData(Workload):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the report that `to_json` wrote, the same in every field.
+        """Return the report that `to_json` wrote, the same in every number.
+
+        Of the tasks that it leaves out, `all_tasks` has what was written: descriptions and tags only with
+        `to_json(context=True)`.
 
         Raise ValueError if the text is not JSON or not a report.
         Example: `WorkloadData.from_json(data.to_json()).summary == data.summary`

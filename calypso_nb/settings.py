@@ -59,6 +59,13 @@ class Endpoint:
         return scheme + mark + rest.rpartition("@")[2].partition("?")[0].partition("#")[0]
 
     @property
+    def credentials(self) -> tuple[str, ...]:
+        """What of it is secret, in clear: user, password, and both as they are sent. Never to be shown."""
+        before = self.text.rpartition("://")[2].rpartition("@")[0]
+        user, _, password = before.partition(":")
+        return (before, unquote(before), user, unquote(user), password, unquote(password))
+
+    @property
     def mcp(self) -> str:
         """The URL at which the server speaks MCP, whether the endpoint ends in `/mcp` or not."""
         return f"{self.shown.removesuffix('/mcp')}/mcp"

@@ -20,21 +20,21 @@ from calypso_nb.scheduler.leases import AUTHOR
 from tests.conftest import SECONDS
 from tests.conftest import eventually as soon  # noqa: F401
 
-# What every process of a test's schedulers has in its environment.
-MARK = "TEST_OF_AGENTS"
+# What every process of a test's schedulers has in its environment; runs get every GOOSE_… variable.
+MARK = "GOOSE_TEST_OF_AGENTS"
 
 # Its title says how long a task takes. A lock tells whether two are at one task at once, however they end.
 LOGGING = """
 import fcntl, json, os, signal, sys, time
 task = json.load(sys.stdin)
 def log(what):
-    line = json.dumps([what, task["id"], os.environ.get("SCHEDULER", ""), os.getpid()]) + "\\n"
-    os.write(os.open(os.environ["RUN_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT), line.encode())
+    line = json.dumps([what, task["id"], os.environ.get("GOOSE_SCHEDULER", ""), os.getpid()]) + "\\n"
+    os.write(os.open(os.environ["GOOSE_RUN_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT), line.encode())
 def ended(*_):
     log("ended")
     os._exit(1)
 signal.signal(signal.SIGTERM, ended)
-lock = os.open(os.environ["RUN_LOG"] + "." + str(task["id"]), os.O_RDWR | os.O_CREAT)
+lock = os.open(os.environ["GOOSE_RUN_LOG"] + "." + str(task["id"]), os.O_RDWR | os.O_CREAT)
 try:
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except OSError:

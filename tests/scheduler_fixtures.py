@@ -18,7 +18,7 @@ from tests.v1_server import running_v1_server
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Log:
     """The log that the recipe LOGGING writes."""
     path = tmp_path / "log"
-    monkeypatch.setenv("RUN_LOG", str(path))
+    monkeypatch.setenv("GOOSE_RUN_LOG", str(path))
     monkeypatch.setenv(MARK, str(tmp_path))
     return Log(path)
 

@@ -18,8 +18,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 import calypso_nb
 from calypso_nb.redaction import redacted, without_secrets
 from calypso_nb.text.markdown import code
-from calypso_nb.text.visible import visible
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
+from calypso_nb.visible import visible
 
 # A pattern that is quadratic takes minutes for what these texts ask, and a cubic one years.
 pytestmark = pytest.mark.timeout(120)

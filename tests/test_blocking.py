@@ -185,7 +185,7 @@ def test_queues_and_the_tree_add_up(rows: list[dict[str, Any]]) -> None:
 
 
 def test_a_parent_is_as_far_as_its_leaves() -> None:
-    """Leaves at any depth count once, archived ones do not, and a parent itself is no work."""
+    """Leaves at any depth count once, unfinished archived ones do not, and a parent itself is no work."""
     data = report_of(
         [
             task(1),
@@ -201,6 +201,26 @@ def test_a_parent_is_as_far_as_its_leaves() -> None:
         for row in data.tree.to_dict("records")
     }
     assert told == {1: (0, 3, 2, pytest.approx(2 / 3)), 2: (1, 2, 1, 0.5)}
+
+
+@pytest.mark.parametrize("archived", [0, 4, 8])
+def test_a_parent_is_as_far_whether_what_is_done_is_archived_or_not(archived: int) -> None:
+    """8 of 10 done are 80 %; a part that was archived unfinished is no work any more."""
+    parts = [
+        task(
+            number,
+            parent_task_id=1,
+            status="complete" if number < 10 else "idle",
+            **({"archived": 1} if number < 2 + archived else {}),
+        )
+        for number in range(2, 12)
+    ]
+    dropped = [task(12, parent_task_id=1, status="working", archived=1)]
+    data = report_of([task(1), *parts, *dropped])
+    [row] = data.tree.to_dict("records")
+    assert (row["id"], row["leaves"], row["leaves_complete"], row["progress"]) == (1, 10, 8, 0.8)
+    again = type(data).from_json(data.to_json()).tree
+    assert again["progress"].tolist() == [0.8]
 
 
 def test_a_time_is_exact_or_a_bound_or_unknown() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,11 @@ from calypso_nb.text.csv import to_csv
 from calypso_nb.text.json import to_json
 from calypso_nb.text.markdown import code, to_markdown
 from calypso_nb.text.schema import report_schema
-from calypso_nb.text.visible import visible
+from calypso_nb.visible import visible
 from calypso_nb.workload.attention import ATTENTION_COLUMNS
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS
 from calypso_nb.workload.flow import FLOW_COLUMNS
-from calypso_nb.workload.phrases import UNKNOWN
+from calypso_nb.workload.phrases import UNKNOWN, readable_hours
 from calypso_nb.workload.tree import TREE_COLUMNS
 from tests.boards import HOSTILE, NOW, report_of, rows, same_report, task, texts, without_v2
 
@@ -105,16 +106,32 @@ def test_no_text_breaks_a_format(rows: list[dict[str, Any]], filters: dict[str, 
 def test_json_reads_back_as_the_same_report(rows: list[dict[str, Any]], filters: dict[str, Any]) -> None:
     """Every field is the same again, filters and what they left out included, and so is its JSON."""
     data = report_of(rows, **filters)
-    text = to_json(data)
+    text = to_json(data, context=True)
     again = WorkloadData.from_json(text)
     assert same_report(data, again)
-    assert to_json(again) == text
+    assert to_json(again, context=True) == text
 
 
 @given(rows(), filters)
-def test_json_validates_against_its_schema(rows: list[dict[str, Any]], filters: dict[str, Any]) -> None:
+def test_json_without_the_whole_context_reads_back_as_the_same_numbers(
+    rows: list[dict[str, Any]], filters: dict[str, Any]
+) -> None:
+    """Of the tasks that the filters leave out it holds what attention, blocking and tree are made from."""
+    data = report_of(rows, **filters)
+    text = to_json(data)
+    again = WorkloadData.from_json(text)
+    assert again.all_tasks["id"].tolist() == data.all_tasks["id"].tolist()
+    assert same_report(replace(data, all_tasks=again.all_tasks), again)
+    assert to_json(again) == text
+    assert not any("description" in task for task in json.loads(text)["context"])
+
+
+@given(rows(), filters, st.booleans())
+def test_json_validates_against_its_schema(
+    rows: list[dict[str, Any]], filters: dict[str, Any], context: bool
+) -> None:
     """The schema in the package holds for any board."""
-    document = json.loads(to_json(report_of(rows, **filters)))
+    document = json.loads(to_json(report_of(rows, **filters), context=context))
     jsonschema.Draft202012Validator(report_schema()).validate(document)
 
 
@@ -157,7 +174,7 @@ def test_json_is_ascii_and_says_unknown_as_null() -> None:
     """A `cat` of it obeys nothing, and what a v1 server does not tell is null, not 0."""
     data = sample()
     v1 = WorkloadData(without_v2(data.tasks), without_v2(data.all_tasks), NOW, data.endpoint)
-    text = to_json(v1)
+    text = to_json(v1, context=True)
     assert text.isascii()
     document = json.loads(text)
     assert document["summary"]["total_blocked"] is None
@@ -260,6 +277,65 @@ def test_no_line_is_wider_than_the_console(rows: list[dict[str, Any]], width: in
     for line in to_console(report_of(rows), width).split("\n"):
         assert all(unicodedata.category(c) not in OBEYED or c in "\u200c\u200d" for c in line), repr(line)
         assert wcswidth(line) <= width
+
+
+LONG = {"23": "reconciliation-agent-07", "500": "n" * 500, "wide": "設計者" * 8}
+
+
+@pytest.mark.parametrize("name", LONG.values(), ids=LONG)
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_names_shrink_and_numbers_never(width: int, name: str) -> None:
+    """However narrow the terminal and however long a name, each number of each table stands there whole."""
+    rows = [
+        task(
+            1000 + number,
+            created=900 - number / 7,
+            assigned_to=name if number % 2 else "bob",
+            queue_name=name,
+            status="working" if number % 3 == 0 else "idle",
+            priority=12 + number % 2,
+            parent_task_id=1000 if number else None,
+            blocked_by_task_id=1001 if number > 1001 else None,
+        )
+        for number in range(1204)
+    ]
+    data = report_of(rows)
+    text = to_console(data, width)
+    lines = text.split("\n")
+    assert max(wcswidth(line) for line in lines) <= width
+    assert not re.search(r"\d[\d.,]*…", text)
+
+    def line_of(section: str, start: str) -> str:
+        return next(line for line in lines[lines.index(section) :] if line.startswith(start))
+
+    of_agent = line_of("Agents", name[:2])
+    agent = data.agents[data.agents["agent"] == name].iloc[0]
+    for number in (f"{agent['open']:,}", f"{agent['working']:,}", readable_hours(agent["oldest_age_hours"])):
+        assert number in of_agent
+    assert "1,204" in line_of("Queues", name[:2])
+    assert "1001  " in text and f"{data.summary.total_open_tasks:,} open" in text
+    for row in data.blocking[data.blocking["holds_up_directly"] > 0].to_dict("records"):
+        line = line_of("Blocking", str(row["id"]))
+        assert f"{row['holds_up_in_all']:,}" in line and f"{row['holds_up_directly']:,}" in line
+
+
+def test_no_column_of_numbers_is_left_out_where_a_name_can_be_cut() -> None:
+    """At 60 columns the agents have all of them, at 40 too if the numbers are small."""
+    rows = [task(number, created=900, assigned_to="n" * 60) for number in range(1, 30)]
+    for width in (60, 40):
+        lines = to_console(report_of(rows), width).split("\n")
+        assert lines[lines.index("Agents") + 2].split()[1:] == ["29", "29", "0", "0", "0", *["37.5", "d"] * 2]
+
+
+def test_a_board_too_big_for_the_width_loses_columns_and_no_digits() -> None:
+    """What is left is whole, and the title of the column says what it is."""
+    data = report_of([task(1, created=24_000, assigned_to="n" * 60)])
+    counts = ["open", "idle", "working", "complete", "blocked"]
+    data.agents[counts] = 1_234_567
+    lines = to_console(data, 40).split("\n")
+    at = lines.index("Agents")
+    assert lines[at + 1].split() == ["agent", "open", "blocked", "oldest"]
+    assert lines[at + 2].split()[1:] == ["1,234,567", "1,234,567", "1000.0", "d"]
 
 
 def test_a_skin_tone_without_an_emoji_is_written_out() -> None:

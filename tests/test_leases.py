@@ -199,7 +199,7 @@ def at_work(
         str(recipes.parent / name),
     ]
     options += ["--lease", str(lease), "--interval", "0.2", "--mcp-endpoint", url, *more]
-    environment = {"SCHEDULER": name, "TINYTASK_TIMEOUT": "1"}
+    environment = {"GOOSE_SCHEDULER": name, "TINYTASK_TIMEOUT": "1"}
     with run_agent_process(*options, environment=environment) as process:
         yield process
 

@@ -328,6 +328,7 @@ def test_agents_are_read_as_the_file_tells_them(tmp_path: Path) -> None:
         ),
         ('[{"agentName": "a", "maxConcurency": 2}]', "entry 1: maxConcurency: Extra inputs"),
         ('["alice"]', "agents.json: entry 1: Input should be"),
+        ('[{"agentName": "a", "env": ["KEY=1"]}]', "entry 1: env: 0: String should match pattern"),
     ],
 )
 def test_a_file_of_agents_that_cannot_be_used_says_where(tmp_path: Path, text: str, message: str) -> None:

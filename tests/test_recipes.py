@@ -199,7 +199,8 @@ def test_a_program_gets_the_task_as_json_and_who_and_where_in_its_environment(
         assert command.arguments[-1] == str(recipe.path)
         assert json.loads(command.stdin)["title"] == TASK.title
         assert json.loads(command.stdin)["comments"][0]["content"] == "look"
-        assert command.environment == {
+        told = {name: text for name, text in command.environment.items() if name.startswith("TINYTASK_")}
+        assert told == {
             "TINYTASK_ENDPOINT": "http://localhost:3000",
             "TINYTASK_TASK_ID": "7",
             "TINYTASK_AGENT": "alice",

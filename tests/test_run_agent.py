@@ -522,6 +522,27 @@ def test_the_endpoints_password_reaches_the_runs_by_their_environment_alone(
     assert not any("secret" in (folder / name).read_text() for name in ("output.txt", "stdin.json"))
 
 
+def test_an_agent_and_a_queue_without_any_task_are_said_with_a_suggestion(
+    board: TinytaskStore, server: str, recipes: Path
+) -> None:
+    """On standard error, before anything runs; who has only complete tasks is no stranger."""
+    board.create_task("x", "lead", assigned_to="vaela", queue_name="dev")
+    board.update_task(add(board, agent="bob"), status="complete")
+    agents = recipes.parent / "agents.json"
+    agents.write_text(
+        '[{"agentName": "velaa"}, {"agentName": "bob"}, {"agentName": "eve", "agentType": "dve"}]'
+    )
+    options = ("--agents", agents, "--recipes", recipes, "--mcp-endpoint", server)
+    for mode in ("--dry-run", "--once"):
+        code, output = command(*options, mode)
+        assert code == 0
+        assert "no task of an agent called 'velaa'; did you mean 'vaela'?" in output
+        assert "no task in a queue called 'dve'; did you mean 'dev'?" in output
+        assert "bob" not in output and "'eve'" not in output
+    with run_agent_process(*map(str, options)) as process:
+        assert soon(lambda: "did you mean 'vaela'?" in process.stdout.readline())  # type: ignore[union-attr]
+
+
 def test_once_exits_with_6_where_a_run_failed(board: TinytaskStore, server: str, recipes: Path) -> None:
     """A cron job can tell."""
     recipe(recipes, "default.py", "raise SystemExit(3)")

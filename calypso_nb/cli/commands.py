@@ -113,6 +113,9 @@ def report(
         bool,
         typer.Option(help="Count comments and links, one request per task; console and markdown never do."),
     ] = True,
+    context: Annotated[
+        bool, typer.Option("--context", help="In JSON, tell all of the tasks that the filters leave out.")
+    ] = False,
     mcp_endpoint: Endpoint = None,
     no_color: NoColor = False,
     env_file: EnvFile = None,
@@ -135,6 +138,7 @@ def report(
             verbose=verbose,
             condition=None if fail_if is None else parse_condition(fail_if),
             seconds=watch,
+            context=context,
         )
         held = reporting.run(_reporter(mcp_endpoint, env_file, verbose), options)
     if held is not None:
@@ -184,8 +188,8 @@ def export(
     if mcp_endpoint is not None:
         os.environ["TINYTASK_ENDPOINT"] = mcp_endpoint
     with _translated():
-        from calypso_nb.text.visible import visible
         from calypso_nb.view.run_notebook import NotebookFailed, export_notebook
+        from calypso_nb.visible import visible
 
         output.parent.mkdir(parents=True, exist_ok=True)  # Before the notebook takes its time.
         try:

@@ -31,6 +31,7 @@ class Options:
     verbose: bool
     condition: Condition | None
     seconds: float | None
+    context: bool = False
 
 
 def run(reporter: WorkloadReporter, options: Options) -> str | None:
@@ -103,17 +104,17 @@ def _written(data: WorkloadData, options: Options) -> bool:
         base = output.with_suffix("") if output.suffix in (".json", ".txt") else output
         files = [(base.with_name(base.name + end), format) for end, format in _BOTH]
     for target, format in files:
-        text = _formatted(data, format, target, options.color)
+        text = _formatted(data, format, target, options)
         read_on = write(text, target, spreadsheet=format == "csv")
         if target is not None and options.verbose:
             say(f"wrote {target}")
     return read_on
 
 
-def _formatted(data: WorkloadData, format: str, target: Path | None, color: bool) -> str:
+def _formatted(data: WorkloadData, format: str, target: Path | None, options: Options) -> str:
     match format:
         case "json":
-            return data.to_json()
+            return data.to_json(context=options.context)
         case "csv":
             return data.to_csv()
         case "markdown":
@@ -123,7 +124,7 @@ def _formatted(data: WorkloadData, format: str, target: Path | None, color: bool
 
             return report_page(data)
         case _:
-            return data.to_console(console_width(target), use_color(color, target))
+            return data.to_console(console_width(target), use_color(options.color, target))
 
 
 def _repeated(
@@ -148,7 +149,7 @@ def _on_screen(reporter: WorkloadReporter, options: Options) -> str | None:
     from rich.text import Text
 
     from calypso_nb.text.console import console_report
-    from calypso_nb.text.visible import visible
+    from calypso_nb.visible import visible
 
     console = Console(markup=False, emoji=False, highlight=False, no_color=not use_color(options.color, None))
     last: list[WorkloadData] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,6 +40,12 @@ def run_agent(
     ] = None,
     recipes: Annotated[Path, typer.Option(help="The folder with the recipes.")] = Path("recipes"),
     runs: Annotated[Path, typer.Option(help="The folder that each run gets a folder in.")] = Path("runs"),
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Give this variable to the runs: ANTHROPIC_API_KEY; may be repeated."
+        ),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Run what can be run now, then exit.")] = False,
     interval: Annotated[
         float, typer.Option(min=0.1, help="Look for new tasks every so many seconds.")
@@ -68,10 +74,13 @@ def run_agent(
     from calypso_nb.client import TinytaskClient
     from calypso_nb.scheduler import Scheduler
     from calypso_nb.text.console import plan_to_console
+    from calypso_nb.workload.phrases import did_you_mean
 
-    served = _agents(agent, agents)
+    served = _agents(agent, agents, env or ())
     if mcp_endpoint is not None:  # In the environment, the only way by which its password reaches the runs.
         os.environ["TINYTASK_ENDPOINT"] = mcp_endpoint
+    for name in sorted({name for one in served for name in one.env} - os.environ.keys()):
+        say(f"the environment has no {name} to give to the runs{did_you_mean(name, os.environ)}")
     with TinytaskClient() as client, _workers(dask) as workers:
         scheduler = Scheduler(
             client,
@@ -85,27 +94,36 @@ def run_agent(
             **workers,
         )
         if dry_run:
-            plan = scheduler.plan(task_id)
+            plan = _planned(scheduler, task_id)
             write(f"{_summary(plan)}\n{plan_to_console(plan, console_width(None))}", None)
         elif once or task_id is not None:
-            plan = scheduler.plan(task_id)
+            plan = _planned(scheduler, task_id)
             if not _followed(scheduler, plan) or (task_id is not None and plan["order"].isna().all()):
                 raise typer.Exit(EXIT_RUN_FAILED)
         else:
             _serve(scheduler, interval)
 
 
-def _agents(names: list[str] | None, file: Path | None) -> tuple[Agent, ...]:
+def _agents(names: list[str] | None, file: Path | None, env: Sequence[str]) -> tuple[Agent, ...]:
     from calypso_nb.scheduler import read_agents
 
     if file is None:
         if not names:
             raise typer.BadParameter("whose tasks should be run? Give --agent NAME or --agents FILE")
-        return read_agents(names)
+        return read_agents({"name": name, "env": env} for name in names)
     agents = {agent.name: agent for agent in read_agents(file)}
     if unknown := [name for name in names or [] if name not in agents]:
         raise typer.BadParameter(f"{file} has no agent {', '.join(unknown)}; it has {', '.join(agents)}")
-    return tuple(agents[name] for name in names or agents)
+    served = [agents[name] for name in names or agents]
+    return read_agents(agent.model_dump() | {"env": (*agent.env, *env)} for agent in served)
+
+
+def _planned(scheduler: Scheduler, task_id: int | None) -> pd.DataFrame:
+    plan = scheduler.plan(task_id)
+    if task_id is None:
+        for sentence in scheduler.strangers(plan):
+            say(sentence)
+    return plan
 
 
 @contextmanager

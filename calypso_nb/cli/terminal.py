@@ -10,7 +10,7 @@ from calypso_nb.files import write_whole
 
 def say(message: str) -> None:
     """Write one line to standard error, with nothing in it that a terminal would obey."""
-    from calypso_nb.text.visible import visible
+    from calypso_nb.visible import visible
 
     print(f"calypso-nb: {visible(message)}", file=sys.stderr, flush=True)
 

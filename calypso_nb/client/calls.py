@@ -1,5 +1,6 @@
 """Ask a source, decode its response, and check that it is one that a TinyTask gives."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,9 @@ Counts: TypeAlias = dict[int, Details]
 
 # What is over within a second needs no bar.
 DELAY_SECONDS = 1.0
+
+# Only such a sentence has JSON after it; in another one it is an agent's name.
+_ABOUT_A_TASK = re.compile(r"Task #[0-9]+ (?:claimed|moved|transferred) ")
 
 R = TypeVar("R", Task, Comment, Link, QueueStats, Handoff)
 
@@ -182,16 +186,14 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def decoded(text: str) -> dict[str, Any] | str:
-    """Return the JSON object that a response is, or that follows a sentence and a blank line, or the text."""
-    # JSON has no blank line within, but the sentence can hold an agent's name, which can hold anything.
-    for candidate in (text, text.rpartition("\n\n")[2]):
-        try:
-            response = orjson.loads(candidate)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(response, dict):
-            return response
-    return text
+    """Return the JSON object that a response is, or that follows a sentence about a task, or the text."""
+    # JSON has no blank line within, but the sentence can hold names, which can hold anything.
+    told = text.rpartition("\n\n")[2] if _ABOUT_A_TASK.match(text) else text
+    try:
+        response = orjson.loads(told)
+    except orjson.JSONDecodeError:
+        return text
+    return response if isinstance(response, dict) else text
 
 
 def nested(task: dict[str, Any]) -> dict[str, Any]:

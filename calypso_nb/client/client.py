@@ -240,7 +240,10 @@ class TinytaskClient:
         response = self._calls.write("signup_for_task", agent_name=agent_name)
         if isinstance(response, str) and response.startswith(NOTHING_IDLE):
             return None
-        return self._calls.record(Task, "signup_for_task", response, write=True)
+        task = self._calls.record(Task, "signup_for_task", response, write=True)
+        if (task.assigned_to or "").strip() != agent_name.strip():
+            raise self._calls.unexpected("signup_for_task", write=True)
+        return task
 
     def claim_task(self, task_id: int, agent: str) -> Claim:
         """Set one task working for an agent, if it is idle, not blocked and not another's; return what came.

@@ -1,13 +1,13 @@
 """What changed between two reports, a row per change."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from calypso_nb.frames import Column, records_to_frame
-from calypso_nb.history.saved import HELD_FIELDS, about, all_records
+from calypso_nb.history.saved import CONTEXT_FIELDS, HELD_FIELDS, about, all_records
 from calypso_nb.workload.reporter import Workload
 
 # Every word that the column `change` can hold, in the order of its rows.
@@ -70,18 +70,28 @@ class Difference:
 def difference(first: Workload, second: Workload) -> Difference:
     """Report what changed from the first report to the second, among the tasks that either of them shows.
 
-    A task that a filter no longer lets through is not gone: it is looked up in all that was read.
+    A task that a filter no longer lets through is not gone: it is looked up in all that was read. Edits of
+    its description, tags, queue, comments and links are not reported.
     Example: `difference(WorkloadData.from_json(data.to_json()), data).changes`
     """
     before = {record["id"]: record for record in all_records(first)}
     after = {record["id"]: record for record in all_records(second)}
-    shown = {*first.tasks["id"].tolist(), *second.tasks["id"].tolist()}
-    rows = [row for task in sorted(shown) for row in _rows(before.get(task), after.get(task))]
+    shown_before, shown_after = (set(report.tasks["id"].tolist()) for report in (first, second))
+    rows = [
+        row
+        for task in sorted(shown_before | shown_after)
+        # Of a task that one of them leaves out, a saved report may have no more.
+        for row in _rows(
+            before.get(task),
+            after.get(task),
+            HELD_FIELDS if task in shown_before & shown_after else CONTEXT_FIELDS,
+        )
+    ]
     rows.sort(key=lambda row: CHANGES.index(row["change"]))
     return Difference(records_to_frame(rows, DIFFERENCE_COLUMNS), about(first), about(second))
 
 
-def _rows(before: Record | None, after: Record | None) -> Iterator[Record]:
+def _rows(before: Record | None, after: Record | None, compared: Sequence[str]) -> Iterator[Record]:
     task = after or before
     if task is None:
         return
@@ -89,7 +99,7 @@ def _rows(before: Record | None, after: Record | None) -> Iterator[Record]:
     if before is None or after is None:
         yield {**about_task, "change": "new" if before is None else "gone"}
         return
-    edits = {name: (before[name], after[name]) for name in HELD_FIELDS if before[name] != after[name]}
+    edits = {name: (before[name], after[name]) for name in compared if before[name] != after[name]}
     for change, name in _changes(edits):
         # Of a block, the task that is waited for says more than yes or no.
         was, now = before[name], after[name]

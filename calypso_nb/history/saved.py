@@ -15,6 +15,13 @@ HELD_FIELDS = tuple(
     name for name in TASK_COLUMNS if name not in ("is_open", "age_hours", "hours_since_update")
 )
 
+# What its numbers need of a task that a report leaves out; what is not known of it is not written.
+CONTEXT_FIELDS = (
+    "id", "title", "status", "assigned_to", "priority", "parent_task_id", "blocked_by_task_id",
+    "is_currently_blocked", "created_at", "updated_at", "archived_at",
+)  # fmt: skip
+ALWAYS = ("id", "title", "status")
+
 Record = dict[str, Any]
 W = TypeVar("W", bound=Workload)
 
@@ -45,29 +52,36 @@ class _About(BaseModel):
 def _saved_report() -> type[Any]:
     fields: dict[str, Any] = {name: (_JSON_TYPES[TASK_COLUMNS[name].dtype], ...) for name in HELD_FIELDS}
     task: Any = create_model("Task", __config__=ConfigDict(strict=True), **fields)
-    placed: Any = create_model("PlacedTask", position=(int, ...), __base__=task)
+    more: dict[str, Any] = {
+        name: (kind | None, None) for name, (kind, _) in fields.items() if name not in ALWAYS
+    }
+    placed: Any = create_model("PlacedTask", position=(int, ...), **more, __base__=task)
     return create_model("SavedReport", tasks=(list[task], ...), context=(list[placed], ...), __base__=_About)
 
 
-def to_document(data: Workload) -> Record:
-    """Return all that a report holds as values that JSON can carry; `from_document` reads it back.
+def to_document(data: Workload, whole_context: bool = False) -> Record:
+    """Return what a report holds as values that JSON can carry; `from_document` reads it back.
 
-    `tasks` are those of the report, `context` what else was read, each with its `position` in the listing.
+    `tasks` are those of the report, `context` what else was read, each with its `position` in the listing
+    and the `CONTEXT_FIELDS`, or all fields if the context is to be whole.
     """
+    kept = HELD_FIELDS if whole_context else CONTEXT_FIELDS
     shown = set(data.tasks["id"].tolist())
     tasks, context = [], []
     for position, record in enumerate(all_records(data)):
         if record["id"] in shown:
             tasks.append(record)
         else:
-            context.append({"position": position, **record})
+            known = {name: record[name] for name in kept if whole_context or record[name] is not None}
+            context.append({"position": position, **known})
     return {**about(data), "tasks": tasks, "context": context}
 
 
 def from_document(document: Any, kind: type[W]) -> W:
     """Return the report that `to_document` was given, as a `kind`; keys that it did not write are ignored.
 
-    Raise ValueError if the document is not a report.
+    Every number is the same again; what was left out of the context is NA. Raise ValueError if the document
+    is not a report.
     """
     try:
         saved = _saved_report().model_validate(document)
@@ -78,7 +92,7 @@ def from_document(document: Any, kind: type[W]) -> W:
     records = list(document["tasks"])
     for record in sorted(document["context"], key=lambda record: record["position"]):
         records.insert(record["position"], record)
-    held = [{name: record[name] for name in HELD_FIELDS} for record in records]
+    held = [{name: record.get(name) for name in HELD_FIELDS} for record in records]
     all_tasks = tasks_frame(held, saved.generated_at)
     shown = {record["id"] for record in document["tasks"]}
     return kind(

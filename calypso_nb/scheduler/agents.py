@@ -11,6 +11,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, Va
 from calypso_nb.errors import UsageError
 
 Name = Annotated[str, Field(min_length=1)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 
 
 class Agent(BaseModel):
@@ -21,6 +22,7 @@ class Agent(BaseModel):
     - max_concurrency: how many tasks it works on at a time.
     - recipe: its recipe, if that is not called as the agent is.
     - success_queue: where a run that succeeds moves its task, instead of completing it.
+    - env: names of environment variables that its runs get, besides those that all runs get.
 
     Example: `Agent(name="alice", queue="dev", max_concurrency=2)`
     """
@@ -32,6 +34,7 @@ class Agent(BaseModel):
     max_concurrency: int = Field(1, ge=1, validation_alias=AliasChoices("maxConcurrency", "max_concurrency"))
     recipe: Name | None = None
     success_queue: Name | None = Field(None, validation_alias=AliasChoices("successQueue", "success_queue"))
+    env: tuple[Variable, ...] = ()
 
 
 def read_agents(source: Path | str | Iterable[Agent | str | Mapping[str, Any]]) -> tuple[Agent, ...]:

@@ -7,22 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from calypso_nb.scheduler.environment import without_secrets
 from calypso_nb.scheduler.process import Ended
 
 Outcome = Literal["succeeded", "failed", "over time", "stopped", "lost", "not started"]
 
 _LAST_LINES = 20
 _LAST_CHARACTERS = 2000
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+_READ_BYTES = 32_768
+_ESCAPES = re.compile(
+    r"\x1b\[[0-9:;<=>?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a run, why, and the last lines that it wrote."""
+    """The outcome of a run, and why."""
 
     outcome: Outcome
     why: str
-    last_lines: str = ""
 
     @property
     def counts(self) -> bool:
@@ -58,14 +61,18 @@ def outcome_of(ended: Ended, max_runtime: float | None) -> tuple[Outcome, str]:
 
 
 def last_lines(log: Path) -> str:
-    """Return the last lines of a log, without anything that a terminal would obey."""
+    """Return the last lines of a log, without credentials and without anything that a terminal would obey."""
     try:
         with log.open("rb") as file:
-            file.seek(max(log.stat().st_size - 4 * _LAST_CHARACTERS, 0))
+            start = file.seek(max(log.stat().st_size - _READ_BYTES, 0))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
-    lines = [_ESCAPES.sub("", line).rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+    text = without_secrets(_ESCAPES.sub("", text.replace("\r\n", "\n")))
+    if start:
+        # What is left of a credential that the reading has cut is not known as one.
+        text = text.partition("\n")[2]
+    lines = [line.rstrip() for line in text.split("\n")]
     last = "\n".join([line for line in lines if line][-_LAST_LINES:])
     # A fence in the text would end the one around it.
     return last[-_LAST_CHARACTERS:].replace("```", "'''")

@@ -1,7 +1,6 @@
 """The scheduler's side of a run's process, below its watchdog: start it, extend its time, stop it."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,7 +53,7 @@ class WatchedProcess:
             [sys.executable, "-P", watchdog.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **command.environment, _RUN_VARIABLE: run},
+            env={**command.environment, _RUN_VARIABLE: run},
             start_new_session=True,
         )
         request = {

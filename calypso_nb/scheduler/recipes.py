@@ -16,6 +16,7 @@ import yaml
 
 from calypso_nb.errors import UsageError
 from calypso_nb.records import Task
+from calypso_nb.scheduler.environment import environment_of_run
 from calypso_nb.settings import Endpoint, load_settings
 
 Kind = Literal["notebook", "goose", "program", "executable"]
@@ -46,7 +47,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Command:
-    """What to execute: arguments, standard input, and additions to the environment.
+    """What to execute: arguments, standard input, and the whole environment.
 
     `notebook` is where the executed notebook will be, None for other kinds.
     """
@@ -101,15 +102,18 @@ def choose_recipe(
     raise RecipeError(f"no recipe for agent {agent}")
 
 
-def command_for(recipe: Recipe, task: Task, endpoint: str, agent: str, folder: Path) -> Command:
+def command_for(
+    recipe: Recipe, task: Task, endpoint: str, agent: str, folder: Path, env: Sequence[str] = ()
+) -> Command:
     """Return what to execute to run a task by its recipe; raise RecipeError if that is impossible here.
 
-    `endpoint` holds no credentials, and `folder` is the absolute path where the run's files go.
+    `endpoint` holds no credentials, `folder` is the absolute path where the run's files go, and `env` names
+    variables that the run gets besides those that all get.
     """
     if recipe.fault is not None:
         raise RecipeError(recipe.fault)
     document: dict[str, Any] = orjson.loads(orjson.dumps(task))
-    environment = {
+    environment = environment_of_run(env) | {
         "TINYTASK_ENDPOINT": endpoint_here(endpoint),
         "TINYTASK_TASK_ID": str(task.id),
         "TINYTASK_AGENT": agent,

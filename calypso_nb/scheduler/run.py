@@ -153,7 +153,7 @@ class _HeldTask:
             raise LeaseLost("the server did not respond for so long that the run had to be ended")
         self._link(command.notebook)
         outcome, why = outcome_of(ended, self.job.max_runtime)
-        return self._finish(Result(outcome, why, last_lines(self.folder / LOG)), failed)
+        return self._finish(Result(outcome, why), failed)
 
     def _obstacle(self, task: Task, taken_over: bool) -> str | None:
         """Return why the task can't be run after all: it may have changed since the plan."""
@@ -198,9 +198,13 @@ class _HeldTask:
         recipe = read_recipes(job.recipes).get(job.recipe)
         if recipe is None:
             raise RecipeError(f"recipe {job.recipe} is gone")
-        command = command_for(recipe, task, job.endpoint, job.agent.name, self.folder)
-        self.folder.mkdir(parents=True)
-        (self.folder / STDIN).write_bytes(command.stdin)
+        agent = job.agent
+        command = command_for(recipe, task, job.endpoint, agent.name, self.folder, agent.env)
+        # The task's text is for its team, and what a run prints may be a credential.
+        self.folder.mkdir(parents=True, mode=0o700)
+        stdin = self.folder / STDIN
+        stdin.touch(mode=0o600)
+        stdin.write_bytes(command.stdin)
         return command
 
     def _execute(self, command: Command) -> Ended:
@@ -309,6 +313,6 @@ class _HeldTask:
             lines.append(remark)
         for lease in self.hold.lost:
             lines.append(f"Before, {lease.what} (run {lease.run}): given up, no sign of it.")
-        if result.counts and result.last_lines:
-            lines.append(f"Its last lines:\n\n```\n{result.last_lines}\n```")
+        if result.counts and (last := last_lines(self.folder / LOG)):
+            lines.append(f"Its last lines:\n\n```\n{last}\n```")
         return "\n".join(lines)

@@ -27,6 +27,7 @@ from calypso_nb.scheduler.run import RUN_COLUMNS, Job, Run, StopSignal, carry_ou
 from calypso_nb.scheduler.tags import RUNNING
 from calypso_nb.scheduler.watchdog import clock
 from calypso_nb.settings import Endpoint
+from calypso_nb.workload.phrases import did_you_mean
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -124,6 +125,26 @@ class Scheduler:
             raise UsageError(f"task {task_id} is not an open task of {names} on {self._client.endpoint}")
         return plan
 
+    def strangers(self, plan: pd.DataFrame) -> list[str]:
+        """Return a sentence for each agent and queue that the server has no task of, not even a complete one.
+
+        - plan: what `plan` returned; only if it has no row for an agent are all tasks read.
+
+        Example: `scheduler.strangers(scheduler.plan())`
+        """
+        absent = [agent for agent in self.agents if agent.name not in set(plan["agent"])]
+        if not absent:
+            return []
+        board = self._client.list_tasks(include_archived=True)
+        names, queues = (set(board[name].dropna()) for name in ("assigned_to", "queue_name"))
+        said = []
+        for agent in absent:
+            if agent.queue is None and agent.name not in names:
+                said.append(f"no task of an agent called {agent.name!r}{did_you_mean(agent.name, names)}")
+            if agent.queue is not None and agent.queue not in queues:
+                said.append(f"no task in a queue called {agent.queue!r}{did_you_mean(agent.queue, queues)}")
+        return said
+
     def run(self, plan: pd.DataFrame | None = None) -> pd.DataFrame:
         """Carry out a plan, wait for its runs, and return a frame with the columns of `RUN_COLUMNS`.
 
@@ -149,7 +170,7 @@ class Scheduler:
                 yield from self._ended(None)
 
     def serve(self, interval: float = 30.0) -> Generator[str | Run, None, None]:
-        """Plan and run until stopped, and yield what `follow` does, and a sentence for each outage.
+        """Plan and run until stopped, and yield what `follow` does, and sentences of outages and strangers.
 
         A server that doesn't respond, or a recipes folder that cannot be read, is waited for, except at the
         start. Closing the generator, or a KeyboardInterrupt, ends the runs as in `run`.
@@ -158,6 +179,7 @@ class Scheduler:
         """
         with self._working() as executor:
             plan = self.plan()
+            yield from self.strangers(plan)
             while True:
                 yield from self._start(executor, plan)
                 yield from self._ended(interval)

@@ -36,6 +36,7 @@ def _control(option: int, value: int) -> None:
 
 def _start(request: dict[str, Any]) -> subprocess.Popen[bytes]:
     _control(_SET_SUBREAPER, 1)  # What loses its parent becomes a child of this process, not of init.
+    Path(request["log"]).touch(mode=0o600)
     with Path(request["stdin"]).open("rb") as stdin, Path(request["log"]).open("ab") as log:
         return subprocess.Popen(
             request["arguments"],

@@ -1,4 +1,4 @@
-"""A report for a terminal, of any width from 60 columns on."""
+"""A report for a terminal: in a narrow one, names and titles are cut, and numbers never."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 from rich.bar import Bar
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from calypso_nb.history.difference import Difference
-from calypso_nb.text.visible import visible
+from calypso_nb.visible import visible
 from calypso_nb.workload.phrases import held_since, moment, or_unknown, readable_hours, readable_range
 from calypso_nb.workload.reporter import Workload
 
@@ -24,6 +25,12 @@ _STATUS_STYLES = {"idle": "yellow", "working": "blue", "complete": "bright_black
 _AGENT_COUNTS = ("open", "idle", "working", "complete", "blocked")
 _AGENT_AGES = {"mean age": "mean_age_hours", "oldest": "oldest_age_hours"}
 _QUEUE_COUNTS = ("open", "idle", "working", "blocked", "unassigned")
+# These columns hold names, which can be cut; so can what shares the room that the others leave.
+_NAMES = ("agent", "recipe", "queue", "status", "change", "field")
+_SHORTEST_NAME = 7
+_SHORTEST_TEXT = 10
+# What goes first if even its numbers have no room.
+_SPARED = ("mean age", "complete", "idle", "unassigned", "waits for", "working", "blocked", "in all", "prio")
 _URGENCY = {3: ("!!!", "bold red"), 2: ("!!", "yellow"), 1: ("!", "")}
 
 
@@ -44,6 +51,7 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
     for row in _records(change.changes):
         cells = (row["title"], row["field"], row["before"], row["after"])
         table.add_row(row["change"], str(row["task_id"]), *map(_plain, cells))
+    _fit(table, width)
     body: RenderableType = table
     if change.changes.empty:
         body = Text("nothing changed")
@@ -71,6 +79,7 @@ def plan_to_console(plan: pd.DataFrame, width: int = 80) -> str:
         who = (_plain(row["agent"]), _plain(row["recipe"]))
         title, why = _plain(row["title"]), _plain(row["why"][:_LONGEST_WHY])
         table.add_row(*cells, *who, *([title, why] if wide else [_above(title, why)]))
+    _fit(table, width)
     parts: list[RenderableType] = [Text(), table]
     if len(plan) > len(shown):
         parts.append(Text(f"… and {len(plan) - len(shown):,} more wait"))
@@ -84,7 +93,7 @@ def console_report(data: Workload, width: int) -> Group:
     queues = data.queues.fillna({"queue": "(no queue)"})
     open_ages = data.ages[data.ages["open"] > 0]
     sections = [
-        ("Summary", _summary(data, wide), 1),
+        ("Summary", _summary(data, width), 1),
         (f"Needs attention: {len(data.attention)}", _attention(data, wide), len(data.attention)),
         ("Agents", _counts(data.agents, "agent", _AGENT_COUNTS, _AGENT_AGES), len(data.agents)),
         ("Priorities", _bars(data.priorities, "priority"), len(data.priorities)),
@@ -100,19 +109,23 @@ def console_report(data: Workload, width: int) -> Group:
         _plain(data.filters_text()),
     ]
     for title, table, rows in sections:
+        if table.show_header:
+            _fit(table, width)
         parts += [Text(), _heading(title), table if rows else Text("none", "bright_black")]
         if rows > table.row_count:
             parts.append(Text(f"… and {rows - table.row_count:,} more", "bright_black"))
     return Group(*parts)
 
 
-def _summary(data: Workload, wide: bool) -> Table:
-    tiles = data.tiles()
-    columns = 5 if wide else 3
-    table = Table(box=None, show_header=False, padding=(0, 3, 0, 0), pad_edge=False)
-    for start in range(0, len(tiles), columns):
-        row = tiles[start : start + columns]
-        table.add_row(*(Text.assemble((tile.text, "bold"), " ", tile.label.lower()) for tile in row))
+def _summary(data: Workload, width: int) -> Table:
+    tiles = [Text.assemble((tile.text, "bold"), " ", tile.label.lower()) for tile in data.tiles()]
+    for columns in (5 if width >= WIDE else 3, 2, 1):
+        table = Table(box=None, show_header=False, padding=(0, 3, 0, 0), pad_edge=False)
+        for start in range(0, len(tiles), columns):
+            table.add_row(*tiles[start : start + columns])
+        widest = (max(tile.cell_len for tile in tiles[column::columns]) for column in range(columns))
+        if sum(widest) + 3 * (columns - 1) <= width:
+            break
     return table
 
 
@@ -220,10 +233,54 @@ def _table(*columns: str | tuple[str, str], ratios: Mapping[int, int] | None = N
     )
     for column in columns:
         name, justify = (column, "left") if isinstance(column, str) else column
-        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+        overflow = "crop" if justify == "right" else "ellipsis"
+        table.add_column(name, justify=justify, no_wrap=True, overflow=overflow)  # type: ignore[arg-type]
     for position, ratio in (ratios or {}).items():
         table.columns[position].ratio = ratio
     return table
+
+
+def _fit(table: Table, width: int) -> None:
+    """Give each column its width: numbers all that they need, before names and texts get what is left."""
+    columns = table.columns
+    for name in _SPARED:
+        if sum(map(_least, columns)) + len(columns) - 1 <= width:
+            break
+        columns[:] = [column for column in columns if column.header != name]
+    between = len(columns) - 1
+    whole = sum(_least(column) if _is_elastic(column) else _natural(column) for column in columns)
+    gap = 2 if whole + 2 * between <= width else 1
+    table.padding = (0, gap, 0, 0)
+    fixed = [column for column in columns if not column.ratio]
+    room = width - gap * between - _SHORTEST_TEXT * (len(columns) - len(fixed))
+    widths = {at: _natural(column) for at, column in enumerate(fixed)}
+    # Names first; then the headings above numbers, but not the numbers.
+    for elastic in (True, False):
+        may = [at for at, column in enumerate(fixed) if _is_elastic(column) == elastic]
+        while sum(widths.values()) > room and (wide := [at for at in may if widths[at] > _least(fixed[at])]):
+            widths[max(wide, key=widths.__getitem__)] -= 1
+    for at, column in enumerate(fixed):
+        column.width = widths[at]
+
+
+def _is_elastic(column: Column) -> bool:
+    return bool(column.ratio) or column.header in _NAMES
+
+
+def _natural(column: Column) -> int:
+    return min(max(cell_len(str(column.header)), _filled(column)), column.max_width or 1000)
+
+
+def _least(column: Column) -> int:
+    """Return the least width that cuts no number."""
+    if column.ratio:
+        return _SHORTEST_TEXT
+    return min(_natural(column), _SHORTEST_NAME) if column.header in _NAMES else _filled(column)
+
+
+def _filled(column: Column) -> int:
+    texts = (cell for cell in column.cells if isinstance(cell, str | Text))
+    return max((cell_len(str(text)) for text in texts), default=0) or column.min_width or 1
 
 
 def _heading(title: str) -> Text:

@@ -10,12 +10,14 @@ from calypso_nb.text.schema import SECTIONS
 from calypso_nb.workload.reporter import Workload
 
 
-def to_json(data: Workload) -> str:
+def to_json(data: Workload, *, context: bool = False) -> str:
     """Return the whole report as JSON in ASCII, so that no title can mislead a terminal or a decoder.
 
     `WorkloadData.from_json` reads it back, and `report_schema` says what is in it.
+
+    - context: tell all of the tasks that the report leaves out, and not only what its numbers need.
     """
-    held = to_document(data)
+    held = to_document(data, context)
     measured = plain_records(data.tasks[["id", "is_open", "age_hours", "hours_since_update"]])
     known = {row["id"]: row for row in plain_records(data.flow)}
     open_ages = data.tasks.loc[data.tasks["is_open"], "age_hours"].dropna()

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pandas as pd
 
 from calypso_nb.history.difference import Difference
-from calypso_nb.text.visible import visible
+from calypso_nb.visible import visible
 from calypso_nb.workload.phrases import UNKNOWN, held_since, moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Workload
 

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from calypso_nb import frames
-from calypso_nb.history.saved import HELD_FIELDS
+from calypso_nb.history.saved import ALWAYS, HELD_FIELDS
 from calypso_nb.workload.attention import ATTENTION_COLUMNS, REASONS
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS
 from calypso_nb.workload.flow import FLOW_COLUMNS
@@ -105,8 +105,9 @@ def report_schema() -> Schema:
         ),
         "context": {
             "type": "array",
-            "items": _object(_cells(context) | position),
-            "description": "what else was read: archived tasks, and those that the filters leave out",
+            "items": _object(_cells(context) | position) | {"required": ["position", *ALWAYS]},
+            "description": "what else was read: archived tasks, and those that the filters leave out; "
+            "what the numbers need of them, and all of it with --context",
         },
     }
     return {

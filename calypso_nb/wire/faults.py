@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import aiohttp
 import anyio
 
+from calypso_nb.visible import visible
+
 # A message of our own for what happened below MCP; the `Fault` itself goes with it, which no server can send.
 BELOW_MCP = -32081
 
@@ -79,6 +81,7 @@ def fault_of(error: BaseException, *, sent: bool = True) -> Fault:
     else:
         raise error
     if isinstance(leaf, MCPError):
+        leaf.error.message = visible(leaf.error.message)  # A traceback shows it below our own error.
         return _of_mcp(leaf.error.code, leaf.error.message, leaf.error.data, sent)
     if isinstance(leaf, ValidationError):
         return Fault("not a TinyTask server: its response is not MCP", sent=sent, transient=False)

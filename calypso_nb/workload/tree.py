@@ -12,7 +12,7 @@ TREE_COLUMNS: dict[str, Column] = {
     **task_columns("title", "status", "assigned_to", "archived_at", "parent_task_id"),
     "level": Column("int64", "", "0 if nothing is above it"),
     "leaves": Column("int64", "tasks", "tasks at any depth below it that have no subtasks: the work in it"),
-    "leaves_complete": Column("int64", "tasks", "those that are complete"),
+    "leaves_complete": Column("int64", "tasks", "those that are complete, archived or not"),
     "leaves_working": Column("int64", "tasks", "those that are working"),
     "leaves_idle": Column("int64", "tasks", "those that are idle"),
     "progress": Column("float64", "", "share of its leaves that are complete, 0 to 1"),
@@ -35,13 +35,13 @@ def leaves(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.Series:
 def tree(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
     """Return how far each parent task is, by its leaves: a frame with the columns of `TREE_COLUMNS`.
 
-    Leaves are counted in `all_tasks`, archived ones left out; shown are the parents that are among `tasks`
-    or have one of them below.
+    Leaves are counted in `all_tasks`. Of archived ones, those that are complete are work done, and the others
+    are left out. Shown are the parents that are among `tasks` or have one of them below.
     """
     parent_of = _parents(all_tasks)
-    current = all_tasks[all_tasks["archived_at"].isna()]
+    work = all_tasks[all_tasks["archived_at"].isna() | (all_tasks["status"] == "complete")]
     counts: dict[int, Counter[str]] = {}
-    lowest = current[leaves(current, all_tasks).fillna(False)]
+    lowest = work[~work["id"].isin(work["parent_task_id"].dropna()) & from_v2(work)]
     for task, status in zip(lowest["id"].tolist(), lowest["status"].tolist(), strict=True):
         for ancestor in _above(task, parent_of):
             below = counts.setdefault(ancestor, Counter(_NO_LEAVES))

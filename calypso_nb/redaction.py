@@ -166,7 +166,8 @@ class _Pieces:
         def instead(found: re.Match[str]) -> str:
             return _HIDDEN if form.startswith(found[1]) else found[0]
 
-        self.cut(re.compile(rf"({re.escape(beginning)}.{{0,500}}?)(?:\.{{3}}|{_HIDDEN})"), instead)
+        more = min(len(form) - len(beginning), 500)
+        self.cut(re.compile(rf"({re.escape(beginning)}.{{0,{more}}}?)(?:\.{{3}}|{_HIDDEN})"), instead)
 
 
 @lru_cache(maxsize=256)

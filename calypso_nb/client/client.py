@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pandas as pd
 
 from calypso_nb.client import claims
-from calypso_nb.client.calls import Calls, Counts, given, names, progress_bar
+from calypso_nb.client.calls import Calls, Counts, aware, given, progress_bar, whole
 from calypso_nb.client.server import source_of
 from calypso_nb.frames import (
     COMMENT_COLUMNS,
@@ -20,6 +20,7 @@ from calypso_nb.frames import (
     records_to_frame,
     tasks_frame,
 )
+from calypso_nb.errors import TinytaskConnectionError
 from calypso_nb.records import Claim, Comment, Handoff, Link, QueueStats, Status, Task
 from calypso_nb.settings import load_settings
 
@@ -56,21 +57,28 @@ class TinytaskClient:
         - an MCP server object of this process: `create_server(TinytaskStore())`
     - timeout: how long a call may take, retries and connecting included, in seconds (30)
     - connect_timeout: how long each connecting may take, in seconds (10)
+    - max_retries: how often a read is repeated, and a write that was certainly not sent (3)
+    - retry_delay: the wait before it is repeated for the first time, in seconds (0.1)
+    - backoff_factor: how many times as long each further wait is (2)
     - token: sent to an HTTP server as a bearer token
     - headers: sent with every HTTP request
     - env_file: a file of `TINYTASK_…` settings, read before `.env`; the environment wins
 
-    Raise ValueError for an endpoint or a setting that is not valid. A client may be shared by threads but is
-    not fork-safe: create it after the fork.
+    A task's number may be given as text too: `7` or `"7"`. Raise ValueError for an endpoint, a setting or an
+    argument that is not valid, before anything is sent. A client may be shared by threads but is not
+    fork-safe: create it after the fork.
     Example: `TinytaskClient("demo").list_tasks().head()`
     """
 
     def __init__(
         self,
         endpoint: AnyEndpoint | None = None,
-        *,
         timeout: float | None = None,
+        *,
         connect_timeout: float | None = None,
+        max_retries: int | None = None,
+        retry_delay: float | None = None,
+        backoff_factor: float | None = None,
         token: str | None = None,
         headers: dict[str, str] | None = None,
         env_file: str | os.PathLike[str] | None = None,
@@ -80,11 +88,17 @@ class TinytaskClient:
             endpoint=endpoint if isinstance(endpoint, str) else None,
             timeout=timeout,
             connect_timeout=connect_timeout,
+            max_retries=max_retries,
+            retry_delay=retry_delay,
+            backoff_factor=backoff_factor,
             token=token,
             headers=headers,
         )
-        self._calls = Calls(source_of(settings.endpoint if endpoint is None else endpoint, settings))
+        if endpoint is None or isinstance(endpoint, str):  # It may be the name of a profile.
+            endpoint = settings.endpoint
+        self._calls = Calls(source_of(endpoint, settings))
         self.endpoint = self._calls.source.name
+        self.agent = settings.agent  # who the settings say that I am
 
     def __enter__(self) -> Self:
         return self
@@ -96,12 +110,16 @@ class TinytaskClient:
         return f"TinytaskClient({self.endpoint!r})"
 
     def close(self) -> None:
-        """Leave the server; twice is fine, and a later call connects again."""
-        self._calls.source.close()
+        """Leave the server for good: any later call raises TinytaskClientError. Twice is fine."""
+        self._calls.close()
 
     def health_check(self) -> bool:
-        """Return True if a TinyTask answers; if not, TinytaskConnectionError says what does instead."""
-        return self._calls.source.check()
+        """Return whether a TinyTask answers; any other call says why not, such as `list_tasks(limit=1)`."""
+        source = self._calls.source
+        try:
+            return source.check()
+        except TinytaskConnectionError:
+            return False
 
     # Tasks
 
@@ -112,7 +130,7 @@ class TinytaskClient:
         exclude_status: Sequence[Status] | None = None,
         assigned_to: str | None = None,
         queue_name: str | None = None,
-        parent_task_id: int | None = None,
+        parent_task_id: int | str | None = None,
         exclude_subtasks: bool = False,
         include_archived: bool = False,
         limit: int | None = None,
@@ -131,20 +149,30 @@ class TinytaskClient:
         """
         return self._tasks("tasks", "list_tasks", now, **given(locals()))
 
-    def list_task_records(self, **filters: Any) -> list[dict[str, Any]]:
+    def list_task_records(
+        self,
+        *,
+        status: Status | Sequence[Status] | None = None,
+        exclude_status: Sequence[Status] | None = None,
+        assigned_to: str | None = None,
+        queue_name: str | None = None,
+        parent_task_id: int | str | None = None,
+        exclude_subtasks: bool = False,
+        include_archived: bool = False,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[dict[str, Any]]:
         """Return what `list_tasks` makes its frame of: the server's own JSON objects, in its order.
-
-        - filters: those of `list_tasks`
 
         Example: `client.list_task_records(status="idle", limit=10)`
         """
-        return self._calls.records("tasks", "list_tasks", **given(filters))
+        return self._calls.records("tasks", "list_tasks", **given(locals()))
 
     def get_my_queue(self, agent_name: str, *, now: datetime | None = None) -> pd.DataFrame:
         """Return an agent's open tasks, most urgent first, in the form of `list_tasks`."""
         return self._tasks("tasks", "get_my_queue", now, **given(locals()))
 
-    def get_task(self, task_id: int) -> Task:
+    def get_task(self, task_id: int | str) -> Task:
         """Return one task with its comments and links; TinytaskAPIError if there is no such task.
 
         Example: `client.get_task(7).comments`
@@ -155,29 +183,30 @@ class TinytaskClient:
         self,
         title: str,
         *,
-        created_by: str = "calypso_nb",
+        created_by: str | None = None,
         description: str | None = None,
         assigned_to: str | None = None,
         priority: int = 0,
         tags: Sequence[str] = (),
-        parent_task_id: int | None = None,
+        parent_task_id: int | str | None = None,
         queue_name: str | None = None,
-        blocked_by_task_id: int | None = None,
+        blocked_by_task_id: int | str | None = None,
     ) -> Task:
         """Create a task, idle, and return it as the server made it.
 
+        - created_by: by default the settings' agent, else `calypso_nb`
         - priority: any integer, higher is more urgent
         - parent_task_id: the task that this one is a part of
         - blocked_by_task_id: the task that must be complete before this one
 
         Example: `client.create_task("Write the changelog", assigned_to="alice", priority=3)`
         """
-        tags = names(tags)
+        created_by = created_by or self.agent or "calypso_nb"
         return self._calls.write_one(Task, "create_task", **given(locals()))
 
     def update_task(
         self,
-        task_id: int,
+        task_id: int | str,
         *,
         title: str = _UNCHANGED,
         description: str = _UNCHANGED,
@@ -185,9 +214,9 @@ class TinytaskClient:
         assigned_to: str = _UNCHANGED,
         priority: int = _UNCHANGED,
         tags: Sequence[str] = _UNCHANGED,
-        parent_task_id: int = _UNCHANGED,
+        parent_task_id: int | str = _UNCHANGED,
         queue_name: str = _UNCHANGED,
-        blocked_by_task_id: int | None = _UNCHANGED,
+        blocked_by_task_id: int | str | None = _UNCHANGED,
     ) -> Task:
         """Change the fields of a task that are given and return it; any edit moves its `updated_at`.
 
@@ -200,23 +229,38 @@ class TinytaskClient:
         changes["id"] = changes.pop("task_id")
         return self._calls.write_one(Task, "update_task", **changes)
 
-    def complete_task(self, task_id: int) -> Task:
-        """Set a task complete and return it."""
-        return self.update_task(task_id, status="complete")
+    def complete_task(self, task_id: int | str, success: bool = True, result: str | None = None) -> Task:
+        """Set a task complete and return it.
 
-    def requeue_task(self, task_id: int) -> Task:
-        """Set a task idle again, its agent unchanged, and return it."""
-        return self.update_task(task_id, status="idle")
+        - success: False sets it idle again instead: TinyTask has no failed tasks, and a complete one lets
+          those begin that wait for it
+        - result: what came of it, added as a comment first
 
-    def archive_task(self, task_id: int) -> Task:
+        Example: `client.complete_task(7, result="merged")`
+        """
+        return self._set_and_say(task_id, "complete" if success else "idle", result)
+
+    def requeue_task(self, task_id: int | str, reason: str | None = None) -> Task:
+        """Set a task idle again, its agent unchanged, and return it.
+
+        - reason: why, added as a comment first
+        """
+        return self._set_and_say(task_id, "idle", reason)
+
+    def _set_and_say(self, task_id: int | str, status: Status, why: str | None) -> Task:
+        if why is not None:
+            self.add_comment(task_id, why, created_by=self.agent or "calypso_nb")
+        return self.update_task(task_id, status=status)
+
+    def archive_task(self, task_id: int | str) -> Task:
         """Hide a task from every list that doesn't ask for archived ones; its `updated_at` stays."""
         return self._calls.write_one(Task, "archive_task", id=task_id)
 
-    def delete_task(self, task_id: int) -> None:
+    def delete_task(self, task_id: int | str) -> None:
         """Delete a task for good, with its subtasks, comments and links."""
         self._calls.delete("delete_task", task_id)
 
-    def move_task(self, task_id: int, current_agent: str, new_agent: str, comment: str) -> Handoff:
+    def move_task(self, task_id: int | str, current_agent: str, new_agent: str, comment: str) -> Handoff:
         """Hand a task on, idle again, with a comment.
 
         TinytaskAPIError if the task is complete, or if `current_agent` doesn't have it.
@@ -237,7 +281,7 @@ class TinytaskClient:
             return None
         return self._calls.record(Task, "signup_for_task", response, write=True)
 
-    def claim_task(self, task_id: int, agent: str) -> Claim:
+    def claim_task(self, task_id: int | str, agent: str) -> Claim:
         """Set one task working for an agent, if it is idle, not blocked and not another's; return what came.
 
         TinyTask has no way to do this in one step: the task is looked at, set, and looked at again. If two
@@ -246,7 +290,7 @@ class TinytaskClient:
         the agent itself is working on already is `taken` too.
         Example: `client.claim_task(7, "architect").outcome`
         """
-        return claims.claim_task(self, task_id, agent)
+        return claims.claim_task(self, whole("claim_task: task_id", task_id), agent)
 
     def claim_next(self, agent: str) -> Task | None:
         """Claim an agent's most urgent idle task that is not blocked, in one step; None if there is none.
@@ -263,10 +307,10 @@ class TinytaskClient:
 
     def create_subtask(
         self,
-        parent_task_id: int,
+        parent_task_id: int | str,
         title: str,
         *,
-        created_by: str = "calypso_nb",
+        created_by: str | None = None,
         description: str | None = None,
         assigned_to: str | None = None,
         priority: int = 0,
@@ -277,12 +321,12 @@ class TinytaskClient:
 
         Example: `client.create_subtask(7, "Write the tests", assigned_to="bob")`
         """
-        tags = names(tags)
+        created_by = created_by or self.agent or "calypso_nb"
         return self._calls.write_one(Task, "create_subtask", **given(locals()))
 
     def get_subtasks(
         self,
-        parent_task_id: int,
+        parent_task_id: int | str,
         *,
         recursive: bool = False,
         include_archived: bool = False,
@@ -295,11 +339,11 @@ class TinytaskClient:
         """
         return self._tasks("subtasks", "get_subtasks", now, **given(locals()))
 
-    def get_task_with_subtasks(self, task_id: int, *, recursive: bool = False) -> Task:
+    def get_task_with_subtasks(self, task_id: int | str, *, recursive: bool = False) -> Task:
         """Return a task with its parts in `subtasks`, and theirs in them if `recursive`; no archived ones."""
         return self._calls.read_one(Task, "get_task_with_subtasks", task_id=task_id, recursive=recursive)
 
-    def move_subtask(self, subtask_id: int, new_parent_id: int | None = None) -> Task:
+    def move_subtask(self, subtask_id: int | str, new_parent_id: int | None = None) -> Task:
         """Make a task, with its own parts, a part of another task, or of none."""
         return self._calls.write_one(Task, "move_subtask", **given(locals()))
 
@@ -319,14 +363,14 @@ class TinytaskClient:
     def get_queue_tasks(
         self,
         queue_name: str,
-        *,
-        status: Status | Sequence[Status] | None = None,
-        exclude_status: Sequence[Status] | None = None,
         assigned_to: str | None = None,
-        parent_task_id: int | None = None,
+        status: Status | Sequence[Status] | None = None,
+        limit: int | None = None,
+        *,
+        exclude_status: Sequence[Status] | None = None,
+        parent_task_id: int | str | None = None,
         exclude_subtasks: bool = False,
         include_archived: bool = False,
-        limit: int | None = None,
         offset: int | None = None,
         now: datetime | None = None,
     ) -> pd.DataFrame:
@@ -336,15 +380,15 @@ class TinytaskClient:
         """
         return self._tasks("tasks", "get_queue_tasks", now, **given(locals()))
 
-    def add_task_to_queue(self, task_id: int, queue_name: str) -> Task:
+    def add_task_to_queue(self, task_id: int | str, queue_name: str) -> Task:
         """Put a task into a queue, out of the one that it was in, and return it."""
         return self._calls.write_one(Task, "add_task_to_queue", **given(locals()))
 
-    def remove_task_from_queue(self, task_id: int) -> Task:
+    def remove_task_from_queue(self, task_id: int | str) -> Task:
         """Take a task out of its queue, if it is in one, and return it."""
         return self._calls.write_one(Task, "remove_task_from_queue", task_id=task_id)
 
-    def move_task_to_queue(self, task_id: int, new_queue_name: str) -> Task:
+    def move_task_to_queue(self, task_id: int | str, new_queue_name: str) -> Task:
         """Put a task into another queue and return it."""
         return self._calls.write_one(Task, "move_task_to_queue", **given(locals()))
 
@@ -357,8 +401,9 @@ class TinytaskClient:
 
     # Comments and links: neither moves a task's `updated_at`.
 
-    def add_comment(self, task_id: int, content: str, created_by: str | None = None) -> Comment:
-        """Add a comment to a task and return it."""
+    def add_comment(self, task_id: int | str, content: str, created_by: str | None = None) -> Comment:
+        """Add a comment to a task, by default in the name of the settings' agent, and return it."""
+        created_by = created_by or self.agent
         return self._calls.write_one(Comment, "add_comment", **given(locals()))
 
     def update_comment(self, comment_id: int, content: str) -> Comment:
@@ -369,7 +414,7 @@ class TinytaskClient:
         """Delete a comment for good."""
         self._calls.delete("delete_comment", comment_id)
 
-    def list_comments(self, task_id: int) -> pd.DataFrame:
+    def list_comments(self, task_id: int | str) -> pd.DataFrame:
         """Return a task's comments, the oldest first, with the columns of `frames.COMMENT_COLUMNS`.
 
         Empty also if there is no such task: TinyTask does not say.
@@ -380,7 +425,7 @@ class TinytaskClient:
         """Return one comment; a TinyTask v1 has no tool for that."""
         return self._calls.read_one(Comment, "get_comment", id=comment_id)
 
-    def move_comment(self, comment_id: int, to_task_id: int) -> Comment:
+    def move_comment(self, comment_id: int, to_task_id: int | str) -> Comment:
         """Copy a comment to another task and return the copy; the original becomes a record of the move.
 
         A TinyTask v1 has no tool for that.
@@ -388,7 +433,7 @@ class TinytaskClient:
         return self._calls.write_one(Comment, "move_comment", **given(locals()))
 
     def add_link(
-        self, task_id: int, url: str, description: str | None = None, created_by: str | None = None
+        self, task_id: int | str, url: str, description: str | None = None, created_by: str | None = None
     ) -> Link:
         """Add a link to a task and return it; any text will do as its `url`.
 
@@ -408,7 +453,7 @@ class TinytaskClient:
         """Delete a link for good."""
         self._calls.delete("delete_link", link_id)
 
-    def list_links(self, task_id: int) -> pd.DataFrame:
+    def list_links(self, task_id: int | str) -> pd.DataFrame:
         """Return a task's links, the oldest first, with the columns of `frames.LINK_COLUMNS`.
 
         Empty also if there is no such task: TinyTask does not say.
@@ -427,13 +472,34 @@ class TinytaskClient:
 
         Example: `client.count_details([1, 2])`
         """
-        ids = list(dict.fromkeys(int(task_id) for task_id in task_ids))
+        ids = list(dict.fromkeys(whole("count_details: task_id", task_id) for task_id in task_ids))
         counts: Counts = {}
         with progress_bar(progress, len(ids)) as move:
             for some in self._calls.source.counts(ids):
                 counts |= some
                 move(len(counts))
         return counts
+
+    # By the names of earlier clients
+
+    def list_idle_tasks(self, agent: str | None = None, limit: int | None = None) -> list[Task]:
+        """Return an agent's idle tasks as objects, most urgent first; `list_tasks` gives a DataFrame."""
+        records = self.list_task_records(status="idle", assigned_to=agent, limit=limit)
+        return [self._calls.record(Task, "list_tasks", record) for record in records]
+
+    def get_unassigned_in_queue(self, queue_name: str, limit: int | None = None) -> list[Task]:
+        """Return the idle tasks of a queue that no agent has, as objects, most urgent first."""
+        records = self._calls.records("tasks", "get_queue_tasks", queue_name=queue_name, status="idle")
+        free = [record for record in records if record.get("assigned_to") is None]
+        return [self._calls.record(Task, "get_queue_tasks", record) for record in free[:limit]]
+
+    def update_task_state(self, task_id: int | str, state: Status) -> Task:
+        """Set a task's status and return the task; `claim_task` looks first whether it is free."""
+        return self.update_task(task_id, status=state)
+
+    def assign_task(self, task_id: int | str, agent: str) -> Task:
+        """Give a task to an agent, its status unchanged, and return it; `move_task` hands it on."""
+        return self.update_task(task_id, assigned_to=agent)
 
     # Frames
 
@@ -450,12 +516,11 @@ class TinytaskClient:
             raise self._calls.unexpected(tool) from error
 
     def _tasks(self, key: str, tool: str, now: datetime | None, /, **arguments: Any) -> pd.DataFrame:
-        if now is not None and now.tzinfo is None:
-            raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
+        moment = aware(now)
         records = self._calls.records(key, tool, **arguments)
-        return self.frame_of(records, now or datetime.now(UTC), tool)
+        return self.frame_of(records, moment or datetime.now(UTC), tool)
 
-    def _frame(self, columns: Mapping[str, Column], key: str, tool: str, task_id: int) -> pd.DataFrame:
+    def _frame(self, columns: Mapping[str, Column], key: str, tool: str, task_id: int | str) -> pd.DataFrame:
         records = self._calls.records(key, tool, task_id=task_id)
         try:
             return records_to_frame(records, columns)

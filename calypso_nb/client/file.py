@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from calypso_nb.client.calls import Counts, check_statuses
+from calypso_nb.client.calls import Counts
 from calypso_nb.embedded.database import COLUMNS, Record, StoreError, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
@@ -47,7 +47,6 @@ class FileSource:
             if reader.lacking & NEW_COLUMNS and (tool in _NEW_TOOLS or unknown):
                 what = "such tool" if tool in _NEW_TOOLS else ", ".join(unknown)
                 raise TinytaskAPIError(tool, f"{self.name} is a file of TinyTask v1, which has no {what}")
-            check_statuses(tool, arguments)
             try:
                 response = getattr(reader, tool)(**arguments)
             except (StoreError, OverflowError) as refusal:

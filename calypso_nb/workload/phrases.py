@@ -1,7 +1,8 @@
 """What several views and formats say in the same words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,13 @@ UNKNOWN = "\N{EN DASH}"
 def or_unknown(value: Any, unknown: str = UNKNOWN) -> str:
     """Return any value as text, NA as the sign for unknown or another one."""
     return unknown if value is None or pd.isna(value) else str(value)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'vaela'?` for the known name that is most like one, or an empty text."""
+    lower = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), lower, n=1)
+    return f"; did you mean {lower[close[0]]!r}?" if close else ""
 
 
 def readable_hours(hours: float | None) -> str | None:

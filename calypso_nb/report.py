@@ -45,12 +45,14 @@ class WorkloadData(Workload):
 
         return write_report(self, path, title)
 
-    def to_json(self) -> str:
+    def to_json(self, indent: int | None = 2) -> str:
         """Return the whole report as JSON, which `from_json` reads back.
+
+        - indent: blanks per level, None for one line
 
         Example: `Path("today.json").write_text(data.to_json())`
         """
-        return to_json(self)
+        return to_json(self, indent)
 
     def to_markdown(self, most: int = 20) -> str:
         """Return the report as Markdown for an issue or a chat, with at most `most` rows in each table.
@@ -100,10 +102,16 @@ class WorkloadData(Workload):
 class WorkloadReporter(Reporter[WorkloadData]):
     """Reads the workload of a team from one TinyTask server.
 
+    - tinytask_client: the client to read with
+
     Example: `WorkloadReporter(TinytaskClient("demo")).collect_workload_data().agents`
     """
 
     makes = WorkloadData
+
+    def to_json(self, data: WorkloadData, indent: int | None = 2) -> str:
+        """Return a report as JSON: another way to write `data.to_json(indent)`."""
+        return data.to_json(indent)
 
 
 def _row(tag: str, cells: Iterable[Any]) -> str:

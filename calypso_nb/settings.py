@@ -210,7 +210,9 @@ def _from_command_line(settings: Settings) -> dict[str, Any]:
     if "endpoint" in settings.model_fields_set:
         return found
     if settings.url is None and file.active is not None and file.active not in file.profiles:
-        raise UsageError(f"{settings.config_path}: its activeProfile {file.active!r} is not among its profiles")
+        raise UsageError(
+            f"{settings.config_path}: its activeProfile {file.active!r} is not among its profiles"
+        )
     return found | {"endpoint": settings.url or profile.url or file.url or settings.endpoint}
 
 

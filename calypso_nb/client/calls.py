@@ -190,7 +190,7 @@ def _status(name: str, value: Any) -> str | list[str]:
     several = isinstance(value, Iterable) and not isinstance(value, str)
     for status in value if several else [value]:
         if status not in STATUSES:
-            raise UsageError(f"unknown {name} {status!r}: TinyTask has {', '.join(STATUSES)}")
+            raise UsageError(f"{name} is one of {', '.join(STATUSES)}, not {status!r}")
     return list(value) if several else value
 
 
@@ -226,6 +226,19 @@ def _checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     checked = dict(arguments)
     for name, value in arguments.items():
         if value is not None:
-            check = _KINDS.get(name, _text)
+            check: Callable[[str, Any], Any] = _KINDS.get(name, _text)
             checked[name] = check(f"{tool}: {name}", value)
     return checked
+
+
+def decoded(text: str) -> dict[str, Any] | str:
+    """Return the JSON object that a response is, or that follows a sentence and a blank line, or the text."""
+    # JSON has no blank line within, but the sentence can hold an agent's name, which can hold anything.
+    for candidate in (text, text.rpartition("\n\n")[2]):
+        try:
+            response = orjson.loads(candidate)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(response, dict):
+            return response
+    return text

@@ -173,9 +173,10 @@ def breakdown(rows: pd.DataFrame) -> dict[str, AgentWorkload]:
     quotes in its name, that one gets two pairs.
     """
     found = {}
-    for agent, tasks in rows.groupby(rows["assigned_to"].astype("object").fillna(""), sort=False):
-        name = str(agent) or NOBODY
-        key = f"'{name}'" if agent and name.strip("'") == NOBODY else name
+    for agent, tasks in rows.groupby("assigned_to", dropna=False, sort=False):
+        nobody = pd.isna(agent)
+        name = NOBODY if nobody else str(agent)
+        key = name if nobody or name.strip("'") != NOBODY else f"'{name}'"
         found[key] = AgentWorkload(
             agent_name=name,
             total_tasks=len(tasks),

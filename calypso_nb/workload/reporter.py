@@ -59,7 +59,9 @@ class Workload:
     @cached_property
     def summary(self) -> counts.WorkloadSummary:
         """The numbers that matter, over all tasks of the report."""
-        return counts.summary_of(self._counted, self.status_filter is None or "complete" in self.status_filter)
+        return counts.summary_of(
+            self._counted, self.status_filter is None or "complete" in self.status_filter
+        )
 
     @cached_property
     def agent_breakdown(self) -> dict[str, counts.AgentWorkload]:
@@ -231,9 +233,7 @@ def _statuses(names: str | Iterable[str] | None) -> tuple[str, ...] | None:
     return None if statuses and "all" in statuses else statuses
 
 
-def _unmatched(
-    tasks: pd.DataFrame, statuses: Iterable[str], agents: Iterable[str | None]
-) -> Iterator[str]:
+def _unmatched(tasks: pd.DataFrame, statuses: Iterable[str], agents: Iterable[str | None]) -> Iterator[str]:
     """Say which agents have no task at all, whatever its status, and which statuses no task is in."""
     known = tasks["assigned_to"].dropna().unique()
     for agent in agents:

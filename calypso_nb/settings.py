@@ -183,8 +183,8 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
     if settings.timeout >= MILLISECONDS_FROM and "timeout" not in arguments:
         seconds = settings.timeout / 1000
         warnings.warn(
-            f"TINYTASK_TIMEOUT of {settings.timeout:g} is taken for milliseconds, as TinyTask's own command line "
-            f"does: {seconds:g} s",
+            f"TINYTASK_TIMEOUT of {settings.timeout:g} is taken for milliseconds, as TinyTask's own command "
+            f"line does: {seconds:g} s",
             stacklevel=1,  # One place for all, so that Python says it once.
         )
         settings = settings.model_copy(update={"timeout": seconds})

@@ -12,6 +12,7 @@ import pandas as pd
 from calypso_nb.client import claims
 from calypso_nb.client.calls import Calls, Counts, aware, given, progress_bar, whole
 from calypso_nb.client.server import source_of
+from calypso_nb.errors import TinytaskConnectionError
 from calypso_nb.frames import (
     COMMENT_COLUMNS,
     LINK_COLUMNS,
@@ -20,7 +21,6 @@ from calypso_nb.frames import (
     records_to_frame,
     tasks_frame,
 )
-from calypso_nb.errors import TinytaskConnectionError
 from calypso_nb.records import Claim, Comment, Handoff, Link, QueueStats, Status, Task
 from calypso_nb.settings import load_settings
 

@@ -167,7 +167,7 @@ def _count(name: str, label: str, count: int | None) -> Tile:
 
 
 def breakdown(rows: pd.DataFrame) -> dict[str, AgentWorkload]:
-    """Count the rows of `counted` per agent's name, most tasks first; without an agent is `unassigned`, the last.
+    """Count the rows of `counted` per agent's name, most tasks first; those without one are `unassigned`.
 
     An agent whose name is that very word gets quotes: its key is `'unassigned'`, and if another has the
     quotes in its name, that one gets two pairs.

@@ -205,8 +205,9 @@ class Reporter(Generic[W_co]):
         - now: the moment at which ages are measured, an aware datetime; the current time by default.
         - progress: show a progress bar if counting takes long, or call `progress(done, total)`.
 
-        Warn if no task is an agent's that is named, or in a status that is. Raise TinytaskConnectionError if the server can't be reached or is not a TinyTask, TinytaskAPIError
-        if it refuses, ValueError for a status that TinyTask doesn't have and for a `now` without a time zone.
+        Warn if no task is an agent's that is named, or in a status that is. Raise TinytaskConnectionError if
+        the server can't be reached or is not a TinyTask, TinytaskAPIError if it refuses, ValueError for a
+        status that TinyTask doesn't have and for a `now` without a time zone.
         Example: `reporter.collect_workload_data(status_filter="all").summary`
         """
         statuses = OPEN_STATUSES if status_filter is None else _statuses(status_filter)

@@ -212,7 +212,9 @@ def _text(name: str, value: Any) -> str:
 
 # What the arguments of the tools are, by name; text if it isn't here.
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
-    **dict.fromkeys(("id", "task_id", "parent_task_id", "subtask_id", "new_parent_id", "to_task_id"), whole),
+    **dict.fromkeys(
+        ("id", "task_id", "parent_task_id", "subtask_id", "new_parent_id", "to_task_id", "comment_id"), whole
+    ),
     **dict.fromkeys(("blocked_by_task_id", "limit", "offset"), whole),
     **dict.fromkeys(("status", "exclude_status"), _status),
     **dict.fromkeys(("recursive", "include_archived", "exclude_subtasks"), _flag),

@@ -412,7 +412,7 @@ def test_a_frame_goes_into_a_database(name: str, data: WorkloadData) -> None:
     with sqlite3.connect(":memory:") as connection:
         assert plain(frame).to_sql("them", connection, index=False) == len(frame)
         if name == "tasks":
-            tagged = "SELECT id FROM them, json_each(tags) WHERE value = 'backend' ORDER BY id"
+            tagged = "SELECT them.id FROM them, json_each(tags) WHERE value = 'backend' ORDER BY 1"
             assert connection.execute(tagged).fetchall() == [(2,), (6,)]
             newest = "SELECT id FROM them ORDER BY datetime(created_at) DESC LIMIT 1"
             assert connection.execute(newest).fetchall() == [(6,)]

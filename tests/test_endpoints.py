@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from calypso_nb import (
     TinytaskAPIError,
     TinytaskClient,
+    TinytaskClientError,
     TinytaskConnectionError,
     WorkloadReporter,
     write_report,

@@ -227,7 +227,7 @@ def _checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool's arguments as JSON has them; raise UsageError in our words for what it can't take."""
     checked = dict(arguments)
     for name, value in arguments.items():
-        if value is not None:
+        if value is not None or name in ("id", "task_id"):
             check: Callable[[str, Any], Any] = _KINDS.get(name, _text)
             checked[name] = check(f"{tool}: {name}", value)
     return checked

@@ -101,6 +101,7 @@ class TinytaskClient:
         self.agent = settings.agent  # who the settings say that I am
 
     def __enter__(self) -> Self:
+        _ = self._calls.source  # It says so if it is closed.
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -59,7 +59,7 @@ def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
         return ServerSource(address, address.shown, settings)
     raise UsageError(
         f"{address.shown!r} is not a valid endpoint: give http://host:port, https://host:port or 'demo', "
-        "stdio:COMMAND, or the path of a TinyTask database"
+        "stdio:COMMAND, the path of a TinyTask database, or a profile of TinyTask's command line"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import io
 import json
@@ -21,7 +22,14 @@ import pandas as pd
 import polars
 import pytest
 
-from calypso_nb import TinytaskClient, TinytaskClientError, WorkloadData, WorkloadReporter, difference
+from calypso_nb import (
+    Dashboard,
+    TinytaskClient,
+    TinytaskClientError,
+    WorkloadData,
+    WorkloadReporter,
+    difference,
+)
 from calypso_nb.embedded import TinytaskStore, create_server, running_server
 from calypso_nb.frames import plain
 from calypso_nb.settings import load_settings
@@ -74,6 +82,20 @@ def test_a_mistake_in_an_argument_is_said_in_our_words(call: str, says: str, nam
         eval(call, names)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("given", ["client", "gone"])
+def test_a_dashboard_that_cannot_be_made_leaves_one_error(given: str, names: dict[str, Any]) -> None:
+    """From a client instead of a reporter, or from a server that is away: nothing is said beside it."""
+    if given == "client":
+        with pytest.raises(ValueError, match="reads from a reporter"):
+            Dashboard(names["client"])
+    else:
+        names["client"].close()
+        with pytest.raises(TinytaskClientError, match="closed"):
+            Dashboard(names["reporter"])
+    gc.collect()
 
 
 def test_what_came_of_a_task_is_a_comment_in_the_name_of_who_wrote_it(

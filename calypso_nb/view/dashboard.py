@@ -12,6 +12,7 @@ import pandas as pd
 import traitlets
 from IPython.display import DisplayHandle, display
 
+from calypso_nb.errors import UsageError
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.view.bundle import asset, packed_bundle
 from calypso_nb.view.page import BELOW, view_html, view_style
@@ -86,6 +87,8 @@ class Dashboard(widgets.VBox):
         every: float = 0,
         author: str = "supervisor",
     ) -> None:
+        if not hasattr(reporter, "collect_workload_data"):
+            raise UsageError(f"a dashboard reads from a reporter, WorkloadReporter(client), not {reporter!r}")
         self.reporter = reporter
         self.author = author
         self._details = details
@@ -180,6 +183,8 @@ class Dashboard(widgets.VBox):
 
     def close(self) -> None:
         """Remove the dashboard and stop its timer."""
+        if not hasattr(self, "view"):  # Its making failed, and Python throws it away.
+            return
         for widget in (self.view, self.agents, *self.statuses):
             widget.close()
         super().close()

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from calypso_nb import (
     WorkloadReporter,
     difference,
 )
+from calypso_nb.cli.commands import workload_reporter
 from calypso_nb.embedded import TinytaskStore, create_server, running_server
 from calypso_nb.frames import plain
 from calypso_nb.settings import load_settings
@@ -107,11 +108,13 @@ def test_what_came_of_a_task_is_a_comment_in_the_name_of_who_wrote_it(
     os.environ["TKO_AGENT"] = "zoe"
     with TinytaskClient(create_server(board)) as client:
         client.complete_task("4", success=False, result="tests fail")
+        client.complete_task("4", result={"merged": True})
         comments = client.get_task("4").comments or ()
         assert client.create_task("more").created_by == "zoe"
     assert [(one.content, one.created_by) for one in comments] == [
         ("too big", "calypso_nb"),
         ("tests fail", "zoe"),
+        ('{"merged": true}', "zoe"),
     ]
 
 
@@ -252,45 +255,55 @@ def server() -> Iterator[str]:
             yield url
 
 
-def reported(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """What `workload-reporter` does."""
-    program = "from calypso_nb.cli.commands import workload_reporter; workload_reporter()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, encoding="utf-8", timeout=SECONDS
-    )
+Reported = Callable[..., tuple[int, str, str]]
 
 
-@pytest.mark.slow
+@pytest.fixture
+def reported(
+    capfd: pytest.CaptureFixture[str], clean_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> Reported:
+    """What `workload-reporter` does: its exit code, standard output and standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["workload-reporter", *arguments])
+        with pytest.raises(SystemExit) as end:
+            workload_reporter()
+        return (int(end.value.code or 0), *capfd.readouterr())
+
+    return run
+
+
 @pytest.mark.parametrize(("line", "ids"), COMMAND_LINES)
 def test_an_earlier_command_line_works(
-    line: str, ids: list[int] | None, server: str, clean_environment: Path
+    line: str, ids: list[int] | None, server: str, reported: Reported
 ) -> None:
     """With the program's name `workload-reporter`, and the server in an argument or in a file."""
-    (clean_environment / "settings.env").write_text(f"TINYTASK_ENDPOINT={server}\n")
-    done = reported(*line.split(), *(() if "--env-file" in line else ("--mcp-endpoint", server)))
-    assert done.returncode == 0, done.stderr
+    Path("settings.env").write_text(f"TINYTASK_ENDPOINT={server}\n")
+    code, output, errors = reported(
+        *line.split(), *(() if "--env-file" in line else ("--mcp-endpoint", server))
+    )
+    assert code == 0, errors
     if ids is not None:
-        assert sorted(task["id"] for task in json.loads(done.stdout)["tasks"]) == ids
+        assert sorted(task["id"] for task in json.loads(output)["tasks"]) == ids
     else:
-        assert "Usage" in done.stdout or "Workload" in done.stdout
+        assert "Usage: workload-reporter [OPTIONS]" in output or output.startswith("Workload")
 
 
-@pytest.mark.slow
 def test_both_formats_are_printed_or_written_and_the_console_report_with_them(
-    server: str, clean_environment: Path
+    server: str, reported: Reported
 ) -> None:
     """Without a file JSON comes first; with one the console report is on screen too."""
-    printed = reported("--format", "both", "--mcp-endpoint", server).stdout
+    _, printed, _ = reported("--format", "both", "--mcp-endpoint", server)
     document, end = json.JSONDecoder().raw_decode(printed)
     assert document["summary"]["total_idle"] == 6
     assert printed[end:].lstrip().startswith("Workload")
-    done = reported("--format", "both", "-o", "reports/workload", "--mcp-endpoint", server)
-    assert done.stdout.startswith("Workload")
-    assert json.loads(Path("reports/workload.json").read_text())["summary"] == document["summary"]
+    _, printed, _ = reported("--format", "both", "-o", "reports/workload", "--mcp-endpoint", server)
+    assert printed.startswith("Workload")
+    written = json.loads(Path("reports/workload.json").read_text())
+    assert written["agent_breakdown"] == document["agent_breakdown"]
     assert Path("reports/workload.txt").read_text().startswith("Workload")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
@@ -304,12 +317,23 @@ def test_both_formats_are_printed_or_written_and_the_console_report_with_them(
     ],
 )
 def test_what_is_wrong_in_a_command_line_is_said_on_standard_error(
-    line: str, code: int, says: str, server: str, clean_environment: Path
+    line: str, code: int, says: str, server: str, reported: Reported
 ) -> None:
     """So that an empty report isn't taken for an idle team."""
-    done = reported(*line.split(), "--mcp-endpoint", server)
-    assert done.returncode == code
-    assert says in done.stderr
+    ended, _, errors = reported("--mcp-endpoint", server, *line.split())
+    assert (ended, says in errors) == (code, True), errors
+
+
+@pytest.mark.slow
+def test_the_program_is_installed(server: str, clean_environment: Path) -> None:
+    """Beside `calypso-nb`, with the same options as its `report`."""
+    program = Path(sys.executable).with_name("workload-reporter")
+    done = subprocess.run(
+        [program, "--status", "idle", "working", "--mcp-endpoint", server],
+        capture_output=True, encoding="utf-8", timeout=SECONDS,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Workload")
 
 
 # --- Settings of TinyTask's own command line

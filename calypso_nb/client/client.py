@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -230,12 +231,12 @@ class TinytaskClient:
         changes["id"] = changes.pop("task_id")
         return self._calls.write_one(Task, "update_task", **changes)
 
-    def complete_task(self, task_id: int | str, success: bool = True, result: str | None = None) -> Task:
+    def complete_task(self, task_id: int | str, success: bool = True, result: Any = None) -> Task:
         """Set a task complete and return it.
 
         - success: False sets it idle again instead: TinyTask has no failed tasks, and a complete one lets
           those begin that wait for it
-        - result: what came of it, added as a comment first
+        - result: what came of it, added as a comment first; what is not text as JSON
 
         Example: `client.complete_task(7, result="merged")`
         """
@@ -248,9 +249,10 @@ class TinytaskClient:
         """
         return self._set_and_say(task_id, "idle", reason)
 
-    def _set_and_say(self, task_id: int | str, status: Status, why: str | None) -> Task:
-        if why is not None:
-            self.add_comment(task_id, why, created_by=self.agent or "calypso_nb")
+    def _set_and_say(self, task_id: int | str, status: Status, why: Any) -> Task:
+        if why not in (None, ""):
+            content = why if isinstance(why, str) else json.dumps(why, ensure_ascii=False, default=str)
+            self.add_comment(task_id, content, created_by=self.agent or "calypso_nb")
         return self.update_task(task_id, status=status)
 
     def archive_task(self, task_id: int | str) -> Task:

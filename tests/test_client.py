@@ -180,7 +180,7 @@ def test_a_refusal_is_an_api_error_with_the_servers_words(client: TinytaskClient
 
 def test_one_text_is_not_taken_for_a_list_of_tags(client: TinytaskClient) -> None:
     """Its letters would be the tags."""
-    with pytest.raises(TypeError, match=r"\['urgent'\]"):
+    with pytest.raises(ValueError, match=r"\['urgent'\]"):
         client.create_task("x", tags="urgent")
     assert client.list_tasks().empty
 

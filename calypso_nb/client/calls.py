@@ -152,13 +152,6 @@ def progress_bar(progress: bool | Callable[[int, int], None], total: int) -> Ite
             bar.stop()
 
 
-def names(values: Sequence[str]) -> list[str]:
-    """Return several names as a list; TypeError for a single text, which is a sequence of its letters."""
-    if isinstance(values, str):
-        raise TypeError(f"give a list of names, not one text: [{values!r}]")
-    return list(values)
-
-
 def aware(now: datetime | None) -> datetime | None:
     """Return the moment at which a user wants ages measured; raise UsageError if it is none."""
     if now is None or (isinstance(now, datetime) and now.tzinfo is not None):
@@ -195,7 +188,9 @@ def _status(name: str, value: Any) -> str | list[str]:
 
 
 def _tags(name: str, value: Any) -> list[str]:
-    return [_text("a tag", tag) for tag in names(value)]
+    if isinstance(value, str):  # A text is a sequence of its letters.
+        raise UsageError(f"{name} is a list of texts, [{value!r}], not one text")
+    return [_text("a tag", tag) for tag in value]
 
 
 def _flag(name: str, value: Any) -> bool:

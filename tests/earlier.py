@@ -198,6 +198,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("client.count_details([True])", "not True"),
     ("client.count_details(['one'])", "not 'one'"),
     ("client.add_comment(7, 7)", "content is text, not 7"),
+    ("client.create_task('half \\ud800')", "half a character"),
     ("client.create_task(7)", "title is text, not 7"),
     ("client.create_task('x', priority='high')", "priority is a number, higher is more urgent, not 'high'"),
     ("client.create_task('x', priority=True)", "not True"),

@@ -56,7 +56,7 @@ def saved(path: Path) -> WorkloadData:
 
 def again(reporter: WorkloadReporter, before: WorkloadData) -> WorkloadData:
     """Read the server with the filters of an earlier report, and warn if that is from another server."""
-    statuses = before.status_filter or "all"
+    statuses = "all" if before.status_filter is None else before.status_filter
     after = reporter.collect_workload_data(statuses, before.agent_filter, details=before.details)
     if after.endpoint == "demo":
         say("the sample data are made anew each time: to compare, keep a `calypso-nb serve --demo`")

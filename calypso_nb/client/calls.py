@@ -200,9 +200,11 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _text(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise UsageError(f"{name} is text, not {value!r}")
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is text, not {value!r}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise UsageError(f"{name} has half a character in it, which can't be sent: {value!r}")
+    return value
 
 
 # What the arguments of the tools are, by name; text if it isn't here.

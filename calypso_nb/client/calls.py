@@ -202,8 +202,10 @@ def _flag(name: str, value: Any) -> bool:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise UsageError(f"{name} is text, not {value!r}")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise UsageError(f"{name} has half a character in it, which can't be sent: {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{name} has half a character in it, which can't be sent: {value!r}") from None
     return value
 
 

@@ -332,6 +332,7 @@ def test_colour_is_for_terminals_that_want_it(
     server: str, environment: dict[str, str], arguments: list[str], variables: dict[str, str], coloured: bool
 ) -> None:
     """And the width is the terminal's own."""
+    arguments = ["--status", "all", *arguments]
     with terminal(environment | variables, "report", "--mcp-endpoint", server, *arguments) as (
         process,
         screen,

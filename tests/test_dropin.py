@@ -474,7 +474,8 @@ def test_a_frame_goes_into_parquet_and_comes_back(name: str, data: WorkloadData)
     lists = [column for column in ("tags", "cycle") if column in frame and frame[column].dtype == "object"]
     for column in lists:
         assert again[column].map(tuple).tolist() == frame[column].tolist()
-    pd.testing.assert_frame_equal(again.drop(columns=lists), frame.drop(columns=lists))
+    kept = frame.drop(columns=lists)  # Before pandas 3, texts come back as objects.
+    pd.testing.assert_frame_equal(again.drop(columns=lists).astype(kept.dtypes.to_dict()), kept)
 
 
 @pytest.mark.parametrize("name", FRAMES)

@@ -1,6 +1,6 @@
 """What can go wrong between this package and a TinyTask server.
 
-    TinytaskClientError              either of these
+    TinytaskClientError              either of these, or a call to a client that was closed
     ├── TinytaskConnectionError      no answer: refused, unknown host, timed out, cut off, not a TinyTask
     └── TinytaskAPIError             the server refuses: unknown task, bad argument, missing tool
 

@@ -4,6 +4,8 @@ Every frame of tasks in this package has the columns of `TASK_COLUMNS`, in that 
 dtypes, whether it holds no task or 50,000. Anything the server doesn't report is NA.
 """
 
+import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -41,7 +43,9 @@ TASK_COLUMNS: dict[str, Column] = {
     "previous_assigned_to": Column("str", "", "agent before the last handoff"),
     "created_by": Column("str", "", "agent that created the task"),
     "priority": Column("Int64", "", "any integer, higher is more urgent"),
-    "tags": Column("object", "", "tuple of strings, empty if there are none"),
+    "tags": Column(
+        "object", "", "tuple of strings, empty if none; `explode('tags').query(\"tags == 'bug'\")` finds one"
+    ),
     "parent_task_id": Column("Int64", "", "the task that this is a part of"),
     "queue_name": Column("str", "", "queue, NA if in none"),
     "blocked_by_task_id": Column("Int64", "", "the task that this one waits for"),
@@ -177,6 +181,35 @@ def conformed(rows: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame
     """
     dtypes = {name: _DTYPES.get(column.dtype, column.dtype) for name, column in columns.items()}
     return rows.reset_index(drop=True)[list(columns)].astype(dtypes)
+
+
+def plain(frame: pd.DataFrame, spreadsheet: bool = False) -> pd.DataFrame:
+    """Return a frame as databases and spreadsheets take it: times in UTC without a zone, tuples as JSON.
+
+    `to_parquet`, DuckDB and polars take every frame as it is.
+
+    - spreadsheet: for `to_excel`; a text in which Excel would see a formula gets an apostrophe before it, and
+      control characters, which Excel refuses, are written out
+
+    Example: `plain(data.tasks, spreadsheet=True).to_excel(tmp_path / "tasks.xlsx")`
+    """
+    columns = {name: _plain_column(values, spreadsheet) for name, values in frame.items()}
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _plain_column(values: pd.Series, spreadsheet: bool) -> Any:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_localize(None)
+    if values.dtype == "object":
+        values = values.map(lambda value: json.dumps(value, ensure_ascii=False), na_action="ignore")
+    if spreadsheet and pd.api.types.is_string_dtype(values):
+        return values.map(_inert, na_action="ignore")
+    return values
+
+
+def _inert(text: str) -> str:
+    shown = re.sub(r"[\0-\x08\x0b\x0c\x0e-\x1f]", lambda match: chr(0x2400 + ord(match[0])), text)
+    return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
 
 
 def tasks_frame(records: Records, now: datetime) -> pd.DataFrame:

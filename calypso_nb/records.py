@@ -133,6 +133,16 @@ class Task(_Record):
     links: tuple[Link, ...] | None = None
     subtasks: tuple[Task, ...] | None = None
 
+    @property
+    def task_id(self) -> str:
+        """The task's number as text, as earlier clients have it; every call takes either."""
+        return str(self.id)
+
+    @property
+    def agent(self) -> str | None:
+        """Who has the task: another name for `assigned_to`."""
+        return self.assigned_to
+
     def __repr__(self) -> str:
         parts = [self.status, self._assignment(), f"priority {self.priority}"]
         if self.is_currently_blocked:

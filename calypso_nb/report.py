@@ -45,14 +45,15 @@ class WorkloadData(Workload):
 
         return write_report(self, path, title)
 
-    def to_json(self, *, context: bool = False) -> str:
+    def to_json(self, indent: int | None = 2, *, context: bool = False) -> str:
         """Return the whole report as JSON, which `from_json` reads back.
 
-        - context: tell all of the tasks that the report leaves out, and not only what its numbers need.
+        - indent: blanks per level, None for one line
+        - context: include all of the tasks that the report leaves out, and not only what its numbers need
 
         Example: `Path("today.json").write_text(data.to_json())`
         """
-        return to_json(self, context=context)
+        return to_json(self, indent, context=context)
 
     def to_markdown(self, most: int = 20) -> str:
         """Return the report as Markdown for an issue or a chat, with at most `most` rows in each table.
@@ -105,10 +106,16 @@ class WorkloadData(Workload):
 class WorkloadReporter(Reporter[WorkloadData]):
     """Reads the workload of a team from one TinyTask server.
 
+    - tinytask_client: the client to read with
+
     Example: `WorkloadReporter(TinytaskClient("demo")).collect_workload_data().agents`
     """
 
     makes = WorkloadData
+
+    def to_json(self, data: WorkloadData, indent: int | None = 2) -> str:
+        """Return a report as JSON: another way to write `data.to_json(indent)`."""
+        return data.to_json(indent)
 
 
 def _row(tag: str, cells: Iterable[Any]) -> str:

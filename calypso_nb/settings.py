@@ -1,20 +1,28 @@
-"""Where the server is and how long to wait: argument, then environment, then `.env`, then default."""
+"""Where the server is and how long to wait: argument, then environment, then `.env`, then default.
+
+What TinyTask's own command line is set up by counts too, below that: its variables and its file of profiles.
+"""
 
 import base64
+import json
 import os
 import re
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from calypso_nb.errors import UsageError
 
 DEFAULT_ENDPOINT = "http://localhost:3000"
+
+# Nobody waits so many seconds for a call: TinyTask's own command line reads milliseconds.
+MILLISECONDS_FROM = 1000
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -94,17 +102,32 @@ class Settings(BaseSettings):
 
     - timeout: how long a call may take, retries and connecting included, in seconds
     - connect_timeout: how long each connecting may take, in seconds
+    - max_retries: how often a call is repeated that may be: a read, or a write that certainly was not sent
+    - retry_delay: how long to wait before the first repetition, in seconds
+    - backoff_factor: how many times as long as the wait before it each further wait is
     - token: sent as a bearer token
     - headers: sent with every HTTP request; JSON in the environment
+    - url, config_path: what TinyTask's own command line calls its server, and its file, `~/.tinytaskrc.json`
+    - agent: who I am; `TKO_AGENT` comes before `TINYTASK_AGENT`
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="TINYTASK_", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="TINYTASK_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
     )
 
     endpoint: str = Field(DEFAULT_ENDPOINT, repr=False)  # A URL may hold a password.
     timeout: Seconds = 30.0
     connect_timeout: Seconds = 10.0
+    max_retries: int = Field(3, ge=0)
+    retry_delay: float = Field(0.1, ge=0, allow_inf_nan=False)
+    backoff_factor: float = Field(2.0, ge=1, allow_inf_nan=False)
+    url: str | None = Field(None, repr=False)
+    config_path: Path = Path("~/.tinytaskrc.json")
+    agent: str | None = Field(None, validation_alias=AliasChoices("TKO_AGENT", "TINYTASK_AGENT"))
     token: SecretStr | None = None
     headers: dict[str, SecretStr] = {}
 
@@ -122,12 +145,29 @@ class Settings(BaseSettings):
         return headers | {"Authorization": basic}
 
 
+class _Profile(BaseModel):
+    """What TinyTask's own command line keeps for one server."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    url: str | None = None
+    agent: str | None = None
+
+
+class _CommandLineFile(_Profile):
+    """Its file: values for all, profiles by name, and which of them is in use."""
+
+    profiles: dict[str, _Profile] = {}
+    active: str | None = Field(None, alias="activeProfile")
+
+
 def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) -> Settings:
     """Read the settings: the arguments that are not None, then `TINYTASK_…` in the environment, then files.
 
     - env_file: a file that is read before the first `.env` from the working directory upwards
 
-    Raise ValueError that names what is wrong.
+    An endpoint may be the name of a profile of TinyTask's own command line. Raise ValueError that names what
+    is wrong; warn if a timeout is taken for milliseconds.
     """
     arguments = {name: value for name, value in given.items() if value is not None}
     here = Path.cwd()
@@ -146,6 +186,15 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
             if (at := problem["loc"])
         )
         raise UsageError(f"invalid settings: {problems}") from None
+    settings = settings.model_copy(update=_from_command_line(settings))
+    if settings.timeout >= MILLISECONDS_FROM and "timeout" not in arguments:
+        seconds = settings.timeout / 1000
+        warnings.warn(
+            f"TINYTASK_TIMEOUT of {settings.timeout:g} is taken for milliseconds, as TinyTask's own command "
+            f"line does: {seconds:g} s",
+            stacklevel=1,  # One place for all, so that Python says it once.
+        )
+        settings = settings.model_copy(update={"timeout": seconds})
     for name, value in settings.secret_headers().items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise UsageError(f"{name!r} is not a valid name of an HTTP header")
@@ -155,3 +204,32 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
                 f"the header {name} has blanks at an end, line ends, or letters that are not ASCII"
             )
     return settings
+
+
+def _from_command_line(settings: Settings) -> dict[str, Any]:
+    """Return what the variables and the file of TinyTask's own command line say where our settings don't."""
+    file = _command_line_file(settings.config_path.expanduser())
+    named = file.profiles.get(settings.endpoint)
+    profile = named or file.profiles.get(file.active or "", _Profile())
+    found: dict[str, Any] = {"agent": settings.agent or profile.agent or file.agent}
+    if named is not None and named.url is not None:
+        return found | {"endpoint": named.url}
+    if "endpoint" in settings.model_fields_set:
+        return found
+    if settings.url is None and file.active is not None and file.active not in file.profiles:
+        raise UsageError(
+            f"{settings.config_path}: its activeProfile {file.active!r} is not among its profiles"
+        )
+    return found | {"endpoint": settings.url or profile.url or file.url or settings.endpoint}
+
+
+def _command_line_file(path: Path) -> _CommandLineFile:
+    try:
+        return _CommandLineFile.model_validate(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return _CommandLineFile.model_validate({})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not a file of settings: {error}") from None

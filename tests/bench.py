@@ -156,7 +156,7 @@ def details(path: Path, size: int) -> list[tuple[str, str, str, str, str]]:
 
             report, slow = side_by_side(
                 3 if size <= 1000 else 1,
-                lambda reporter=reporter: reporter.collect_workload_data(progress=False),  # type: ignore[misc]
+                lambda reporter=reporter: reporter.collect_workload_data("all", progress=False),  # type: ignore[misc]
                 one_by_one,
             )
         name = f"{size:,} tasks, {'v1 over SSE' if kind == 'v1' else 'v2 over ' + kind.upper()}"
@@ -169,7 +169,7 @@ def from_file(path: Path, size: int, runs: int) -> list[tuple[str, str, str, str
     with TinytaskClient(str(path)) as client:
         reporter = WorkloadReporter(client)
         report, hand = side_by_side(
-            runs, lambda: reporter.collect_workload_data(progress=False), lambda: read_by_hand(path)
+            runs, lambda: reporter.collect_workload_data("all", progress=False), lambda: read_by_hand(path)
         )
     return [row(f"{size:,} tasks, file", "report with details", report, "read_sql by hand", hand)]
 

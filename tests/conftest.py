@@ -61,10 +61,17 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return true
 
 
+# The settings of TinyTask's own command line lie in the home of whoever runs the tests: nothing reads them.
+NO_FILE = "/nonexistent/tinytaskrc.json"
+os.environ["TINYTASK_CONFIG_PATH"] = NO_FILE
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """An empty working directory, and an environment of its own without a TINYTASK_ variable from outside."""
-    outside = {name: value for name, value in os.environ.items() if not name.startswith("TINYTASK_")}
+    """An empty working directory, and an environment of its own without a setting from outside."""
+    ours = ("TINYTASK_", "TKO_")
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    outside["TINYTASK_CONFIG_PATH"] = NO_FILE
     monkeypatch.chdir(tmp_path)
     with patch.dict(os.environ, outside, clear=True):
         yield tmp_path

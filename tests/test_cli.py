@@ -164,7 +164,8 @@ def test_output_writes_files_with_their_folders(
     """`both` writes .json and .txt, a .csv starts with the mark by which spreadsheets know UTF-8."""
     base = tmp_path / "reports" / "workload"
     done = run(environment, "report", "--format", "both", "--output", str(base), "--mcp-endpoint", server)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Workload\n")
     assert sorted(path.name for path in base.parent.iterdir()) == ["workload.json", "workload.txt"]
     assert WorkloadData.from_json(base.with_suffix(".json").read_text()).summary.total_open_tasks > 0
     text = base.with_suffix(".txt").read_text()
@@ -207,7 +208,6 @@ def test_a_condition_that_holds_has_its_own_exit_code(server: str, environment: 
     [
         (["--fail-if", "idel > 3"], "oldest_hours"),
         (["--status", "done"], "idle, working, complete"),
-        (["--format", "both"], "--output"),
         (["--format", "yaml"], "yaml"),
         (["--watch", "0"], "--watch"),
         (["--env-file", "nowhere.env"], "nowhere.env"),
@@ -332,6 +332,7 @@ def test_colour_is_for_terminals_that_want_it(
     server: str, environment: dict[str, str], arguments: list[str], variables: dict[str, str], coloured: bool
 ) -> None:
     """And the width is the terminal's own."""
+    arguments = ["--status", "all", *arguments]
     with terminal(environment | variables, "report", "--mcp-endpoint", server, *arguments) as (
         process,
         screen,
@@ -519,6 +520,8 @@ def test_the_documentations_commands_work(
     assert len(commands) >= 4
     with_server = environment | {"TINYTASK_ENDPOINT": server}
     for line in commands:
+        if "| jq" in line and shutil.which("jq") is None:
+            pytest.skip("no jq: apt-get install jq")
         wanted, _, comment = line.partition("  # ")
         codes = re.search(r"exits? with (\d)", comment)
         shell = wanted.replace("calypso-nb ", f"{sys.executable} -m calypso_nb ")

@@ -176,14 +176,12 @@ def test_a_refusal_is_an_api_error_with_the_servers_words(client: TinytaskClient
         client.complete_task(999)
     with pytest.raises(TinytaskAPIError, match="title"):
         client.create_task(" ")
-    with pytest.raises(TinytaskAPIError, match="paused"):
-        client.list_tasks(status="paused")  # type: ignore[arg-type]
     assert issubclass(TinytaskAPIError, TinytaskClientError)
 
 
 def test_one_text_is_not_taken_for_a_list_of_tags(client: TinytaskClient) -> None:
     """Its letters would be the tags."""
-    with pytest.raises(TypeError, match=r"\['urgent'\]"):
+    with pytest.raises(ValueError, match=r"\['urgent'\]"):
         client.create_task("x", tags="urgent")
     assert client.list_tasks().empty
 
@@ -196,13 +194,6 @@ def test_numbers_out_of_a_frame_are_good_arguments(client: TinytaskClient) -> No
     assert task.title == "one"
     assert client.update_task(np.int64(task.id), priority=tasks["id"].max()).priority == task.id  # type: ignore[arg-type]
     assert client.count_details(tasks["id"].to_numpy()) == {task.id: (0, 0, None, None)}  # type: ignore[arg-type]
-
-
-def test_an_argument_that_is_not_json_is_a_type_error(client: TinytaskClient) -> None:
-    """What cannot be sent is the caller's mistake and not the server's silence."""
-    with pytest.raises(TypeError):
-        client.create_task("x", tags=[object()])  # type: ignore[list-item]
-    assert client.list_tasks().empty
 
 
 # What to connect to
@@ -393,15 +384,15 @@ def test_a_task_of_two_megabytes_is_readable(store: TinytaskStore, url: str) -> 
 # Life
 
 
-def test_with_closes_and_a_closed_client_connects_again(client: TinytaskClient) -> None:
-    """Closing twice is fine, and the next call opens a new session."""
+def test_with_closes_and_a_closed_client_raises(client: TinytaskClient) -> None:
+    """Closing twice is fine, and the next call says that the client is closed."""
     with client as same:
         assert same is client
         client.create_task("one")
     client.close()
     client.close()
-    assert len(client.list_tasks()) == 1
-    client.close()
+    with pytest.raises(TinytaskClientError, match="is closed: make a new one"):
+        client.list_tasks()
 
 
 def test_nothing_connects_before_the_first_call() -> None:

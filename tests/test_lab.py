@@ -72,7 +72,7 @@ def assert_shows(lab: Lab, expected: WorkloadData) -> None:
     assert numbers["working"] == str(summary.total_working)
     assert numbers["unassigned"] == str(summary.total_unassigned)
     assert numbers["blocked"] == str(summary.total_blocked)
-    assert numbers["agents"] == str(summary.agents_with_work)
+    assert numbers["agents"] == str(len(summary.agents_with_work))
     assert numbers["oldest"].split()[1] == (readable_hours(summary.oldest_open_hours) or "").split()[1]
     assert lab.view("v.table.page.info().recordsDisplay") == len(expected.tasks)
     counted = {

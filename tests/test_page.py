@@ -98,7 +98,7 @@ def assert_shows(opened: Opened, data: WorkloadData) -> None:
         "working": str(summary.total_working),
         "unassigned": str(summary.total_unassigned),
         "blocked": str(summary.total_blocked),
-        "agents": str(summary.agents_with_work),
+        "agents": str(len(summary.agents_with_work)),
         "oldest": readable_hours(summary.oldest_open_hours) or "\N{EN DASH}",
     }
     assert counted(opened.bars("load"), "agent", "status") == expected(tasks, "assigned_to", "(unassigned)")

@@ -6,12 +6,14 @@ import errno
 import json
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from calypso_nb.cli.run_agent import run_agent
 from calypso_nb.cli.terminal import say
@@ -47,12 +49,14 @@ EXTRAS = {
     "distributed": "dask",
 }
 
+HELP = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
     help="Watch a team of LLM agents at work, on the server that TINYTASK_ENDPOINT names.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 
 
@@ -92,14 +96,42 @@ def options(
     """Take the options that come before a command."""
 
 
-@app.command(epilog=EXIT_CODES)
+class StatusWords(TyperCommand):
+    """Takes `--status idle working` like `--status idle,working`: a report has no other words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Join the words that follow `--status` by commas."""
+        joined: list[str] = []
+        taking = False
+        for word in args:
+            if word.startswith("-"):
+                taking = word.partition("=")[0] == "--status"
+                joined.append(word)
+            elif taking and joined[-1] != "--status":
+                joined[-1] += f",{word}"
+            else:
+                joined.append(word)
+        return super().parse_args(ctx, joined)
+
+
+@app.command(epilog=EXIT_CODES, cls=StatusWords)
 def report(
     format: Annotated[
-        Format, typer.Option("--format", "-f", help="'both' writes OUTPUT.json and OUTPUT.txt.")
+        Format,
+        typer.Option(
+            "--format",
+            "-f",
+            help="'both' is JSON and console; with --output it writes OUTPUT.json and OUTPUT.txt too.",
+        ),
     ] = "console",
     output: Output = None,
     status: Annotated[
-        list[str] | None, typer.Option(help="Only tasks with this status, or these: idle,working.")
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS...",
+            help="Only tasks with this status, or these: idle,working or idle working; 'all' for all. "
+            "Without it open ones, in a page all.",
+        ),
     ] = None,
     agent: Annotated[list[str] | None, typer.Option(help="Only this agent's tasks; may be repeated.")] = None,
     watch: Annotated[
@@ -125,8 +157,6 @@ def report(
     from calypso_nb.cli import report as reporting
     from calypso_nb.cli.conditions import parse_condition
 
-    if format == "both" and output is None:
-        raise typer.BadParameter("both writes two files: name them, for example --output reports/workload")
     with _translated():
         options = reporting.Options(
             format=format,
@@ -251,6 +281,13 @@ def main() -> None:
     app()
 
 
+def workload_reporter() -> None:
+    """Run the command `report` by its name in earlier command lines, with the same options."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
+    alone.command(epilog=EXIT_CODES, cls=StatusWords)(report)
+    alone()
+
+
 def _parameter(pair: str) -> tuple[str, object]:
     name, given, text = pair.partition("=")
     if not given:
@@ -275,9 +312,11 @@ def _reporter(endpoint: str | None, env_file: Path | None, verbose: bool) -> Wor
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Report each expected failure in one line on standard error, with its own exit code."""
+    """Report each warning and expected failure in one line on standard error, a failure by its exit code."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: say(str(message))
+            yield
     except ImportError as error:
         package = (error.name or "").split(".")[0]
         if package not in EXTRAS:

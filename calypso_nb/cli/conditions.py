@@ -53,7 +53,7 @@ def metrics(data: Workload) -> dict[str, float | None]:
         "unassigned": s.total_unassigned,
         "blocked": s.total_blocked,
         "agents": s.total_agents,
-        "agents_with_work": s.agents_with_work,
+        "agents_with_work": len(s.agents_with_work),
         # Without an open task nothing is old.
         "oldest_hours": s.oldest_open_hours if s.total_open_tasks else 0,
         "attention": len(data.attention),
@@ -94,7 +94,10 @@ def condition_that_holds(condition: Condition, data: Workload) -> str | None:
     [holds] = evaluated.tolist()
     if pd.isna(holds):
         unknown = next(name for name in condition.names if values[name] is None)
-        raise UsageError(f"{unknown!r} is unavailable: this server doesn't report it")
+        why = "this server doesn't report it"
+        if unknown == "complete":
+            why = "the report leaves complete tasks out; add --status all"
+        raise UsageError(f"{unknown!r} is unavailable: {why}")
     if not holds:
         return None
     found = []

@@ -57,7 +57,8 @@ def saved(path: Path) -> WorkloadData:
 
 def again(reporter: WorkloadReporter, before: WorkloadData) -> WorkloadData:
     """Read the server with the filters of an earlier report, and warn if that is from another server."""
-    after = reporter.collect_workload_data(before.status_filter, before.agent_filter, details=before.details)
+    statuses = "all" if before.status_filter is None else before.status_filter
+    after = reporter.collect_workload_data(statuses, before.agent_filter, details=before.details)
     if after.endpoint == "demo":
         say("the sample data are made anew each time: to compare, keep a `calypso-nb serve --demo`")
     elif after.endpoint != before.endpoint:
@@ -87,7 +88,9 @@ def _round(
     started = time.monotonic()
     # Only these formats show the counts, which take a request per task.
     details = options.details and options.format in ("json", "both", "csv", "html")
-    data = reporter.collect_workload_data(options.statuses, options.agents, details=details)
+    # A page has a filter of its own, which begins with the open tasks.
+    statuses = options.statuses or ("all" if options.format == "html" else None)
+    data = reporter.collect_workload_data(statuses, options.agents, details=details)
     if options.verbose:
         took = time.monotonic() - started
         say(f"{len(data.all_tasks):,} tasks read, {len(data.tasks):,} reported, {took:.1f} s")
@@ -100,9 +103,11 @@ def _round(
 
 def _written(data: WorkloadData, options: Options) -> bool:
     output, files = options.output, [(options.output, options.format)]
-    if options.format == "both" and output is not None:
-        base = output.with_suffix("") if output.suffix in (".json", ".txt") else output
-        files = [(base.with_name(base.name + end), format) for end, format in _BOTH]
+    if options.format == "both":
+        files = [(None, "json"), (None, "console")]
+        if output is not None:
+            base = output.with_suffix("") if output.suffix in (".json", ".txt") else output
+            files[:1] = [(base.with_name(base.name + end), format) for end, format in _BOTH]
     for target, format in files:
         text = _formatted(data, format, target, options)
         read_on = write(text, target, spreadsheet=format == "csv")

@@ -1,17 +1,19 @@
 """Ask a source, decode its response, and check that it is one that a TinyTask gives."""
 
+import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, Self, TypeAlias, TypeVar, cast
+from numbers import Real
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import orjson
 import pandas as pd
 from pydantic import ValidationError
 
-from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
+from calypso_nb.errors import TinytaskClientError, TinytaskConnectionError, UsageError
 from calypso_nb.frames import STATUSES
 from calypso_nb.records import Comment, Handoff, Link, QueueStats, Task
 
@@ -74,11 +76,24 @@ class Calls:
     """The tools of one source; TinytaskConnectionError if a response is not one that a TinyTask gives."""
 
     def __init__(self, source: Source) -> None:
-        self.source = source
+        self._source = source
+        self._closed = False
+
+    @property
+    def source(self) -> Source:
+        """What is asked; raise TinytaskClientError after `close`."""
+        if self._closed:
+            raise TinytaskClientError(f"this client of {self._source.name} is closed: make a new one")
+        return self._source
+
+    def close(self) -> None:
+        """Leave the source for good."""
+        self._closed = True
+        self._source.close()
 
     def read(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """Return the JSON object that a reading tool responds with."""
-        response = self.source.ask(tool, _plain(arguments))
+        response = self.source.ask(tool, _checked(tool, arguments))
         if isinstance(response, str):
             raise self.unexpected(tool)
         return response
@@ -89,13 +104,13 @@ class Calls:
 
     def write(self, tool: str, /, **arguments: Any) -> dict[str, Any] | str:
         """Return the JSON object or the sentence that a writing tool responds with."""
-        return self.source.ask(tool, _plain(arguments), write=True)
+        return self.source.ask(tool, _checked(tool, arguments), write=True)
 
     def write_one(self, kind: type[R], tool: str, /, **arguments: Any) -> R:
         """Return the record that a writing tool responds with."""
         return self.record(kind, tool, self.write(tool, **arguments), write=True)
 
-    def delete(self, tool: str, record_id: int) -> None:
+    def delete(self, tool: str, record_id: int | str) -> None:
         """Delete a record: v2 confirms that in JSON, v1 in a sentence."""
         response = self.write(tool, id=record_id)
         if isinstance(response, str):
@@ -114,7 +129,7 @@ class Calls:
 
     def tasks(self, **arguments: Any) -> list[dict[str, Any]] | pd.DataFrame:
         """Return what a frame of `list_tasks` is made of."""
-        columns = self.source.listing(_plain(arguments))
+        columns = self.source.listing(_checked("list_tasks", arguments))
         return self.records("tasks", "list_tasks", **arguments) if columns is None else columns
 
     def record(self, kind: type[R], tool: str, response: dict[str, Any] | str, write: bool = False) -> R:
@@ -173,16 +188,84 @@ def progress_bar(progress: bool | Callable[[int, int], None], total: int) -> Ite
             bar.stop()
 
 
-def names(values: Sequence[str]) -> list[str]:
-    """Return several names as a list; TypeError for a single text, which is a sequence of its letters."""
-    if isinstance(values, str):
-        raise TypeError(f"give a list of names, not one text: [{values!r}]")
-    return list(values)
+def aware(now: datetime | None) -> datetime | None:
+    """Return the moment at which a user wants ages measured; raise UsageError if it is none."""
+    if now is None or (isinstance(now, datetime) and now.tzinfo is not None):
+        return now
+    raise UsageError(f"now has no time zone: use datetime.now(UTC) or a datetime with tzinfo, not {now!r}")
 
 
-def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments as JSON has them: tuples as lists, a frame's numbers as ints; or raise TypeError."""
-    return cast(dict[str, Any], orjson.loads(orjson.dumps(arguments, option=orjson.OPT_SERIALIZE_NUMPY)))
+def whole(name: str, value: Any) -> int:
+    """Return a whole number that came as a number or as text, `7` or `"7"`; raise UsageError for others."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value)
+    if _is_number(value) and value == int(value):
+        return int(value)
+    raise UsageError(f"{name} is a whole number such as 7 or '7', not {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    # Python's True is a number too, and so is a NaN; NA is none.
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _priority(name: str, value: Any) -> float:
+    if _is_number(value):
+        return int(value) if value == int(value) else float(value)
+    raise UsageError(f"{name} is a number, higher is more urgent, not {value!r}")
+
+
+def _status(name: str, value: Any) -> str | list[str]:
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    for status in value if several else [value]:
+        if status not in STATUSES:
+            raise UsageError(f"{name} is one of {', '.join(STATUSES)}, not {status!r}")
+    return list(value) if several else value
+
+
+def _tags(name: str, value: Any) -> list[str]:
+    if isinstance(value, str):  # A text is a sequence of its letters.
+        raise UsageError(f"{name} is a list of texts, [{value!r}], not one text")
+    return [_text("a tag", tag) for tag in value]
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise UsageError(f"{name} is True or False, not {value!r}")
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is text, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{name} has half a character in it, which can't be sent: {value!r}") from None
+    return value
+
+
+# What the arguments of the tools are, by name; text if it isn't here.
+_KINDS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(
+        ("id", "task_id", "parent_task_id", "subtask_id", "new_parent_id", "to_task_id", "comment_id"), whole
+    ),
+    **dict.fromkeys(("blocked_by_task_id", "limit", "offset"), whole),
+    **dict.fromkeys(("status", "exclude_status"), _status),
+    **dict.fromkeys(("recursive", "include_archived", "exclude_subtasks"), _flag),
+    "priority": _priority,
+    "tags": _tags,
+}
+
+
+def _checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool's arguments as JSON has them; raise UsageError in our words for what it can't take."""
+    checked = dict(arguments)
+    for name, value in arguments.items():
+        if value is not None or name in ("id", "task_id"):
+            check: Callable[[str, Any], Any] = _KINDS.get(name, _text)
+            checked[name] = check(f"{tool}: {name}", value)
+    return checked
 
 
 def decoded(text: str) -> dict[str, Any] | str:
@@ -211,12 +294,3 @@ def nested(task: dict[str, Any]) -> dict[str, Any]:
         return one | {"subtasks": [with_parts(part) for part in parts.pop(one["id"], [])]}
 
     return with_parts(task)
-
-
-def check_statuses(tool: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse an unknown status, for sources that this package filters itself."""
-    for name in ("status", "exclude_status"):
-        statuses = arguments.get(name, ())
-        for status in [statuses] if isinstance(statuses, str) else statuses:
-            if status not in STATUSES:
-                raise TinytaskAPIError(tool, f"unknown status {status!r}: TinyTask has {', '.join(STATUSES)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import warnings
@@ -13,8 +14,18 @@ import pandas as pd
 
 from calypso_nb.client import actions, claims
 from calypso_nb.client.actions import Action, Seen
-from calypso_nb.client.calls import Calls, Counts, Details, given, names, nested, progress_bar
+from calypso_nb.client.calls import (
+    Calls,
+    Counts,
+    Details,
+    aware,
+    given,
+    nested,
+    progress_bar,
+    whole,
+)
 from calypso_nb.client.server import source_of
+from calypso_nb.errors import TinytaskConnectionError
 from calypso_nb.frames import (
     COMMENT_COLUMNS,
     LINK_COLUMNS,
@@ -60,21 +71,28 @@ class TinytaskClient:
         - an MCP server object of this process: `create_server(TinytaskStore())`
     - timeout: how long a call may take, retries and connecting included, in seconds (30)
     - connect_timeout: how long each connecting may take, in seconds (10)
+    - max_retries: how often a read is repeated, and a write that was certainly not sent (3)
+    - retry_delay: the wait before it is repeated for the first time, in seconds (0.1)
+    - backoff_factor: how many times as long each further wait is (2)
     - token: sent to an HTTP server as a bearer token
     - headers: sent with every HTTP request
     - env_file: a file of `TINYTASK_…` settings, read before `.env`; the environment wins
 
-    Raise ValueError for an endpoint or a setting that is not valid. A client may be shared by threads but is
-    not fork-safe: create it after the fork.
+    A task's number may be given as text too: `7` or `"7"`. Raise ValueError for an endpoint, a setting or an
+    argument that is not valid, before anything is sent. A client may be shared by threads but is not
+    fork-safe: create it after the fork.
     Example: `TinytaskClient("demo").list_tasks().head()`
     """
 
     def __init__(
         self,
         endpoint: AnyEndpoint | None = None,
-        *,
         timeout: float | None = None,
+        *,
         connect_timeout: float | None = None,
+        max_retries: int | None = None,
+        retry_delay: float | None = None,
+        backoff_factor: float | None = None,
         token: str | None = None,
         headers: dict[str, str] | None = None,
         env_file: str | os.PathLike[str] | None = None,
@@ -84,14 +102,21 @@ class TinytaskClient:
             endpoint=endpoint if isinstance(endpoint, str) else None,
             timeout=timeout,
             connect_timeout=connect_timeout,
+            max_retries=max_retries,
+            retry_delay=retry_delay,
+            backoff_factor=backoff_factor,
             token=token,
             headers=headers,
         )
-        self._calls = Calls(source_of(settings.endpoint if endpoint is None else endpoint, settings))
+        if endpoint is None or isinstance(endpoint, str):  # It may be the name of a profile.
+            endpoint = settings.endpoint
+        self._calls = Calls(source_of(endpoint, settings))
         self.endpoint = self._calls.source.name
         self._timeout = settings.timeout
+        self.agent = settings.agent  # who the settings say that I am
 
     def __enter__(self) -> Self:
+        _ = self._calls.source  # It says so if it is closed.
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,12 +126,16 @@ class TinytaskClient:
         return f"TinytaskClient({self.endpoint!r})"
 
     def close(self) -> None:
-        """Leave the server; twice is fine, and a later call connects again."""
-        self._calls.source.close()
+        """Leave the server for good: any later call raises TinytaskClientError. Twice is fine."""
+        self._calls.close()
 
     def health_check(self) -> bool:
-        """Return True if a TinyTask answers; if not, TinytaskConnectionError says what does instead."""
-        return self._calls.source.check()
+        """Return whether a TinyTask answers; any other call says why not, such as `list_tasks(limit=1)`."""
+        source = self._calls.source
+        try:
+            return source.check()
+        except TinytaskConnectionError:
+            return False
 
     # Tasks
 
@@ -117,7 +146,7 @@ class TinytaskClient:
         exclude_status: Sequence[Status] | None = None,
         assigned_to: str | None = None,
         queue_name: str | None = None,
-        parent_task_id: int | None = None,
+        parent_task_id: int | str | None = None,
         exclude_subtasks: bool = False,
         include_archived: bool = False,
         limit: int | None = None,
@@ -136,20 +165,30 @@ class TinytaskClient:
         """
         return self._tasks("tasks", "list_tasks", now, **given(locals()))
 
-    def list_task_records(self, **filters: Any) -> list[dict[str, Any]]:
+    def list_task_records(
+        self,
+        *,
+        status: Status | Sequence[Status] | None = None,
+        exclude_status: Sequence[Status] | None = None,
+        assigned_to: str | None = None,
+        queue_name: str | None = None,
+        parent_task_id: int | str | None = None,
+        exclude_subtasks: bool = False,
+        include_archived: bool = False,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[dict[str, Any]]:
         """Return what `list_tasks` makes its frame of: the server's own JSON objects, in its order.
-
-        - filters: those of `list_tasks`
 
         Example: `client.list_task_records(status="idle", limit=10)`
         """
-        return self._calls.records("tasks", "list_tasks", **given(filters))
+        return self._calls.records("tasks", "list_tasks", **given(locals()))
 
     def get_my_queue(self, agent_name: str, *, now: datetime | None = None) -> pd.DataFrame:
         """Return an agent's open tasks, most urgent first, in the form of `list_tasks`."""
         return self._tasks("tasks", "get_my_queue", now, **given(locals()))
 
-    def get_task(self, task_id: int) -> Task:
+    def get_task(self, task_id: int | str) -> Task:
         """Return one task with its comments and links; TinytaskAPIError if there is no such task.
 
         Example: `client.get_task(7).comments`
@@ -160,29 +199,30 @@ class TinytaskClient:
         self,
         title: str,
         *,
-        created_by: str = "calypso_nb",
+        created_by: str | None = None,
         description: str | None = None,
         assigned_to: str | None = None,
         priority: float = 0,
         tags: Sequence[str] = (),
-        parent_task_id: int | None = None,
+        parent_task_id: int | str | None = None,
         queue_name: str | None = None,
-        blocked_by_task_id: int | None = None,
+        blocked_by_task_id: int | str | None = None,
     ) -> Task:
         """Create a task, idle, and return it as the server made it.
 
+        - created_by: by default the settings' agent, else `calypso_nb`
         - priority: any number, higher is more urgent; a frame holds whole numbers only
         - parent_task_id: the task that this one is a part of
         - blocked_by_task_id: the task that must be complete before this one
 
         Example: `client.create_task("Write the changelog", assigned_to="alice", priority=3)`
         """
-        tags = names(tags)
+        created_by = created_by or self.agent or "calypso_nb"
         return self._calls.write_one(Task, "create_task", **given(locals()))
 
     def update_task(
         self,
-        task_id: int,
+        task_id: int | str,
         *,
         title: str = _UNCHANGED,
         description: str = _UNCHANGED,
@@ -190,9 +230,9 @@ class TinytaskClient:
         assigned_to: str = _UNCHANGED,
         priority: float = _UNCHANGED,
         tags: Sequence[str] = _UNCHANGED,
-        parent_task_id: int = _UNCHANGED,
+        parent_task_id: int | str = _UNCHANGED,
         queue_name: str = _UNCHANGED,
-        blocked_by_task_id: int | None = _UNCHANGED,
+        blocked_by_task_id: int | str | None = _UNCHANGED,
     ) -> Task:
         """Change the fields of a task that are given and return it; any edit moves its `updated_at`.
 
@@ -205,23 +245,39 @@ class TinytaskClient:
         changes["id"] = changes.pop("task_id")
         return self._calls.write_one(Task, "update_task", **changes)
 
-    def complete_task(self, task_id: int) -> Task:
-        """Set a task complete and return it."""
-        return self.update_task(task_id, status="complete")
+    def complete_task(self, task_id: int | str, success: bool = True, result: Any = None) -> Task:
+        """Set a task complete and return it.
 
-    def requeue_task(self, task_id: int) -> Task:
-        """Set a task idle again, its agent unchanged, and return it."""
-        return self.update_task(task_id, status="idle")
+        - success: False sets it idle again instead: TinyTask has no failed tasks, and a complete one lets
+          those begin that wait for it
+        - result: what came of it, added as a comment first; what is not text as JSON
 
-    def archive_task(self, task_id: int) -> Task:
+        Example: `client.complete_task(7, result="merged")`
+        """
+        return self._set_and_say(task_id, "complete" if success else "idle", result)
+
+    def requeue_task(self, task_id: int | str, reason: str | None = None) -> Task:
+        """Set a task idle again, its agent unchanged, and return it.
+
+        - reason: why, added as a comment first
+        """
+        return self._set_and_say(task_id, "idle", reason)
+
+    def _set_and_say(self, task_id: int | str, status: Status, why: Any) -> Task:
+        if why not in (None, ""):
+            content = why if isinstance(why, str) else json.dumps(why, ensure_ascii=False, default=str)
+            self.add_comment(task_id, content, created_by=self.agent or "calypso_nb")
+        return self.update_task(task_id, status=status)
+
+    def archive_task(self, task_id: int | str) -> Task:
         """Hide a task from every list that doesn't ask for archived ones; its `updated_at` stays."""
         return self._calls.write_one(Task, "archive_task", id=task_id)
 
-    def delete_task(self, task_id: int) -> None:
+    def delete_task(self, task_id: int | str) -> None:
         """Delete a task for good, with its subtasks, comments and links."""
         self._calls.delete("delete_task", task_id)
 
-    def move_task(self, task_id: int, current_agent: str, new_agent: str, comment: str) -> Handoff:
+    def move_task(self, task_id: int | str, current_agent: str, new_agent: str, comment: str) -> Handoff:
         """Hand a task on, idle again, with a comment.
 
         TinytaskAPIError if the task is complete, or if `current_agent` doesn't have it.
@@ -245,7 +301,7 @@ class TinytaskClient:
             raise self._calls.unexpected("signup_for_task", write=True)
         return task
 
-    def claim_task(self, task_id: int, agent: str) -> Claim:
+    def claim_task(self, task_id: int | str, agent: str) -> Claim:
         """Set one task working for an agent, if it is idle, not blocked and not another's; return what came.
 
         TinyTask has no way to do this in one step: the task is looked at, set, and looked at again. If two
@@ -254,7 +310,7 @@ class TinytaskClient:
         the agent itself is working on already is `taken` too.
         Example: `client.claim_task(7, "architect").outcome`
         """
-        return claims.claim_task(self, task_id, agent)
+        return claims.claim_task(self, whole("claim_task: task_id", task_id), agent)
 
     def claim_next(self, agent: str) -> Task | None:
         """Claim an agent's most urgent idle task that is not blocked, in one step; None if there is none.
@@ -364,7 +420,7 @@ class TinytaskClient:
         """
         given_fields = {
             "priority": priority,
-            "tags": tags if tags is _UNCHANGED else tuple(names(tags)),
+            "tags": tags if tags is _UNCHANGED or isinstance(tags, str) else tuple(tags),
             "queue_name": queue_name,
             "parent_task_id": parent_task_id,
             "blocked_by_task_id": blocked_by_task_id,
@@ -384,10 +440,10 @@ class TinytaskClient:
 
     def create_subtask(
         self,
-        parent_task_id: int,
+        parent_task_id: int | str,
         title: str,
         *,
-        created_by: str = "calypso_nb",
+        created_by: str | None = None,
         description: str | None = None,
         assigned_to: str | None = None,
         priority: float = 0,
@@ -398,12 +454,12 @@ class TinytaskClient:
 
         Example: `client.create_subtask(7, "Write the tests", assigned_to="bob")`
         """
-        tags = names(tags)
+        created_by = created_by or self.agent or "calypso_nb"
         return self._calls.write_one(Task, "create_subtask", **given(locals()))
 
     def get_subtasks(
         self,
-        parent_task_id: int,
+        parent_task_id: int | str,
         *,
         recursive: bool = False,
         include_archived: bool = False,
@@ -416,13 +472,13 @@ class TinytaskClient:
         """
         return self._tasks("subtasks", "get_subtasks", now, **given(locals()))
 
-    def get_task_with_subtasks(self, task_id: int, *, recursive: bool = False) -> Task:
+    def get_task_with_subtasks(self, task_id: int | str, *, recursive: bool = False) -> Task:
         """Return a task with its parts in `subtasks`, and theirs in them if `recursive`; no archived ones."""
         tool = "get_task_with_subtasks"
         response = self._calls.read(tool, task_id=task_id, recursive=recursive)
         return self._calls.record(Task, tool, nested(response) if recursive else response)
 
-    def move_subtask(self, subtask_id: int, new_parent_id: int | None = None) -> Task:
+    def move_subtask(self, subtask_id: int | str, new_parent_id: int | None = None) -> Task:
         """Make a task, with its own parts, a part of another task, or of none."""
         return self._calls.write_one(Task, "move_subtask", **given(locals()))
 
@@ -442,14 +498,14 @@ class TinytaskClient:
     def get_queue_tasks(
         self,
         queue_name: str,
-        *,
-        status: Status | Sequence[Status] | None = None,
-        exclude_status: Sequence[Status] | None = None,
         assigned_to: str | None = None,
-        parent_task_id: int | None = None,
+        status: Status | Sequence[Status] | None = None,
+        limit: int | None = None,
+        *,
+        exclude_status: Sequence[Status] | None = None,
+        parent_task_id: int | str | None = None,
         exclude_subtasks: bool = False,
         include_archived: bool = False,
-        limit: int | None = None,
         offset: int | None = None,
         now: datetime | None = None,
     ) -> pd.DataFrame:
@@ -459,15 +515,15 @@ class TinytaskClient:
         """
         return self._tasks("tasks", "get_queue_tasks", now, **given(locals()))
 
-    def add_task_to_queue(self, task_id: int, queue_name: str) -> Task:
+    def add_task_to_queue(self, task_id: int | str, queue_name: str) -> Task:
         """Put a task into a queue, out of the one that it was in, and return it."""
         return self._calls.write_one(Task, "add_task_to_queue", **given(locals()))
 
-    def remove_task_from_queue(self, task_id: int) -> Task:
+    def remove_task_from_queue(self, task_id: int | str) -> Task:
         """Take a task out of its queue, if it is in one, and return it."""
         return self._calls.write_one(Task, "remove_task_from_queue", task_id=task_id)
 
-    def move_task_to_queue(self, task_id: int, new_queue_name: str) -> Task:
+    def move_task_to_queue(self, task_id: int | str, new_queue_name: str) -> Task:
         """Put a task into another queue and return it."""
         return self._calls.write_one(Task, "move_task_to_queue", **given(locals()))
 
@@ -480,8 +536,9 @@ class TinytaskClient:
 
     # Comments and links: neither moves a task's `updated_at`.
 
-    def add_comment(self, task_id: int, content: str, created_by: str | None = None) -> Comment:
-        """Add a comment to a task and return it."""
+    def add_comment(self, task_id: int | str, content: str, created_by: str | None = None) -> Comment:
+        """Add a comment to a task, by default in the name of the settings' agent, and return it."""
+        created_by = created_by or self.agent
         return self._calls.write_one(Comment, "add_comment", **given(locals()))
 
     def update_comment(self, comment_id: int, content: str) -> Comment:
@@ -492,7 +549,7 @@ class TinytaskClient:
         """Delete a comment for good."""
         self._calls.delete("delete_comment", comment_id)
 
-    def list_comments(self, task_id: int) -> pd.DataFrame:
+    def list_comments(self, task_id: int | str) -> pd.DataFrame:
         """Return a task's comments, the oldest first, with the columns of `frames.COMMENT_COLUMNS`.
 
         Empty also if there is no such task: TinyTask does not say.
@@ -503,7 +560,7 @@ class TinytaskClient:
         """Return one comment; a TinyTask v1 has no tool for that."""
         return self._calls.read_one(Comment, "get_comment", id=comment_id)
 
-    def move_comment(self, comment_id: int, to_task_id: int) -> Comment:
+    def move_comment(self, comment_id: int, to_task_id: int | str) -> Comment:
         """Copy a comment to another task and return the copy; the original becomes a record of the move.
 
         A TinyTask v1 has no tool for that.
@@ -511,7 +568,7 @@ class TinytaskClient:
         return self._calls.write_one(Comment, "move_comment", **given(locals()))
 
     def add_link(
-        self, task_id: int, url: str, description: str | None = None, created_by: str | None = None
+        self, task_id: int | str, url: str, description: str | None = None, created_by: str | None = None
     ) -> Link:
         """Add a link to a task and return it; any text will do as its `url`.
 
@@ -531,7 +588,7 @@ class TinytaskClient:
         """Delete a link for good."""
         self._calls.delete("delete_link", link_id)
 
-    def list_links(self, task_id: int) -> pd.DataFrame:
+    def list_links(self, task_id: int | str) -> pd.DataFrame:
         """Return a task's links, the oldest first, with the columns of `frames.LINK_COLUMNS`.
 
         Empty also if there is no such task: TinyTask does not say.
@@ -559,7 +616,7 @@ class TinytaskClient:
         """
         if task_ids is None:
             task_ids = [record["id"] for record in self.list_task_records()]
-        ids = list(dict.fromkeys(int(task_id) for task_id in task_ids))
+        ids = list(dict.fromkeys(whole("count_details: task_id", task_id) for task_id in task_ids))
         seconds = self.seconds_for(len(ids)) if seconds is None else seconds
         counts: Counts = {}
         with progress_bar(progress, len(ids)) as move:
@@ -579,6 +636,27 @@ class TinytaskClient:
         Example: `client.seconds_for(2500)`
         """
         return self._timeout * max(1, math.ceil(tasks / 1000))
+
+    # By the names of earlier clients
+
+    def list_idle_tasks(self, agent: str | None = None, limit: int | None = None) -> list[Task]:
+        """Return an agent's idle tasks as objects, most urgent first; `list_tasks` gives a DataFrame."""
+        records = self.list_task_records(status="idle", assigned_to=agent, limit=limit)
+        return [self._calls.record(Task, "list_tasks", record) for record in records]
+
+    def get_unassigned_in_queue(self, queue_name: str, limit: int | None = None) -> list[Task]:
+        """Return the idle tasks of a queue that no agent has, as objects, most urgent first."""
+        records = self._calls.records("tasks", "get_queue_tasks", queue_name=queue_name, status="idle")
+        free = [record for record in records if record.get("assigned_to") is None]
+        return [self._calls.record(Task, "get_queue_tasks", record) for record in free[:limit]]
+
+    def update_task_state(self, task_id: int | str, state: Status) -> Task:
+        """Set a task's status and return the task; `claim_task` looks first whether it is free."""
+        return self.update_task(task_id, status=state)
+
+    def assign_task(self, task_id: int | str, agent: str) -> Task:
+        """Give a task to an agent, its status unchanged, and return it; `move_task` hands it on."""
+        return self.update_task(task_id, assigned_to=agent)
 
     # Frames
 
@@ -608,16 +686,15 @@ class TinytaskClient:
     def _listed(
         self, key: str, tool: str, now: datetime | None, /, **arguments: Any
     ) -> tuple[pd.DataFrame, datetime]:
-        if now is not None and now.tzinfo is None:
-            raise ValueError("now has no time zone: use datetime.now(UTC) or a datetime with tzinfo")
+        given_moment = aware(now)
         if tool == "list_tasks":
             records = self._calls.tasks(**arguments)
         else:
             records = self._calls.records(key, tool, **arguments)
-        moment = (now or self._calls.source.now()).astimezone(UTC)
+        moment = (given_moment or self._calls.source.now()).astimezone(UTC)
         return self.frame_of(records, moment, tool), moment
 
-    def _frame(self, columns: Mapping[str, Column], key: str, tool: str, task_id: int) -> pd.DataFrame:
+    def _frame(self, columns: Mapping[str, Column], key: str, tool: str, task_id: int | str) -> pd.DataFrame:
         records = self._calls.records(key, tool, task_id=task_id)
         try:
             return records_to_frame(records, columns)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import orjson
 import pandas as pd
 
-from calypso_nb.client.calls import Counts, Details, check_statuses
+from calypso_nb.client.calls import Counts, Details
 from calypso_nb.embedded.database import COLUMNS, TASK_KEYS, StoreError, Table, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
@@ -64,7 +64,6 @@ class FileSource:
         if reader.lacking & NEW_COLUMNS and (tool in _NEW_TOOLS or unknown):
             what = "such tool" if tool in _NEW_TOOLS else ", ".join(unknown)
             raise TinytaskAPIError(tool, f"{self.name} is a file of TinyTask v1, which has no {what}")
-        check_statuses(tool, arguments)
         try:
             return getattr(reader, tool)(**arguments)
         except (StoreError, OverflowError) as refusal:

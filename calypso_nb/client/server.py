@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
-from calypso_nb.client.calls import Counts, Details, Source, check_statuses, decoded, unexpected
+from calypso_nb.client.calls import Counts, Details, Source, decoded, unexpected
 from calypso_nb.errors import TinytaskAPIError, UsageError
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
@@ -68,7 +68,7 @@ def source_of(endpoint: AnyEndpoint, settings: Settings) -> Source:
         return ServerSource(address, address.shown, settings)
     raise UsageError(
         f"{address.shown!r} is not a valid endpoint: give http://host:port, https://host:port or 'demo', "
-        "stdio:COMMAND, or the path of a TinyTask database"
+        "stdio:COMMAND, the path of a TinyTask database, or a profile of TinyTask's command line"
     )
 
 
@@ -164,7 +164,6 @@ class ServerSource:
         return bool(await self._connection.tools())
 
     async def _list_tasks(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
-        check_statuses("list_tasks", arguments)  # A twin might take an unknown one for none at all.
         if arguments.get("status") == []:
             del arguments["status"]  # None of them is all, as v2 has it.
         end = anyio.current_time() + self._settings.timeout

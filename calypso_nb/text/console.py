@@ -92,10 +92,13 @@ def console_report(data: Workload, width: int) -> Group:
     holders = data.blocking[data.blocking["holds_up_directly"] > 0]
     queues = data.queues.fillna({"queue": "(no queue)"})
     open_ages = data.ages[data.ages["open"] > 0]
+    of_agents = [
+        name for name in _AGENT_COUNTS if name != "complete" or data.summary.total_complete is not None
+    ]
     sections = [
         ("Summary", _summary(data, width), 1),
         (f"Needs attention: {len(data.attention)}", _attention(data, wide), len(data.attention)),
-        ("Agents", _counts(data.agents, "agent", _AGENT_COUNTS, _AGENT_AGES), len(data.agents)),
+        ("Agents", _counts(data.agents, "agent", of_agents, _AGENT_AGES), len(data.agents)),
         ("Priorities", _bars(data.priorities, "priority"), len(data.priorities)),
         ("Ages of open tasks, since creation", _bars(data.ages, "age"), len(open_ages)),
         ("Queues", _counts(queues, "queue", _QUEUE_COUNTS, {"oldest": "oldest_age_hours"}), len(queues)),

@@ -10,7 +10,7 @@ from calypso_nb.text.schema import SECTIONS
 from calypso_nb.workload.reporter import Workload
 
 
-def to_json(data: Workload, *, context: bool = False) -> str:
+def to_json(data: Workload, indent: int | None = 2, *, context: bool = False) -> str:
     """Return the whole report as JSON in ASCII, so that no title can mislead a terminal or a decoder.
 
     `WorkloadData.from_json` reads it back, and `report_schema` says what is in it.
@@ -18,28 +18,24 @@ def to_json(data: Workload, *, context: bool = False) -> str:
     - context: tell all of the tasks that the report leaves out, and not only what its numbers need.
     """
     held = to_document(data, context)
-    measured = plain_records(data.tasks[["id", "is_open", "age_hours", "hours_since_update"]])
+    measured = plain_records(data.tasks[["id", "is_open", "age_hours", "hours_since_update"]].round(2))
     known = {row["id"]: row for row in plain_records(data.flow)}
-    open_ages = data.tasks.loc[data.tasks["is_open"], "age_hours"].dropna()
     return _dumped(
         {
-            "version": 1,
+            "version": 2,
             **about(data),
             "summary": asdict(data.summary),
+            "agent_breakdown": {name: asdict(of_agent) for name, of_agent in data.agent_breakdown.items()},
+            "priority_distribution": asdict(data.priority_distribution),
+            "age_metrics": asdict(data.age_metrics) | {"buckets": plain_records(data.ages)},
             **{name: plain_records(getattr(data, of)) for name, (of, _, _) in SECTIONS.items()},
-            "age_metrics": {
-                "oldest_open_hours": data.summary.oldest_open_hours,
-                "oldest_open_task": data.summary.oldest_open_task,
-                "mean_open_hours": None if open_ages.empty else float(open_ages.mean()),
-                "median_open_hours": None if open_ages.empty else float(open_ages.median()),
-                "buckets": plain_records(data.ages),
-            },
             "tasks": [
-                task | row | known.get(task["id"], {})
+                task | known.get(task["id"], {}) | row
                 for task, row in zip(held["tasks"], measured, strict=True)
             ],
             "context": held["context"],
-        }
+        },
+        indent,
     )
 
 
@@ -49,5 +45,5 @@ def difference_to_json(change: Difference) -> str:
     return _dumped({"version": 1, "changes": changes, "before": change.before, "after": change.after})
 
 
-def _dumped(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+def _dumped(document: dict[str, Any], indent: int | None = 2) -> str:
+    return json.dumps(document, indent=indent, allow_nan=False) + "\n"

@@ -35,23 +35,60 @@ _SUMMARY: Schema = {
     "total_open_tasks": _COUNT | {"description": "idle or working tasks"},
     "total_idle": _COUNT | {"description": "idle tasks"},
     "total_working": _COUNT | {"description": "working tasks"},
-    "total_complete": _COUNT | {"description": "complete tasks"},
+    "total_complete": _COUNT_OR_NULL | {"description": "complete tasks; null if the filter leaves them out"},
     "total_unassigned": _COUNT | {"description": "open tasks without an agent"},
     "total_blocked": _COUNT_OR_NULL
     | {"description": "open tasks that wait for another; null if the server doesn't report it"},
     "total_agents": _COUNT | {"description": "agents with any task"},
-    "agents_with_work": _COUNT | {"description": "agents with an open task"},
+    "agents_with_work": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "names of the agents with an open task, sorted",
+    },
     "oldest_open_hours": _TYPES["float64"]
     | {"description": "hours since the oldest open task was created, exact"},
     "oldest_open_task": _TYPES["Int64"] | {"description": "that task"},
+}
+_AGENT: Schema = {
+    "agent_name": {"type": "string", "description": "the agent, `unassigned` for tasks without one"},
+    "total_tasks": _COUNT | {"description": "its tasks in this report"},
+    "idle_tasks": _COUNT | {"description": "those that are idle"},
+    "working_tasks": _COUNT | {"description": "those that are working"},
+    "task_ids": {"type": "array", "items": {"type": "integer"}, "description": "all of them"},
+}
+_PRIORITY: Schema = {
+    "by_priority": {
+        "type": "object",
+        "propertyNames": {"pattern": "^(-?[0-9]+|unknown)$"},
+        "additionalProperties": _COUNT,
+        "description": "tasks per priority, most urgent first; `unknown` only if there are such",
+    },
+    "highest_priority": _TYPES["Int64"] | {"description": "that of the most urgent task"},
+    "lowest_priority": _TYPES["Int64"] | {"description": "that of the least urgent task"},
+    "average_priority": _TYPES["float64"] | {"description": "their mean, with 2 decimals"},
+}
+_HOURS = {
+    "oldest": "the oldest task",
+    "newest": "the newest task",
+    "average": "the mean",
+    "median": "the median",
+}
+_AGES: Schema = {
+    **{
+        f"{name}_task_age_hours": _TYPES["float64"]
+        | {"description": f"{of} (hours since creation), with 2 decimals"}
+        for name, of in _HOURS.items()
+    },
+    "oldest_task_id": _TYPES["Int64"] | {"description": "the oldest task"},
+    "newest_task_id": _TYPES["Int64"] | {"description": "the newest task"},
 }
 
 
 # The lists of rows in the JSON, each with the report's attribute, its columns, and what it is about.
 SECTIONS: Mapping[str, tuple[str, Mapping[str, frames.Column], str]] = {
     "attention": ("attention", ATTENTION_COLUMNS, "what needs attention, most urgent first"),
-    "agent_breakdown": ("agents", frames.AGENT_COLUMNS, "one row per agent, most open tasks first"),
-    "priority_distribution": (
+    "agents": ("agents", frames.AGENT_COLUMNS, "one row per agent, most open tasks first"),
+    "priorities": (
         "priorities",
         frames.PRIORITY_COLUMNS,
         "one row per priority in use, most urgent first",
@@ -73,7 +110,7 @@ def report_schema() -> Schema:
     context = {name: frames.TASK_COLUMNS[name] for name in HELD_FIELDS}
     position = {"position": _COUNT | {"description": "place in the server's listing, from 0"}}
     properties: Schema = {
-        "version": {"const": 1},
+        "version": {"const": 2},
         "generated_at": {
             "type": "string",
             "format": "date-time",
@@ -90,15 +127,17 @@ def report_schema() -> Schema:
             }
         ),
         "summary": _object(_SUMMARY) | {"description": "counted over `tasks`"},
+        "agent_breakdown": {
+            "type": "object",
+            "additionalProperties": _object(_AGENT),
+            "description": "by agent's name, most tasks first, `unassigned` for tasks without one; an agent "
+            "really called that is `'unassigned'`, with the quotes",
+        },
+        "priority_distribution": _object(_PRIORITY) | {"description": "null without any task"},
         "age_metrics": _object(
-            {
-                **{name: _SUMMARY[name] for name in ("oldest_open_hours", "oldest_open_task")},
-                "mean_open_hours": _TYPES["float64"]
-                | {"description": "mean hours since creation of the open tasks"},
-                "median_open_hours": _TYPES["float64"] | {"description": "their median"},
-                "buckets": _rows(frames.AGE_COLUMNS, "open tasks by hours since creation"),
-            }
-        ),
+            _AGES | {"buckets": _rows(frames.AGE_COLUMNS, "open tasks by hours since creation")}
+        )
+        | {"description": "of all tasks of the report; null without any"},
         **{name: _rows(columns, meaning) for name, (_, columns, meaning) in SECTIONS.items()},
         "tasks": _rows(
             frames.TASK_COLUMNS | FLOW_COLUMNS, "the tasks that pass the filters, in the server's order"
@@ -142,6 +181,8 @@ def _cells(columns: Mapping[str, frames.Column]) -> Schema:
 def _cell(name: str, column: frames.Column) -> Schema:
     kind = _CELLS.get(name) or _TYPES[column.dtype]
     meaning = column.meaning
+    if name in ("age_hours", "hours_since_update"):
+        meaning += ", with 2 decimals"
     if column.unit:
         meaning += f" ({column.unit})"
     return kind | {"description": meaning}

@@ -105,7 +105,9 @@ class Dashboard(widgets.VBox):
         self._saved = DisplayHandle()
         self._displayed = False
         self._undoable: dict[int, Action] = {}
-        self.data: Workload = reporter.collect_workload_data(details=details, progress=False)
+        self.data: Workload = reporter.collect_workload_data(
+            status_filter="all", details=details, progress=False
+        )
         self._counted_at = self.data.generated_at
         agents = [agent_filter] if isinstance(agent_filter, str) else list(agent_filter or ())
         self.statuses = tuple(
@@ -268,7 +270,9 @@ class Dashboard(widgets.VBox):
     def _read(self, recount: bool, task: Mapping[str, Any] | None) -> Workload:
         """Read all tasks; without `recount` only the comments and links of new ones, `task` being known."""
         advance = lambda done, total: self._report(done=done, total=total)  # noqa: E731
-        data: Workload = self.reporter.collect_workload_data(details=recount, progress=advance)
+        data: Workload = self.reporter.collect_workload_data(
+            status_filter="all", details=recount, progress=advance
+        )
         if recount or not self._details:
             self._counted_at = data.generated_at
             return data

@@ -7,6 +7,7 @@ without subtasks, so that no work is counted twice.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean, median
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,6 +16,9 @@ from calypso_nb import frames
 from calypso_nb.workload.phrases import UNKNOWN, or_unknown, readable_hours
 from calypso_nb.workload.tree import from_v2, leaves
 
+# What tasks without an agent are called where names are keys.
+NOBODY = "unassigned"
+
 _COUNTS = [name for name, column in frames.GROUP_COLUMNS.items() if column.unit == "tasks"]
 
 
@@ -22,20 +26,65 @@ _COUNTS = [name for name, column in frames.GROUP_COLUMNS.items() if column.unit 
 class WorkloadSummary:
     """The numbers that matter, each counted over the tasks of one report; archived tasks are in none.
 
-    Task and agent counts; `oldest_open_hours` is hours since creation; `None` means unknown.
+    Task and agent counts; `agents_with_work` are the names of those with an open task, sorted;
+    `oldest_open_hours` is hours since creation. `None` means unknown, for `total_complete` that the report's
+    filter leaves complete tasks out.
     Example: `data.summary.total_open_tasks`
     """
 
     total_open_tasks: int
     total_idle: int
     total_working: int
-    total_complete: int
+    total_complete: int | None
     total_unassigned: int
     total_blocked: int | None
     total_agents: int
-    agents_with_work: int
+    agents_with_work: list[str]
     oldest_open_hours: float | None
     oldest_open_task: int | None
+
+
+@dataclass(frozen=True)
+class AgentWorkload:
+    """What one agent has in a report, or nobody; ids in the report's order.
+
+    Example: `data.agent_breakdown["unassigned"].idle_tasks`
+    """
+
+    agent_name: str
+    total_tasks: int
+    idle_tasks: int
+    working_tasks: int
+    task_ids: list[int]
+
+
+@dataclass(frozen=True)
+class PriorityDistribution:
+    """How many tasks of a report have which priority; `None` without any.
+
+    `by_priority` has the most urgent first, and `"unknown"` only if there are such.
+    Example: `data.priority_distribution.average_priority`
+    """
+
+    by_priority: dict[int | str, int]
+    highest_priority: int | None
+    lowest_priority: int | None
+    average_priority: float | None
+
+
+@dataclass(frozen=True)
+class AgeMetrics:
+    """How old the tasks of a report are, in hours since creation; `None` without any.
+
+    Example: `data.age_metrics.oldest_task_age_hours`
+    """
+
+    oldest_task_age_hours: float | None
+    newest_task_age_hours: float | None
+    average_task_age_hours: float | None
+    median_task_age_hours: float | None
+    oldest_task_id: int | None
+    newest_task_id: int | None
 
 
 class Tile(NamedTuple):
@@ -72,8 +121,8 @@ def counted(tasks: pd.DataFrame, all_tasks: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def summary_of(rows: pd.DataFrame) -> WorkloadSummary:
-    """Count the rows of `counted` in all."""
+def summary_of(rows: pd.DataFrame, with_complete: bool) -> WorkloadSummary:
+    """Count the rows of `counted` in all; `with_complete` says whether complete tasks could be among them."""
     counts = {name: rows[name].sum(skipna=False) for name in _COUNTS}
     oldest = rows.dropna(subset=["open_age"]).nlargest(1, "open_age")
     hours, number = next(zip(oldest["open_age"].tolist(), oldest["id"].tolist(), strict=True), (None, None))
@@ -81,11 +130,11 @@ def summary_of(rows: pd.DataFrame) -> WorkloadSummary:
         total_open_tasks=int(counts["open"]),
         total_idle=int(counts["idle"]),
         total_working=int(counts["working"]),
-        total_complete=int(counts["complete"]),
+        total_complete=int(counts["complete"]) if with_complete else None,
         total_unassigned=int(counts["unassigned"]),
         total_blocked=None if pd.isna(counts["blocked"]) else int(counts["blocked"]),
         total_agents=rows["assigned_to"].nunique(),
-        agents_with_work=rows.loc[rows["open"], "assigned_to"].nunique(),
+        agents_with_work=sorted(rows.loc[rows["open"], "assigned_to"].dropna().unique()),
         oldest_open_hours=hours,
         oldest_open_task=number,
     )
@@ -97,14 +146,15 @@ def tiles(summary: WorkloadSummary, need_attention: int) -> list[Tile]:
     oldest = ""
     if s.oldest_open_task is not None:
         oldest = f"#{s.oldest_open_task}"
+    complete = [] if s.total_complete is None else [_count("complete", "Complete", s.total_complete)]
     return [
         _count("open", "Open", s.total_open_tasks),
         _count("idle", "Idle", s.total_idle),
         _count("working", "Working", s.total_working),
-        _count("complete", "Complete", s.total_complete),
+        *complete,
         _count("unassigned", "Unassigned", s.total_unassigned),
         _count("blocked", "Blocked", s.total_blocked),
-        _count("agents", "Agents with work", s.agents_with_work),
+        _count("agents", "Agents with work", len(s.agents_with_work)),
         _count("attention", "Need attention", need_attention),
         Tile("oldest", "Oldest open", or_unknown(readable_hours(s.oldest_open_hours)), oldest),
     ]
@@ -114,6 +164,58 @@ def _count(name: str, label: str, count: int | None) -> Tile:
     if count is None:
         return Tile(name, label, UNKNOWN, "unknown")
     return Tile(name, label, f"{count:,}")
+
+
+def breakdown(rows: pd.DataFrame) -> dict[str, AgentWorkload]:
+    """Count the rows of `counted` per agent's name, most tasks first; those without one are `unassigned`.
+
+    An agent whose name is that very word gets quotes: its key is `'unassigned'`, and if another has the
+    quotes in its name, that one gets two pairs.
+    """
+    found = {}
+    for agent, tasks in rows.groupby("assigned_to", dropna=False, sort=False):
+        nobody = pd.isna(agent)
+        name = NOBODY if nobody else str(agent)
+        key = name if nobody or name.strip("'") != NOBODY else f"'{name}'"
+        found[key] = AgentWorkload(
+            agent_name=name,
+            total_tasks=len(tasks),
+            idle_tasks=int(tasks["idle"].sum()),
+            working_tasks=int(tasks["working"].sum()),
+            task_ids=tasks["id"].tolist(),
+        )
+    by_load = sorted(found, key=lambda key: (key == NOBODY, -found[key].total_tasks, key))
+    return {key: found[key] for key in by_load}
+
+
+def priorities_of(rows: pd.DataFrame) -> PriorityDistribution:
+    """Count the rows of `counted` per priority, and say between which they lie."""
+    known = rows["priority"].dropna()
+    counts = known.value_counts().sort_index(ascending=False)
+    by_priority: dict[int | str, int] = dict(zip(counts.index.tolist(), counts.tolist(), strict=True))
+    if len(known) < len(rows):
+        by_priority["unknown"] = len(rows) - len(known)
+    if known.empty:
+        return PriorityDistribution(by_priority, None, None, None)
+    levels = counts.index.tolist()
+    return PriorityDistribution(by_priority, levels[0], levels[-1], round(float(known.mean()), 2))
+
+
+def ages_of(rows: pd.DataFrame) -> AgeMetrics:
+    """Say between which ages the rows of `counted` lie; of several as old the first is named."""
+    known = rows.dropna(subset=["age_hours"])
+    if known.empty:
+        return AgeMetrics(None, None, None, None, None, None)
+    ages, ids = known["age_hours"].tolist(), known["id"].tolist()
+    oldest, newest = max(ages), min(ages)
+    return AgeMetrics(
+        oldest_task_age_hours=round(oldest, 2),
+        newest_task_age_hours=round(newest, 2),
+        average_task_age_hours=round(fmean(ages), 2),
+        median_task_age_hours=round(median(ages), 2),
+        oldest_task_id=ids[ages.index(oldest)],
+        newest_task_id=ids[ages.index(newest)],
+    )
 
 
 def by_agent(rows: pd.DataFrame) -> pd.DataFrame:

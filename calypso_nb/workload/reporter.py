@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -13,12 +14,12 @@ import pandas as pd
 
 from calypso_nb.client.calls import Details
 from calypso_nb.errors import UsageError
-from calypso_nb.frames import STATUSES, TASK_COLUMNS, records_to_frame
+from calypso_nb.frames import OPEN_STATUSES, STATUSES, TASK_COLUMNS, records_to_frame
 from calypso_nb.workload import counts
 from calypso_nb.workload.attention import Thresholds, attention
 from calypso_nb.workload.blocking import blocking
 from calypso_nb.workload.flow import flow
-from calypso_nb.workload.phrases import UNASSIGNED
+from calypso_nb.workload.phrases import UNASSIGNED, did_you_mean
 from calypso_nb.workload.tree import tree
 
 if TYPE_CHECKING:
@@ -59,7 +60,27 @@ class Workload:
     @cached_property
     def summary(self) -> counts.WorkloadSummary:
         """The numbers that matter, over all tasks of the report."""
-        return counts.summary_of(self._counted)
+        return counts.summary_of(
+            self._counted, self.status_filter is None or "complete" in self.status_filter
+        )
+
+    @cached_property
+    def agent_breakdown(self) -> dict[str, counts.AgentWorkload]:
+        """What each agent has, by name, in the form of the JSON; tasks without one are `"unassigned"`.
+
+        An agent really called that has the key `"'unassigned'"`. `agents` is the same as a DataFrame.
+        """
+        return counts.breakdown(self._counted)
+
+    @cached_property
+    def priority_distribution(self) -> counts.PriorityDistribution:
+        """How many tasks have which priority, in the form of the JSON; `priorities` is a DataFrame."""
+        return counts.priorities_of(self._counted)
+
+    @cached_property
+    def age_metrics(self) -> counts.AgeMetrics:
+        """How old the tasks are, in the form of the JSON; `ages` is a DataFrame."""
+        return counts.ages_of(self._counted)
 
     @cached_property
     def agents(self) -> pd.DataFrame:
@@ -145,9 +166,10 @@ class Workload:
 
     def __repr__(self) -> str:
         s = self.summary
+        complete = "" if s.total_complete is None else f"{s.total_complete} complete, "
         return (
             f"<{type(self).__name__} {len(self.tasks)} tasks: {s.total_open_tasks} open "
-            f"({s.total_idle} idle, {s.total_working} working), {s.total_complete} complete, "
+            f"({s.total_idle} idle, {s.total_working} working), {complete}"
             f"{s.total_agents} agents; {self.generated_at:%Y-%m-%d %H:%M:%S} UTC "
             f"from {self.endpoint}; {self.filters_text()}>"
         )
@@ -158,8 +180,13 @@ class Reporter(Generic[W_co]):
 
     makes: type[W_co]
 
-    def __init__(self, client: TinytaskClient) -> None:
-        self.client = client
+    def __init__(self, tinytask_client: TinytaskClient) -> None:
+        if not hasattr(tinytask_client, "list_task_records"):
+            raise UsageError(
+                f"a reporter reads from a client, not from {tinytask_client!r}: "
+                f"{type(self).__name__}(TinytaskClient('demo'))"
+            )
+        self.client = tinytask_client
 
     def collect_workload_data(
         self,
@@ -169,9 +196,10 @@ class Reporter(Generic[W_co]):
         now: datetime | None = None,
         progress: bool | Callable[[int, int], None] = True,
     ) -> W_co:
-        """Read all tasks in one listing, complete at any size, and report those that are not archived.
+        """Read all tasks in one listing, complete at any size, and report the open ones.
 
-        - status_filter: one status or several; `None` for all.
+        - status_filter: one status or several; `None` for `["idle", "working"]`, `"all"` for every task
+          that is not archived.
         - agent_filter: one agent or several, of which `None` stands for unassigned tasks; `None` alone
           for all.
         - details: also count comments and links, which takes a request per task; without, they are NA. The
@@ -180,14 +208,19 @@ class Reporter(Generic[W_co]):
         - now: the moment at which ages are measured, an aware datetime; the current time by default.
         - progress: show a progress bar if counting takes long, or call `progress(done, total)`.
 
-        Raise TinytaskConnectionError if the server can't be reached or is not a TinyTask, TinytaskAPIError
-        if it refuses, ValueError for a status that TinyTask doesn't have and for a `now` without a time zone.
-        Example: `reporter.collect_workload_data(status_filter=["idle", "working"]).summary`
+        Warn if no task is an agent's that is named, or in a status that is. Raise TinytaskConnectionError if
+        the server can't be reached or is not a TinyTask, TinytaskAPIError if it refuses, ValueError for a
+        status that TinyTask doesn't have and for a `now` without a time zone.
+        Example: `reporter.collect_workload_data(status_filter="all").summary`
         """
-        statuses, agents = _statuses(status_filter), _names(agent_filter)
+        statuses = OPEN_STATUSES if status_filter is None else _statuses(status_filter)
+        agents = _names(agent_filter)
         start = time.monotonic()
         all_tasks, moment = self.client.snapshot(now)
-        tasks = _narrowed(all_tasks[all_tasks["archived_at"].isna()], statuses, agents)
+        current = all_tasks[all_tasks["archived_at"].isna()]
+        tasks = _narrowed(current, statuses, agents)
+        for problem in _unmatched(current, () if status_filter is None else statuses or (), agents or ()):
+            warnings.warn(problem, stacklevel=2)
         if details:
             left = self.client.seconds_for(len(tasks)) - (time.monotonic() - start)
             found = self.client.count_details(tasks["id"].tolist(), progress, seconds=left)
@@ -199,9 +232,20 @@ class Reporter(Generic[W_co]):
 def _statuses(names: str | Iterable[str] | None) -> tuple[str, ...] | None:
     statuses = _names(names)
     for status in statuses or ():
-        if status not in STATUSES:
-            raise UsageError(f"unknown status {status!r}: TinyTask has {', '.join(STATUSES)}")
-    return statuses
+        if status not in (*STATUSES, "all"):
+            hint = did_you_mean(str(status), STATUSES)
+            raise UsageError(f"unknown status {status!r}: TinyTask has {', '.join(STATUSES)}{hint}")
+    return None if statuses and "all" in statuses else statuses
+
+
+def _unmatched(tasks: pd.DataFrame, statuses: Iterable[str], agents: Iterable[str | None]) -> Iterator[str]:
+    """Say which agents have no task at all, whatever its status, and which statuses no task is in."""
+    known = tasks["assigned_to"].dropna().unique()
+    for agent in agents:
+        if agent is not None and agent not in known:
+            yield f"no task of an agent called {agent!r}{did_you_mean(agent, known)}"
+    if statuses and not tasks["status"].isin([*statuses]).any():
+        yield f"no task is {' or '.join(statuses)}"
 
 
 def _names(names: str | Iterable[T] | None) -> tuple[T | str, ...] | None:

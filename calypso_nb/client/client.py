@@ -331,7 +331,7 @@ class TinytaskClient:
 
     def reassign(
         self,
-        task_id: int,
+        task_id: int | str,
         to: str,
         *,
         seen: Seen,
@@ -349,48 +349,52 @@ class TinytaskClient:
         at, assigned, and looked at again: whoever takes it in between loses it, which `warning` then says.
         Example: `client.reassign(133, "docs-writer", seen=client.get_task(133), sure=True)`
         """
-        return actions.reassign(self, task_id, to, seen, comment, author, sure)
+        return actions.reassign(self, whole("task_id", task_id), to, seen, comment, author, sure)
 
-    def release(self, task_id: int, *, seen: Seen) -> Action:
+    def release(self, task_id: int | str, *, seen: Seen) -> Action:
         """Make an open task unassigned, and idle if it is in progress: anybody can be given it.
 
         Example: `client.release(133, seen=client.get_task(133))`
         """
-        return actions.release(self, task_id, seen)
+        return actions.release(self, whole("task_id", task_id), seen)
 
-    def set_idle(self, task_id: int, *, seen: Seen) -> Action:
+    def set_idle(self, task_id: int | str, *, seen: Seen) -> Action:
         """Set a task idle, also one that is complete; its agent keeps it.
 
         Example: `client.set_idle(133, seen=client.get_task(133))`
         """
-        return actions.change(self, "set_idle", task_id, seen, {"status": "idle"})
+        return actions.change(self, "set_idle", whole("task_id", task_id), seen, {"status": "idle"})
 
-    def unblock(self, task_id: int, *, seen: Seen) -> Action:
+    def unblock(self, task_id: int | str, *, seen: Seen) -> Action:
         """Let a task wait for no other.
 
         Example: `client.unblock(133, seen=client.get_task(133))`
         """
-        return actions.change(self, "unblock", task_id, seen, {"blocked_by_task_id": None})
+        return actions.change(self, "unblock", whole("task_id", task_id), seen, {"blocked_by_task_id": None})
 
-    def complete(self, task_id: int, *, seen: Seen, sure: bool = False) -> Action:
+    def complete(self, task_id: int | str, *, seen: Seen, sure: bool = False) -> Action:
         """Set a task complete.
 
         - sure: also if subtasks stay open under it, which is otherwise an UnconfirmedError
 
         Example: `client.complete(133, seen=client.get_task(133), sure=True)`
         """
-        return actions.change(self, "complete", task_id, seen, {"status": "complete"}, sure=sure)
+        return actions.change(
+            self, "complete", whole("task_id", task_id), seen, {"status": "complete"}, sure=sure
+        )
 
-    def archive(self, task_id: int, *, seen: Seen, author: str = "supervisor", sure: bool = False) -> Action:
+    def archive(
+        self, task_id: int | str, *, seen: Seen, author: str = "supervisor", sure: bool = False
+    ) -> Action:
         """Archive a task; TinyTask has no way back but `restore`, which `undo` uses.
 
         - sure: also if others would wait for it for ever, or be left under it: otherwise an UnconfirmedError
 
         Example: `client.archive(133, seen=client.get_task(133), sure=True)`
         """
-        return actions.archive(self, task_id, seen, sure, author)
+        return actions.archive(self, whole("task_id", task_id), seen, sure, author)
 
-    def restore(self, task_id: int, *, seen: Seen, author: str = "supervisor") -> Action:
+    def restore(self, task_id: int | str, *, seen: Seen, author: str = "supervisor") -> Action:
         """Bring an archived task back as a copy with a new number: TinyTask can't un-archive.
 
         The copy is idle unless the task is complete. Open tasks that wait for the archived one, or are parts
@@ -398,11 +402,11 @@ class TinytaskClient:
         comment points, and so does one back.
         Example: `client.undo(client.archive(133, seen=client.get_task(133), sure=True)).after.id`
         """
-        return actions.restore(self, task_id, seen, author)
+        return actions.restore(self, whole("task_id", task_id), seen, author)
 
     def change(
         self,
-        task_id: int,
+        task_id: int | str,
         *,
         seen: Seen,
         sure: bool = False,
@@ -426,7 +430,7 @@ class TinytaskClient:
             "blocked_by_task_id": blocked_by_task_id,
         }
         fields = {name: value for name, value in given_fields.items() if value is not _UNCHANGED}
-        return actions.change(self, "change", task_id, seen, fields, sure=sure)
+        return actions.change(self, "change", whole("task_id", task_id), seen, fields, sure=sure)
 
     def undo(self, action: Action) -> Action:
         """Restore what was before an action, unless somebody has changed the task since: MovedOnError then.

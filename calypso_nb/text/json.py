@@ -1,8 +1,11 @@
 """A report as JSON."""
 
 import json
+import re
 from dataclasses import asdict
 from typing import Any
+
+import orjson
 
 from calypso_nb.history.difference import Difference
 from calypso_nb.history.saved import about, plain_records, to_document
@@ -46,4 +49,14 @@ def difference_to_json(change: Difference) -> str:
 
 
 def _dumped(document: dict[str, Any], indent: int | None = 2) -> str:
-    return json.dumps(document, indent=indent, allow_nan=False) + "\n"
+    try:
+        if indent not in (None, 2):
+            raise TypeError
+        options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+        text = orjson.dumps(document, option=options).decode()
+    except TypeError:  # Another indent, or half a character, which Python's own encoder takes.
+        return json.dumps(document, indent=indent, allow_nan=False) + "\n"
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n"
+
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")

@@ -21,7 +21,6 @@ from calypso_nb.wire.transport import Target, Tools, open_session, tools_of
 
 T = TypeVar("T")
 
-ATTEMPTS = 4
 CLOSING_SECONDS = 2.0
 # At the end of the process, for all sessions together; the SDK ends a command within 5 s, by force at last.
 ENDING_SECONDS = 1.0
@@ -88,12 +87,22 @@ class Connection:
             return await tenacity.AsyncRetrying(
                 retry=tenacity.retry_if_exception(may_repeat),
                 # The last fault says more than a timeout during the wait for another attempt would.
-                stop=tenacity.stop_after_attempt(ATTEMPTS) | tenacity.stop_before_delay(seconds),
-                wait=_wait,
+                stop=tenacity.stop_after_attempt(self.settings.max_retries + 1)
+                | tenacity.stop_before_delay(seconds),
+                wait=self._wait,
                 reraise=True,
             )(self._asked_once, question, deadline)
         except Fault as fault:
             raise self._public(fault, tool, write) from fault.__cause__
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        fault = state.outcome.exception() if state.outcome is not None else None
+        asked = fault.wait if isinstance(fault, Fault) else None
+        first, factor = self.settings.retry_delay, self.settings.backoff_factor
+        backoff = tenacity.wait_exponential(multiplier=first, exp_base=factor) + tenacity.wait_random(
+            0, first
+        )
+        return max(backoff(state), asked or 0.0)
 
     async def _asked_once(self, question: Callable[[_Link], Awaitable[T]], deadline: float) -> T:
         timeout = self.settings.timeout
@@ -138,15 +147,6 @@ class Connection:
             f"no {where}: {fault}. Start a server there, set TINYTASK_ENDPOINT to another one, "
             "or use sample data: TinytaskClient('demo'), in a terminal --mcp-endpoint demo."
         )
-
-
-_backoff = tenacity.wait_exponential(multiplier=0.1, max=2.0) + tenacity.wait_random(0, 0.1)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    fault = state.outcome.exception() if state.outcome is not None else None
-    asked = fault.wait if isinstance(fault, Fault) else None
-    return max(_backoff(state), asked or 0.0)
 
 
 @contextmanager

@@ -17,10 +17,12 @@ _GIVEN = {
 }
 _GIVEN_PREFIXES = ("LC_", "TINYTASK_", "GOOSE_")
 
-_SECRET_NAME = re.compile(r"(?:^|_)(?:PASS|PW|PWD|\w*KEY|KEYS|AUTH|CREDENTIALS?|COOKIE|DSN)(?:_|$)", re.I)
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:PASS|PW|PWD|AUTH|CREDENTIALS?|COOKIE|DSN)(?:_|$)|KEYS?(?:_|$)", re.IGNORECASE
+)
 # Digits, small and capital letters and no path, or a key in a frame of dashes.
 _SECRET_SHAPE = re.compile(
-    r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?![/~.])[\w+/=.:~-]{20,}|-----BEGIN .*", re.DOTALL
+    r"\A(?:(?=[^\d]*\d)(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?![/~.])[\w+/=.:~-]{20,}\Z|-----BEGIN )"
 )
 _NO_SECRETS = ("PATH", "HOME", "PWD", "OLDPWD", "TMPDIR")
 _SHORTEST = 4
@@ -55,7 +57,7 @@ def without_secrets(text: str) -> str:
 def _secrets() -> Iterator[str]:
     yield from secrets_of_environment()
     for name, value in os.environ.items():
-        if name not in _NO_SECRETS and (_SECRET_NAME.search(name) or _SECRET_SHAPE.fullmatch(value)):
+        if name not in _NO_SECRETS and (_SECRET_NAME.search(name) or _SECRET_SHAPE.search(value)):
             yield value
     settings = load_settings()
     yield from Endpoint(settings.endpoint).credentials

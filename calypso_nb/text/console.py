@@ -51,8 +51,7 @@ def difference_to_console(change: Difference, width: int = 80, color: bool = Fal
     for row in _records(change.changes):
         cells = (row["title"], row["field"], row["before"], row["after"])
         table.add_row(row["change"], str(row["task_id"]), *map(_plain, cells))
-    _fit(table, width)
-    body: RenderableType = table
+    body: RenderableType = _fitted(table, width)
     if change.changes.empty:
         body = Text("nothing changed")
     return _rendered(Group(_heading("What changed"), head, Text(), body), width, color)
@@ -79,8 +78,7 @@ def plan_to_console(plan: pd.DataFrame, width: int = 80) -> str:
         who = (_plain(row["agent"]), _plain(row["recipe"]))
         title, why = _plain(row["title"]), _plain(row["why"][:_LONGEST_WHY])
         table.add_row(*cells, *who, *([title, why] if wide else [_above(title, why)]))
-    _fit(table, width)
-    parts: list[RenderableType] = [Text(), table]
+    parts: list[RenderableType] = [Text(), _fitted(table, width)]
     if len(plan) > len(shown):
         parts.append(Text(f"… and {len(plan) - len(shown):,} more wait"))
     return _rendered(Group(*parts), width) if len(plan) else ""
@@ -112,9 +110,8 @@ def console_report(data: Workload, width: int) -> Group:
         _plain(data.filters_text()),
     ]
     for title, table, rows in sections:
-        if table.show_header:
-            _fit(table, width)
-        parts += [Text(), _heading(title), table if rows else Text("none", "bright_black")]
+        shown = _fitted(table, width) if table.show_header else table
+        parts += [Text(), _heading(title), shown if rows else Text("none", "bright_black")]
         if rows > table.row_count:
             parts.append(Text(f"… and {rows - table.row_count:,} more", "bright_black"))
     return Group(*parts)
@@ -231,9 +228,7 @@ def _tasks(data: Workload, wide: bool) -> Table:
 
 def _table(*columns: str | tuple[str, str], ratios: Mapping[int, int] | None = None) -> Table:
     """Return a table with these columns; those with ratios share the room that the others leave."""
-    table = Table(
-        expand=bool(ratios), box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bright_black"
-    )
+    table = _empty(expand=bool(ratios))
     for column in columns:
         name, justify = (column, "left") if isinstance(column, str) else column
         overflow = "crop" if justify == "right" else "ellipsis"
@@ -243,17 +238,16 @@ def _table(*columns: str | tuple[str, str], ratios: Mapping[int, int] | None = N
     return table
 
 
-def _fit(table: Table, width: int) -> None:
-    """Give each column its width: numbers all that they need, before names and texts get what is left."""
+def _fitted(table: Table, width: int) -> Table:
+    """Return a table with widths: numbers get all that they need, before names and texts get what is left."""
     columns = table.columns
     for name in _SPARED:
         if sum(map(_least, columns)) + len(columns) - 1 <= width:
             break
-        columns[:] = [column for column in columns if column.header != name]
+        columns = [column for column in columns if column.header != name]
     between = len(columns) - 1
     whole = sum(_least(column) if _is_elastic(column) else _natural(column) for column in columns)
     gap = 2 if whole + 2 * between <= width else 1
-    table.padding = (0, gap, 0, 0)
     fixed = [column for column in columns if not column.ratio]
     room = width - gap * between - _SHORTEST_TEXT * (len(columns) - len(fixed))
     widths = {at: _natural(column) for at, column in enumerate(fixed)}
@@ -264,6 +258,16 @@ def _fit(table: Table, width: int) -> None:
             widths[max(wide, key=widths.__getitem__)] -= 1
     for at, column in enumerate(fixed):
         column.width = widths[at]
+    fitted = _empty(*columns, expand=table.expand, gap=gap)
+    fitted.rows.extend(table.rows)
+    return fitted
+
+
+def _empty(*columns: Column, expand: bool, gap: int = 2) -> Table:
+    padding = (0, gap, 0, 0)
+    return Table(
+        *columns, expand=expand, box=None, pad_edge=False, padding=padding, header_style="bright_black"
+    )
 
 
 def _is_elastic(column: Column) -> bool:

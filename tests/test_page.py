@@ -201,7 +201,7 @@ def test_the_colours_of_statuses_differ_in_brightness_and_stand_out_in_both_them
     assert light("#ffffff") / brightness[-1] > 3 and brightness[0] / light("#1c2127") > 2.9
 
 
-@pytest.mark.node
+@pytest.mark.node("calypso_nb/view/browser")
 def test_the_bundle_is_what_the_build_makes_of_its_sources(tmp_path: Path) -> None:
     """`make bundle` was run after the last change in `calypso_nb/view/browser`."""
     browser = ROOT / "calypso_nb" / "view" / "browser"

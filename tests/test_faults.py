@@ -1,4 +1,7 @@
-"""Servers that fail: each fault is told by its right name, in time, and the client lives on."""
+"""Servers that fail: each fault is told by its right name, in time, and the client lives on.
+
+The same holds for the embedded server and for a foreign one, a TinyTask in Node (tests.standin).
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 import pytest
 
 from calypso_nb import TinytaskClient, TinytaskConnectionError, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, running_server, server
-from tests.conftest import SECONDS, SLACK, eventually
+from tests.conftest import NOW, SECONDS, SLACK, eventually
 from tests.faulty_proxy import FaultyProxy, faulty_proxy, http_answer
+from tests.standin import NEEDS_STANDIN, Kind, Standin, running_standin
 from tests.v1_server import running_v1_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment")]
@@ -44,6 +48,57 @@ WRITES: dict[str, Call] = {
 }
 EITHER = {name: (READS | WRITES)[name] for name in ("report", "health_check", "create_task", "claim_task")}
 LATE = f"no answer within {TIMEOUT:g} s"
+
+
+# Both ways that TinyTask servers speak, ours and a foreign one.
+FOREIGN = "foreign "
+OVER_HTTP = ["http", pytest.param("foreign http", marks=NEEDS_STANDIN)]
+OVER_SSE = ["sse", pytest.param("foreign sse", marks=NEEDS_STANDIN)]
+
+
+@pytest.fixture(params=[*OVER_HTTP, *OVER_SSE])
+def transport(request: pytest.FixtureRequest) -> str:
+    """The server and the transport of a test."""
+    return cast(str, request.param)
+
+
+@pytest.fixture
+def store(transport: str, standins: Callable[[Kind], Standin]) -> Iterator[TinytaskStore]:
+    """The tasks of the server: in memory, or in the file of a foreign one, which counts its changes."""
+    if not transport.startswith(FOREIGN):
+        with TinytaskStore(now=lambda: NOW) as store:
+            yield store
+        return
+    with TinytaskStore(standins(kind_of(transport)).path) as store:
+        store.connection.execute("CREATE TABLE IF NOT EXISTS changes AS SELECT 0 AS count")
+        for table in ("tasks", "comments"):
+            for change in ("INSERT", "UPDATE", "DELETE"):
+                store.connection.execute(
+                    f"CREATE TRIGGER IF NOT EXISTS {table}_{change} AFTER {change} ON {table}"
+                    " BEGIN UPDATE changes SET count = count + 1; END"
+                )
+        yield store
+
+
+@pytest.fixture
+def url(transport: str, store: TinytaskStore, standins: Callable[[Kind], Standin]) -> Iterator[str]:
+    """The address of the server."""
+    if transport.startswith(FOREIGN):
+        yield standins(kind_of(transport)).url
+        return
+    with running_server(store, kind_of(transport)) as url:
+        yield url
+
+
+def kind_of(transport: str) -> Any:
+    return transport.removeprefix(FOREIGN)
+
+
+def changes(store: TinytaskStore) -> int:
+    """How many rows anybody has changed so far."""
+    if store.connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'changes'").fetchone():
+        return int(store.connection.execute("SELECT count FROM changes").fetchone()[0])
+    return store.connection.total_changes
 
 
 @pytest.fixture
@@ -173,7 +228,7 @@ def test_what_is_no_tinytask_is_told_as_such(
         assert len(client.list_tasks()) == 20
 
 
-@pytest.mark.parametrize("transport", ["http"])
+@pytest.mark.parametrize("transport", OVER_HTTP)
 @pytest.mark.parametrize("status", ["404 Not Found", "401 Unauthorized", "413 Content Too Large"])
 def test_a_write_that_http_refuses_was_certainly_not_carried_out(
     status: str, client: TinytaskClient, proxy: FaultyProxy, store: TinytaskStore
@@ -186,7 +241,7 @@ def test_a_write_that_http_refuses_was_certainly_not_carried_out(
     assert len(client.list_tasks()) == 20
 
 
-@pytest.mark.parametrize("transport", ["http"])
+@pytest.mark.parametrize("transport", OVER_HTTP)
 def test_a_write_that_http_fails_may_have_been_carried_out(
     client: TinytaskClient, proxy: FaultyProxy
 ) -> None:
@@ -218,15 +273,13 @@ def test_a_write_without_an_answer_is_unknown_and_never_repeated(
 ) -> None:
     """A link that breaks under a write tells that nobody knows, and the write happens at most once."""
     tool = b'"update_task"' if name == "claim_task" else f'"{name}"'.encode()
-    writes = store.connection
-
     for fault in (proxy.cut, proxy.freeze):
         client.health_check()
-        before = writes.total_changes
+        before = changes(store)
 
         def strike(fault: Callable[[], None] = fault, before: int = before) -> None:
             if carried_out:
-                assert eventually(lambda: writes.total_changes > before)
+                assert eventually(lambda: changes(store) > before)
             fault()
 
         proxy.on(tool, strike, forward=carried_out, frozen=fault == proxy.freeze)
@@ -236,7 +289,7 @@ def test_a_write_without_an_answer_is_unknown_and_never_repeated(
         proxy.cut()
         proxy.heal()
         assert len(client.list_tasks()) >= 20
-        assert writes.total_changes - before == carried_out
+        assert changes(store) - before == carried_out
         if name == "claim_task" and carried_out:
             client.requeue_task(1)
 
@@ -286,10 +339,19 @@ def test_a_server_that_dies_between_listing_and_details_ends_the_report(
     assert len(WorkloadReporter(client).collect_workload_data(progress=False).tasks) == 20
 
 
-def test_a_v1_that_dies_between_listing_and_details_ends_the_report(store: TinytaskStore) -> None:
+@pytest.mark.parametrize("transport", ["v1", pytest.param("foreign v1", marks=NEEDS_STANDIN)])
+def test_a_v1_that_dies_between_listing_and_details_ends_the_report(transport: str, tmp_path: Path) -> None:
     """Where details come over MCP it is the same."""
-    store.insert_many({"title": f"task {number}"} for number in range(20))
-    with running_v1_server(store) as url, faulty_proxy(url) as proxy:
+    with (
+        TinytaskStore(path := tmp_path / "tinytask.db") as store,
+        ExitStack() as stack,
+    ):
+        if transport == "v1":
+            url = stack.enter_context(running_v1_server(store))
+        else:
+            url = stack.enter_context(running_standin("v1", path)).url
+        proxy = stack.enter_context(faulty_proxy(url))
+        store.insert_many({"title": f"task {number}"} for number in range(20))
         client = TinytaskClient(proxy.url, timeout=TIMEOUT)
         client.health_check()
         proxy.on(b'"get_task"', proxy.refuse)
@@ -306,18 +368,17 @@ def test_health_check_asks_the_server_each_time(client: TinytaskClient, proxy: F
     failure(client.health_check, client)
 
 
-def test_a_restart_between_two_calls_goes_unnoticed(
-    store: TinytaskStore, transport: Literal["http", "sse"]
-) -> None:
+def test_a_restart_between_two_calls_goes_unnoticed(tmp_path: Path, transport: str) -> None:
     """A server that comes back on its port serves the next call, a write too, which happens once."""
-    with running_server(store, transport) as url:
+    path = tmp_path / "tinytask.db"
+    with server_process(path, transport) as (url, _):
         port = int(url.rpartition(":")[2])
         client = TinytaskClient(url, timeout=TIMEOUT)
         client.create_task("before")
     failure(client.list_tasks, client)
-    with running_server(store, transport, port=port):
+    with server_process(path, transport, port):
         assert len(client.list_tasks()) == 1
-    with running_server(store, transport, port=port):
+    with server_process(path, transport, port):
         client.create_task("after")
         assert client.list_tasks()["title"].tolist() == ["before", "after"]
         client.close()
@@ -357,14 +418,14 @@ def test_an_answer_that_is_slow_but_in_time_is_an_answer(
 ) -> None:
     """A server that freezes during a call and thaws before the timeout has carried it out, once."""
     client.health_check()
-    before = store.connection.total_changes
+    before = changes(store)
     proxy.on(b'"tools/', proxy.freeze)
     thaw = threading.Thread(target=lambda: proxy.struck.wait(SECONDS) and proxy.heal())
     thaw.start()
     call(client)
     thaw.join(SECONDS)
     assert proxy.connections > 0
-    assert store.connection.total_changes - before == (call in WRITES.values())
+    assert changes(store) - before == (call in WRITES.values())
 
 
 def test_a_write_that_arrives_after_its_timeout_happens_once(
@@ -416,6 +477,7 @@ STRANGE: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("transport", ["http", "sse"])
 @pytest.mark.parametrize("answer", STRANGE.values(), ids=STRANGE)
 def test_json_that_is_not_tinytasks_is_an_error_and_never_empty(
     answer: Any, client: TinytaskClient, store: TinytaskStore, monkeypatch: pytest.MonkeyPatch
@@ -540,6 +602,10 @@ with TinytaskStore(sys.argv[1]) as store, running_server(store, sys.argv[2], por
 @contextmanager
 def server_process(path: Path, transport: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A TinyTask in a process of its own, over a file; gives its URL and the process."""
+    if transport.startswith(FOREIGN):
+        with running_standin(kind_of(transport), path, port) as standin:
+            yield standin.url, standin.process
+        return
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(path), transport, str(port)],
         stdin=subprocess.PIPE,
@@ -557,7 +623,7 @@ def server_process(path: Path, transport: str, port: int = 0) -> Iterator[tuple[
         process.stdout.close()
 
 
-def test_a_server_killed_during_a_call(tmp_path: Path, transport: Literal["http", "sse"]) -> None:
+def test_a_server_killed_during_a_call(tmp_path: Path, transport: str) -> None:
     """A write under which the server is killed is unknown, a read fails, and after a restart all goes on."""
     path = tmp_path / "tinytask.db"
 

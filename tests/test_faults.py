@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -368,17 +368,25 @@ def test_health_check_asks_the_server_each_time(client: TinytaskClient, proxy: F
     failure(client.health_check, client)
 
 
-def test_a_restart_between_two_calls_goes_unnoticed(tmp_path: Path, transport: str) -> None:
+def test_a_restart_between_two_calls_goes_unnoticed(
+    store: TinytaskStore, transport: str, tmp_path: Path
+) -> None:
     """A server that comes back on its port serves the next call, a write too, which happens once."""
-    path = tmp_path / "tinytask.db"
-    with server_process(path, transport) as (url, _):
+
+    def serving(port: int = 0) -> AbstractContextManager[Any]:
+        if transport.startswith(FOREIGN):
+            return running_standin(kind_of(transport), tmp_path / "tinytask.db", port)
+        return running_server(store, kind_of(transport), port)
+
+    with serving() as served:
+        url = served.url if isinstance(served, Standin) else served
         port = int(url.rpartition(":")[2])
         client = TinytaskClient(url, timeout=TIMEOUT)
         client.create_task("before")
     failure(client.list_tasks, client)
-    with server_process(path, transport, port):
+    with serving(port):
         assert len(client.list_tasks()) == 1
-    with server_process(path, transport, port):
+    with serving(port):
         client.create_task("after")
         assert client.list_tasks()["title"].tolist() == ["before", "after"]
         client.close()
@@ -525,7 +533,7 @@ def test_an_answer_of_40_megabytes_arrives_whole(store: TinytaskStore, url: str)
     text = '\N{SNOWMAN}\n\\"' * 7_000_000
     assert len(text.encode()) > 40_000_000
     store.insert_many([{"title": "big", "description": text}])
-    with TinytaskClient(url) as client:
+    with TinytaskClient(url, timeout=SECONDS) as client:
         assert client.list_task_records()[0]["description"] == text
         start = time.monotonic()
         assert client.create_task("small").id == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -10,15 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any, cast
 
+import anyio
 import httpx2
 import pytest
+from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from calypso_nb import TinytaskAPIError, TinytaskClient, WorkloadReporter
+from calypso_nb.embedded import TinytaskStore, create_server
 from tests.conftest import SECONDS
 from tests.standin import FOLDER, KINDS, NEEDS_STANDIN, Kind, Standin
-from tests.test_embedded import call, differences, recorded
+from tests.test_embedded import call, differences, recorded, timeless
 
 pytestmark = [*NEEDS_STANDIN, pytest.mark.usefixtures("clean_environment")]
 
@@ -152,6 +156,58 @@ def test_what_real_servers_were_seen_to_do_besides_is_done(standin: Standin) -> 
     """Unassigning by an empty name, a flat tree, refused queues: what no recording holds."""
     for tool, arguments, expected in SEEN:
         assert expected in call(standin.url, tool, **arguments), (tool, arguments)
+
+
+# The embedded server beside it
+
+ODD_NUMBERS = ["2", " 3 ", 1.5, None, True, "", [], "abc", 0, -1, 99]
+ODD_TEXTS = ["", " ", "\u00a0\ufeff", "\u0085", "  t  ", "constructor", "\N{ROCKET}", None, 5]
+VALUES: dict[str, tuple[list[Any], list[Any]]] = {
+    "number": ([*range(1, 9)], ODD_NUMBERS),
+    "string": (["ann", "bob", "dev", "qa"], ODD_TEXTS),
+    "boolean": ([True, False], ["true", None]),
+    "array": ([[], ["idle"], ["a", "b"], ["working", "complete"]], ["x", [1], None]),
+    "status": (["idle", "working", "complete", ["idle"], []], ["paused", None]),
+}
+
+
+def random_calls(seed: int, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Calls of all tools with arguments of which most are sensible, after the making of some tasks."""
+    chance = random.Random(seed)
+    tools = recorded("v2")[0]["tools"]
+    for number in range(6):
+        yield "create_task", {"title": f"task {number}", "created_by": "me", "assigned_to": "ann"}
+    for _ in range(count):
+        tool = chance.choice(tools)
+        if tool["name"] in ("archive_task", "delete_task") and chance.random() < 0.7:
+            tool = tools[0]
+        arguments: dict[str, Any] = {"mood": 1} if chance.random() < 0.03 else {}
+        for name, schema in tool["inputSchema"]["properties"].items():
+            if chance.random() < (0.97 if name in tool["inputSchema"].get("required", ()) else 0.35):
+                kind = "number" if isinstance(schema["type"], list) else schema["type"]
+                usual, odd = VALUES["status" if name == "status" else kind]
+                arguments[name] = chance.choice(odd if chance.random() < 0.15 else usual)
+        yield tool["name"], arguments
+
+
+@pytest.mark.parametrize("kind", ["http"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_embedded_server_answers_as_the_foreign_one(seed: int, standin: Standin) -> None:
+    """Calls that nobody recorded, sensible or not: the same answer, or both refuse."""
+
+    async def play() -> list[Any]:
+        found: list[Any] = []
+        wire = streamable_http_client(f"{standin.url}/mcp")
+        async with Client(wire) as foreign, Client(create_server(TinytaskStore())) as embedded:
+            for tool, arguments in random_calls(seed, 200):
+                theirs, ours = [await one.call_tool(tool, arguments) for one in (foreign, embedded)]
+                texts = [timeless(answer.content[0].text) for answer in (theirs, ours)]  # type: ignore[union-attr]
+                # A call with two faults may be refused for either.
+                if theirs.is_error != ours.is_error or (texts[0] != texts[1] and not ours.is_error):
+                    found.append((tool, arguments, *texts))
+        return found
+
+    assert anyio.run(play) == []
 
 
 # Our client with it

@@ -80,7 +80,7 @@ const reparented = (id, parent = null) => {
 };
 const queued = (id, name) => store.updateTask({ id, queue_name: name });
 const inQueue = ({ queue_name, ...filters }) => {
-  const tasks = store.listTasks({ queue_name, ...filters });
+  const tasks = store.queueTasks(queue_name, filters);
   return { queue_name, count: tasks.length, filters: { include_archived: false, ...filters }, tasks };
 };
 

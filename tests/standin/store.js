@@ -3,6 +3,7 @@
 import Database from "better-sqlite3";
 
 const LEVELS = 3;
+const NO_QUEUE = "Queue name cannot be empty";
 const IN_V2 = ["parent_task_id", "queue_name", "blocked_by_task_id"];
 
 const schema = (v1) => `
@@ -25,7 +26,6 @@ const schema = (v1) => `
     id INTEGER PRIMARY KEY AUTOINCREMENT, task_id INTEGER NOT NULL, changed_at TEXT);
   CREATE INDEX IF NOT EXISTS comments_by_task ON comments (task_id);
   CREATE INDEX IF NOT EXISTS links_by_task ON links (task_id);
-  CREATE INDEX IF NOT EXISTS tasks_by_agent ON tasks (assigned_to, status);
 `;
 
 export class Refusal extends Error {}
@@ -149,8 +149,12 @@ export class Store {
     return this._all(`${sql} ORDER BY queue_name`).map((row) => row.name);
   }
 
+  queueTasks(queue, filters = {}) {
+    return this.listTasks({ ...filters, queue_name: required(queue, NO_QUEUE) });
+  }
+
   queueStats(queue) {
-    const tasks = this.listTasks({ queue_name: queue });
+    const tasks = this.queueTasks(queue);
     const agents = tasks.flatMap((task) => task.assigned_to ?? []);
     const count = (status) => tasks.filter((task) => task.status === status).length;
     return {
@@ -183,9 +187,7 @@ export class Store {
       if (value !== undefined) stored[name] = name === "tags" ? JSON.stringify(value) : value;
     }
     for (const name of ["description", "assigned_to"]) if (stored[name] === "") stored[name] = null;
-    if (stored.queue_name !== undefined && stored.queue_name !== null) {
-      stored.queue_name = required(stored.queue_name, "Queue name cannot be empty").trim();
-    }
+    if (stored.queue_name !== undefined && stored.queue_name !== null) required(stored.queue_name, NO_QUEUE);
     return stored;
   }
 
@@ -218,12 +220,12 @@ export class Store {
   createTask({ title, created_by, ...fields }) {
     fields = this._stored(fields);
     fields.title = required(title, "Task title is required").trim();
-    if (!this.v1) required(created_by, "Task created_by is required");
+    if (!this.v1) required(created_by, "created_by is required");
     if (fields.parent_task_id !== undefined) {
       this._place(null, fields.parent_task_id);
       fields.queue_name ??= this._task(fields.parent_task_id).queue_name;
     }
-    if (fields.blocked_by_task_id) this._task(fields.blocked_by_task_id, "Blocking task");
+    if ((fields.blocked_by_task_id ?? null) !== null) this._task(fields.blocked_by_task_id, "Blocking task");
     const id = this._insert("tasks", { ...fields, created_by: created_by ?? null });
     this._rollUp(fields.parent_task_id);
     return this._task(id);
@@ -235,7 +237,7 @@ export class Store {
     if (fields.title !== undefined) fields.title = required(fields.title, "Task title cannot be empty").trim();
     const blocker = fields.blocked_by_task_id;
     if (blocker === id) refuse("Task cannot be blocked by itself");
-    if (blocker && this._task(blocker, "Blocking task").blocked_by_task_id === id) {
+    if ((blocker ?? null) !== null && this._task(blocker, "Blocking task").blocked_by_task_id === id) {
       refuse("Cannot create circular blocking relationship");
     }
     if (typeof fields.parent_task_id === "number") this._place(id, fields.parent_task_id);
@@ -286,7 +288,7 @@ export class Store {
 
   clearQueue(queue) {
     const sql = "UPDATE tasks SET queue_name = NULL, updated_at = CURRENT_TIMESTAMP WHERE queue_name = ?";
-    return this.db.prepare(sql).run(queue).changes;
+    return this.db.prepare(sql).run(required(queue, NO_QUEUE)).changes;
   }
 
   addNote(table, { task_id, ...fields }) {

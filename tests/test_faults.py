@@ -47,6 +47,9 @@ WRITES: dict[str, Call] = {
     "add_comment": lambda client: client.add_comment(1, "once"),
 }
 EITHER = {name: (READS | WRITES)[name] for name in ("report", "health_check", "create_task", "claim_task")}
+# What a call sends: a listing may go over MCP or the REST twin.
+WORDS = {name: [f'"{name}"'.encode()] for name in READS | WRITES}
+WORDS["list_tasks"].append(b"GET /api/v1/tasks")
 LATE = f"no answer within {TIMEOUT:g} s"
 
 
@@ -299,7 +302,7 @@ def test_a_read_goes_on_over_a_new_link_when_its_own_breaks(
 ) -> None:
     """A link that breaks under a read is replaced without a word."""
     client.health_check()
-    proxy.on(b'"list_tasks"', proxy.cut)
+    proxy.on(WORDS["list_tasks"], proxy.cut)
     assert len(client.list_tasks()) == 20
     assert proxy.struck.wait(SECONDS)
 
@@ -579,7 +582,7 @@ def test_close_during_a_call_of_another_thread_ends_both_in_time(
 ) -> None:
     """The call ends with its answer or an error of ours, a write is done at most once, the client goes on."""
     client.health_check()
-    proxy.on(f'"{name}"'.encode(), proxy.freeze)
+    proxy.on(WORDS[name], proxy.freeze)
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit((READS | WRITES)[name], client)
         assert proxy.struck.wait(SECONDS)
@@ -635,7 +638,7 @@ def test_a_server_killed_during_a_call(tmp_path: Path, transport: str) -> None:
     """A write under which the server is killed is unknown, a read fails, and after a restart all goes on."""
     path = tmp_path / "tinytask.db"
 
-    def killed_during(call: Callable[[], Any], words: bytes, process: subprocess.Popen[str]) -> Future[Any]:
+    def killed_during(call: Callable[[], Any], words: Any, process: subprocess.Popen[str]) -> Future[Any]:
         """Run a call and kill the server when the request is with it but cannot have been answered."""
 
         def stop() -> None:
@@ -664,7 +667,7 @@ def test_a_server_killed_during_a_call(tmp_path: Path, transport: str) -> None:
         with server_process(path, transport, port) as (_, process):
             titles = client.list_tasks()["title"].tolist()
             assert titles in (["before"], ["before", "once"])
-            read = killed_during(client.list_tasks, b'"list_tasks"', process)
+            read = killed_during(client.list_tasks, WORDS["list_tasks"], process)
             failure(lambda: read.result(SECONDS), client)
             client.close()
             proxy.close()

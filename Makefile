@@ -16,8 +16,14 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1,
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 BROWSER := calypso_nb/view/browser
+STANDIN := tests/standin
+NPM_CI := npm ci --no-audit --no-fund --loglevel=error --prefix
 
-.PHONY: help demo lab quick test check bench bundle clean
+# The tests' TinyTask compiles SQLite, with the headers of this Node.js if they are there and fetched ones otherwise.
+NODE_HOME = $(shell node -p 'path.resolve(process.execPath, "../..")')
+HEADERS = $(if $(wildcard $(NODE_HOME)/include/node/node.h),npm_config_nodedir=$(NODE_HOME))
+
+.PHONY: help demo lab quick test check bench bundle node clean
 
 help:
 	@echo "make demo    run the workload notebook and write build/workload.html"
@@ -26,6 +32,7 @@ help:
 	@echo "make test    all tests, those in a browser included"
 	@echo "make bench   how fast it is, against what it stands on"
 	@echo "make bundle  the browser's script from calypso_nb/view/browser (needs Node 20 or later)"
+	@echo "make node    what the tests in Node.js need: the bundler, and a TinyTask that is not ours (needs g++)"
 	@echo "make check   lint, formatting, types, rooms, notebooks without outputs"
 
 demo: $(VENV)/lab
@@ -47,11 +54,15 @@ check: $(VENV)/test
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/test_project.py -k notebook
 	@if [ -d $(BROWSER)/node_modules ]; then npm --prefix $(BROWSER) run --silent lint; \
-	else echo "JavaScript not linted: run npm ci in $(BROWSER)"; fi
+	else echo "JavaScript not linted: run make node"; fi
 
 bench: $(VENV)/test
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench_page
+
+node:
+	$(NPM_CI) $(BROWSER)
+	$(HEADERS) JOBS=max $(NPM_CI) $(STANDIN)
 
 bundle:
 	cd calypso_nb/view/browser && npm ci && npm run lint && npm run build

@@ -1,15 +1,18 @@
 """How fast the client is against what it stands on: `make bench`.
 
-Each pair is measured side by side in one run, alternating, and told as medians. The server runs in a process
-of its own. Nothing here is a test: a figure depends on the machine.
+Each pair is measured side by side in one run, alternating, and told as medians. The servers run in processes
+of their own: a foreign TinyTask in Node (`tests/standin`), which is what counts, and the embedded one; every
+line names its server. Nothing here is a test: a figure depends on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
+import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -20,19 +23,26 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 import pandas as pd
+from mcp import Client
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
 from rich.console import Console
 from rich.table import Table
 
 from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore
+from tests.standin import FOLDER, Kind, running_standin
 
 ROOT = Path(__file__).parent.parent
-SIZES = (100, 1_000, 5_000, 20_000)
-SERVER = """
+SIZES = (1_000, 5_000, 20_000)
+OPEN_TASKS = 850
+FILE_SIZES = (1_000, 5_000, 20_000, 50_000)
+NAMES: dict[Kind, str] = {"http": "v2 HTTP", "sse": "v2 SSE", "v1": "v1 SSE"}
+EMBEDDED = """
 import sys
 from calypso_nb.embedded import TinytaskStore, running_server
 from tests.v1_server import running_v1_server
@@ -42,6 +52,17 @@ with running_v1_server(store) if kind == "v1" else running_server(store, kind) a
     print(url, flush=True)
     sys.stdin.read()
 """
+
+
+class Line(NamedTuple):
+    """One line of the table: the server, the figure, what it is held against, and what is aimed at."""
+
+    server: str
+    what: str
+    ours: str
+    against: str = ""
+    ratio: str = ""
+    aim: str = ""
 
 
 def fill(path: Path, count: int) -> None:
@@ -70,16 +91,26 @@ def fill(path: Path, count: int) -> None:
         store.insert_many(({"task_id": n, "url": "docs/x.md"} for n in range(3, count + 1, 3)), "links")
 
 
+def servers() -> list[str]:
+    """The servers that this machine has: the foreign one first, if its packages are installed."""
+    foreign = shutil.which("node") and (FOLDER / "node_modules").exists()
+    return ["Node", "embedded"] if foreign else ["embedded"]
+
+
 @contextmanager
-def serving(path: Path, kind: str) -> Iterator[str]:
-    """The file behind a server in a process of its own: `http`, `sse` or `v1`; yields its address."""
-    command = [sys.executable, "-c", SERVER, str(path), kind]
+def serving(path: Path, kind: Kind, server: str) -> Iterator[str]:
+    """The file behind a server in a process of its own; yields its address."""
+    if server == "Node":
+        with running_standin(kind, path) as standin:
+            yield standin.url
+        return
+    command = [sys.executable, "-c", EMBEDDED, str(path), kind]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        yield server.stdout.readline().strip()
-        server.terminate()
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.terminate()
 
 
 def bare_post(http: httpx2.Client, url: str) -> list[dict[str, Any]]:
@@ -95,6 +126,33 @@ def bare_post(http: httpx2.Client, url: str) -> list[dict[str, Any]]:
     data = next(line[6:] for line in answer.splitlines() if line.startswith("data: "))
     tasks: list[dict[str, Any]] = json.loads(json.loads(data)["result"]["content"][0]["text"])["tasks"]
     return tasks
+
+
+def one_by_one(url: str, kind: Kind) -> int:
+    """What people's program does: one MCP session, the open tasks listed, then one `get_task` after another.
+
+    On a plain client of the MCP SDK, with nothing of ours, and without making a frame of the answers.
+    """
+
+    async def read() -> int:
+        http = kind == "http"
+        wire = (
+            streamable_http_client(f"{url}/mcp", max_sse_event_size=None)
+            if http
+            else sse_client(f"{url}/mcp")
+        )
+        async with Client(wire) as client:
+            tasks: list[dict[str, Any]] = []
+            for status in ("idle", "working"):
+                answer = await client.call_tool("list_tasks", {"status": status})
+                tasks += json.loads(answer.content[0].text)["tasks"]  # type: ignore[union-attr]
+            for task in tasks:
+                answer = await client.call_tool("get_task", {"id": task["id"]})
+                details = json.loads(answer.content[0].text)  # type: ignore[union-attr]
+                task["counts"] = len(details["comments"]), len(details["links"])
+            return len(tasks)
+
+    return asyncio.run(read())
 
 
 def read_by_hand(path: Path) -> pd.DataFrame:
@@ -122,137 +180,198 @@ def side_by_side(runs: int, *actions: Callable[[], object]) -> list[float]:
     return [statistics.median(seconds) for seconds in taken]
 
 
-def listings(path: Path, size: int, runs: int) -> list[tuple[str, str, str, str, str]]:
-    """A listing over HTTP and SSE against the bare POST."""
-    rows = []
+def listings(path: Path, size: int, runs: int, server: str) -> list[Line]:
+    """A listing as a frame, over HTTP and SSE, against a bare POST of the same call over HTTP."""
     with (
-        serving(path, "http") as url,
-        serving(path, "sse") as sse_url,
+        serving(path, "http", server) as url,
+        serving(path, "sse", server) as sse_url,
         httpx2.Client(timeout=60) as http,
         TinytaskClient(url) as client,
         TinytaskClient(sse_url) as sse,
     ):
         assert len(client.list_tasks()) == len(sse.list_tasks()) == len(bare_post(http, url)) == size
-        bare, frame, sse_frame = side_by_side(
-            runs, lambda: bare_post(http, url), client.list_tasks, sse.list_tasks
+        bare, *frames = side_by_side(runs, lambda: bare_post(http, url), client.list_tasks, sse.list_tasks)
+    against = f"bare POST, json.loads: {ms(bare)}"
+    return [
+        Line(
+            f"{server}, {NAMES[kind]}",
+            f"list_tasks, {size:,} tasks",
+            ms(seconds),
+            against,
+            times(seconds / bare),
+            aim,
         )
-    rows.append(row(f"{size:,} tasks, HTTP", "list_tasks, a frame", frame, "bare POST, json.loads", bare))
-    rows.append(row(f"{size:,} tasks, SSE", "list_tasks, a frame", sse_frame, "bare POST, json.loads", bare))
-    return rows
+        for kind, seconds, aim in zip(("http", "sse"), frames, ("≤ 1.1 x", "≤ 1.1 x"), strict=True)
+    ]
 
 
-def details(path: Path, size: int) -> list[tuple[str, str, str, str, str]]:
-    """A report with details against one get_task after another."""
-    rows = []
-    for kind in ("http", "sse", "v1"):
-        with serving(path, kind) as url, TinytaskClient(url, timeout=120) as client:
-            reporter = WorkloadReporter(client)
-            ids = client.list_tasks()["id"].tolist()
-
-            def one_by_one(client: TinytaskClient = client, ids: list[int] = ids) -> None:
-                client.list_tasks()
-                for task_id in ids:
-                    client.get_task(task_id)
-
-            report, slow = side_by_side(
-                3 if size <= 1000 else 1,
-                lambda reporter=reporter: reporter.collect_workload_data("all", progress=False),  # type: ignore[misc]
-                one_by_one,
-            )
-        name = f"{size:,} tasks, {'v1 over SSE' if kind == 'v1' else 'v2 over ' + kind.upper()}"
-        rows.append(row(name, "report with details", report, "get_task one by one", slow, faster=True))
-    return rows
-
-
-def from_file(path: Path, size: int, runs: int) -> list[tuple[str, str, str, str, str]]:
-    """A report from the database file against a reading by hand."""
-    with TinytaskClient(str(path)) as client:
-        reporter = WorkloadReporter(client)
-        report, hand = side_by_side(
-            runs, lambda: reporter.collect_workload_data("all", progress=False), lambda: read_by_hand(path)
-        )
-    return [row(f"{size:,} tasks, file", "report with details", report, "read_sql by hand", hand)]
-
-
-def first_times() -> list[tuple[str, str, str, str, str]]:
-    """What a fresh interpreter pays: importing, `--help`, and the first answer."""
-
-    def seconds(code: list[str]) -> float:
-        [median] = side_by_side(
-            5,
-            lambda: subprocess.run([sys.executable, *code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL),
-        )
-        return median
-
-    nothing = seconds(["-c", "pass"])
-    rows = []
-    for name, code in {
-        "import calypso_nb": ["-c", "import calypso_nb"],
-        "calypso-nb --help": ["-m", "calypso_nb", "--help"],
-        "first answer (demo, list_tasks)": [
-            "-c",
-            "from calypso_nb import TinytaskClient; TinytaskClient('demo').list_tasks()",
-        ],
-    }.items():
-        rows.append(
-            (name, "", f"{(seconds(code) - nothing) * 1000:,.0f} ms", "", "beyond a bare interpreter")
-        )
-    return rows
-
-
-def peak_memory(path: Path, size: int) -> tuple[str, str, str, str, str]:
-    """The most memory that a fresh process has taken after one listing."""
+def peak_memory(path: Path, size: int, kind: Kind, server: str) -> Line:
+    """The most memory that a fresh process takes for a listing, beyond what it took once connected."""
     code = (
         "import re, sys\nfrom pathlib import Path\nfrom calypso_nb import TinytaskClient\n"
         # Not ru_maxrss, which a process inherits from the one that started it.
         "peak = lambda: re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]\n"
-        "c = TinytaskClient(sys.argv[1])\nc.health_check()\n"
+        "c = TinytaskClient(sys.argv[1])\nc.list_tasks(limit=1)\n"
         "before = peak()\nc.list_tasks()\nprint(before, peak())"
     )
-    with serving(path, "http") as url:
+    with serving(path, kind, server) as url:
         command = [sys.executable, "-c", code, url]
         said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    before, after = (int(kib) / 1024 for kib in said.stdout.split())
-    return (
-        f"{size:,} tasks, peak memory",
-        "list_tasks",
-        f"{after:,.0f} MiB",
-        f"{before:,.0f} MiB connected",
+    before, after = map(int, said.stdout.split())
+    return Line(
+        f"{server}, {NAMES[kind]}",
+        f"list_tasks, {size:,} tasks, peak memory",
+        f"{after / 1024:,.0f} MiB",
+        f"{before / 1024:,.0f} MiB once connected",
+        f"{(after - before) / size:.1f} kB a task",
+        "≤ 4 kB a task",
+    )
+
+
+def details(path: Path, size: int, runs: int, server: str) -> list[Line]:
+    """A report of the open tasks with counts against one `get_task` after another."""
+    lines = []
+    for kind, aim in (("http", "≥ 6 x"), ("sse", "≥ 6 x"), ("v1", "≥ 3 x")):
+        with serving(path, kind, server) as url, TinytaskClient(url, timeout=120) as client:
+            reporter = WorkloadReporter(client)
+
+            def report(reporter: WorkloadReporter = reporter) -> int:
+                return len(reporter.collect_workload_data(["idle", "working"], progress=False).tasks)
+
+            def known(url: str = url, kind: Kind = kind) -> int:
+                return one_by_one(url, kind)
+
+            assert report() == known() == size
+            ours, theirs = side_by_side(runs, report, known)
+        lines.append(
+            Line(
+                f"{server}, {NAMES[kind]}",
+                f"report with counts, {size:,} open tasks",
+                ms(ours),
+                f"list_tasks, get_task one by one: {ms(theirs)}",
+                f"{times(theirs / ours)} as fast",
+                aim,
+            )
+        )
+    return lines
+
+
+def from_file(path: Path, size: int, runs: int) -> Line:
+    """A report of all tasks from the database file against a reading by hand."""
+    statuses = ["idle", "working", "complete"]
+    with TinytaskClient(str(path)) as client:
+        reporter = WorkloadReporter(client)
+        report, hand = side_by_side(
+            runs, lambda: reporter.collect_workload_data(statuses, progress=False), lambda: read_by_hand(path)
+        )
+    aim = "≤ 1.5 x" if size >= 5_000 else ""
+    against = f"read_sql by hand: {ms(hand)}"
+    return Line(
+        "database file", f"report with counts, {size:,} tasks", ms(report), against, times(report / hand), aim
+    )
+
+
+def as_json(path: Path, size: int, runs: int) -> Line:
+    """The JSON of a report of all tasks; all else of it is counted before."""
+    with TinytaskClient(str(path)) as client:
+        data = WorkloadReporter(client).collect_workload_data(["idle", "working", "complete"], progress=False)
+    data.to_json()
+    [seconds] = side_by_side(runs, data.to_json)
+    aim = "≤ 500 ms" if size == 20_000 else ""
+    return Line(
+        "none", f"to_json, {size:,} tasks", ms(seconds), f"{len(data.to_json()) / 1e6:.1f} MB", "", aim
+    )
+
+
+def from_cold(path: Path, size: int, runs: int, server: str) -> Line:
+    """A whole `calypso-nb report` with counts, from the start of its process to its end."""
+    with serving(path, "http", server) as url:
+        command = ["-m", "calypso_nb", "report", "--format", "json", "--mcp-endpoint", url]
+        cold, nothing = seconds_of(runs, command), seconds_of(runs, ["-c", "pass"])
+    return Line(
+        f"{server}, {NAMES['http']}",
+        f"calypso-nb report from cold, {size:,} open tasks",
+        ms(cold),
+        f"an interpreter: {ms(nothing)}",
         "",
+        "≤ 1,500 ms",
     )
 
 
-def row(
-    what: str, ours: str, our_seconds: float, other: str, other_seconds: float, *, faster: bool = False
-) -> tuple[str, str, str, str, str]:
-    """One line of the table; the ratio is ours to the other, or how many times faster."""
-    ratio = other_seconds / our_seconds if faster else our_seconds / other_seconds
-    return (
-        what,
-        ours,
-        f"{our_seconds * 1000:,.0f} ms",
-        f"{other}: {other_seconds * 1000:,.0f} ms",
-        f"{ratio:.1f} x faster" if faster else f"{ratio:.2f} x",
-    )
+def first_times(runs: int) -> list[Line]:
+    """What a fresh interpreter pays beyond its own start: importing, `--help`, and the first answer."""
+    nothing = seconds_of(runs, ["-c", "pass"])
+    first = "from calypso_nb import TinytaskClient; TinytaskClient('demo').list_tasks()"
+    commands = {
+        "import calypso_nb": ["-c", "import calypso_nb"],
+        "calypso-nb --help": ["-m", "calypso_nb", "--help"],
+        "first answer (list_tasks)": ["-c", first],
+    }
+    return [
+        Line(
+            "embedded, in process" if "answer" in name else "none",
+            name,
+            ms(seconds_of(runs, command) - nothing),
+            "beyond a bare interpreter",
+        )
+        for name, command in commands.items()
+    ]
+
+
+def seconds_of(runs: int, command: list[str]) -> float:
+    """The median seconds of a process of Python's."""
+
+    def run() -> None:
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+    return side_by_side(runs, run)[0]
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms"
+
+
+def times(ratio: float) -> str:
+    return f"{ratio:.2f} x" if ratio < 3 else f"{ratio:.1f} x"
+
+
+def measure(sizes: list[int], file_sizes: list[int], runs: int) -> Iterator[Line]:
+    """Measure everything, one line after another."""
+    with TemporaryDirectory() as folder:
+
+        def filled(count: int) -> Path:
+            path = Path(folder) / f"{count}.db"
+            if not path.exists():
+                fill(path, count)
+            return path
+
+        half_open = filled(2 * OPEN_TASKS)
+        for server in servers():
+            yield from details(half_open, OPEN_TASKS, runs, server)
+            yield from_cold(half_open, OPEN_TASKS, runs, server)
+            for size in sizes:
+                yield from listings(filled(size), size, runs, server)
+            for kind in ("http", "sse"):
+                yield peak_memory(filled(sizes[-1]), sizes[-1], kind, server)
+        for size in file_sizes:
+            yield from_file(filled(size), size, runs)
+        yield as_json(filled(sizes[-1]), sizes[-1], runs)
+        yield from first_times(runs)
 
 
 def main() -> None:
-    """Print the table; `--sizes 100 1000` measures fewer."""
+    """Print the table; `--sizes 100 1000 --runs 1` measures less."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--file-sizes", type=int, nargs="+", default=FILE_SIZES)
     parser.add_argument("--runs", type=int, default=5)
-    sizes, runs = (arguments := parser.parse_args()).sizes, arguments.runs
-    table = Table("what", "ours", "median", "against", "ratio", title="calypso_nb, measured")
-    with TemporaryDirectory() as folder:
-        for size in sizes:
-            path = Path(folder) / f"{size}.db"
-            fill(path, size)
-            for line in [*listings(path, size, runs), *details(path, size), *from_file(path, size, runs)]:
-                table.add_row(*line)
-        table.add_row(*peak_memory(path, size))
-    for line in first_times():
+    arguments = parser.parse_args()
+    table = Table("server", "what", "ours", "against", "ratio", "aim", title="calypso_nb, measured")
+    for line in measure(arguments.sizes, arguments.file_sizes, arguments.runs):
         table.add_row(*line)
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    if servers() == ["embedded"]:
+        print("No figure is of a foreign server: that needs Node.js and make node.")
     print(
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.python_implementation()} {platform.python_version()}, "
         f"{os.cpu_count()} cores, {platform.machine()}"

@@ -21,6 +21,7 @@ from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
 from tests.browser import browser, open_page  # noqa: F401
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.standin import standins  # noqa: F401
 
 # --- Time -----------------------------------------------------------------------------------------------
 
@@ -150,29 +151,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 # --- What is skipped has not been run -------------------------------------------------------------------
 
-BUNDLER = Path(__file__).parent.parent / "calypso_nb" / "view" / "browser" / "node_modules"
+ROOT = Path(__file__).parent.parent
 
 
-def missing() -> dict[str, str]:
-    """Return what this machine lacks, by the marker of the tests that need it."""
-    lacks = {}
+def lacking(item: pytest.Item) -> str | None:
+    """Return what this machine lacks for a test, by its markers."""
     chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    if not Path(chromium).exists():
-        lacks["browser"] = f"no {chromium}: install Chromium or set CHROMIUM"
-    if shutil.which("node") is None:
-        lacks["node"] = "no node: install Node.js"
-    elif not BUNDLER.exists():
-        lacks["node"] = f"no {BUNDLER}: run npm ci beside it"
-    return lacks
+    if item.get_closest_marker("browser") and not Path(chromium).exists():
+        return f"no {chromium}: install Chromium or set CHROMIUM"
+    if node := item.get_closest_marker("node"):
+        if shutil.which("node") is None:
+            return "no node: install Node.js"
+        [folder] = node.args
+        if not (ROOT / folder / "node_modules").exists():
+            return f"no packages of {folder}: run make node"
+    return None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run."""
-    lacks = missing()
     for item in items:
-        for name, reason in lacks.items():
-            if item.get_closest_marker(name):
-                item.add_marker(pytest.mark.skip(reason=reason))
+        if reason := lacking(item):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -32,7 +32,7 @@ class FaultyProxy:
         self._open: set[socket.socket] = set()
         self._raw: bytes | None = None
         self._budget: int | None = None
-        self._trigger: tuple[bytes, Callable[[], None], bool, bool] | None = None
+        self._trigger: tuple[tuple[bytes, ...], Callable[[], None], bool, bool] | None = None
         self._listener: socket.socket | None = None
         self._port = 0
         self.heal()
@@ -86,14 +86,20 @@ class FaultyProxy:
         self.cut()
 
     def on(
-        self, words: bytes, fault: Callable[[], None], *, forward: bool = True, frozen: bool = False
+        self,
+        words: bytes | Sequence[bytes],
+        fault: Callable[[], None],
+        *,
+        forward: bool = True,
+        frozen: bool = False,
     ) -> None:
-        """Begin a fault when a client first sends `words`; with `forward` the server gets them before.
+        """Begin a fault when a client first sends `words`, or one of them; with `forward` they go on before.
 
         No byte passes until the fault has begun, and none after it if it leaves all `frozen`.
         """
         self.struck.clear()
-        self._trigger = (words, fault, forward, frozen or fault == self.freeze)
+        either = (words,) if isinstance(words, bytes) else tuple(words)
+        self._trigger = (either, fault, forward, frozen or fault == self.freeze)
 
     def close(self) -> None:
         self.refuse()
@@ -157,9 +163,11 @@ class FaultyProxy:
 
     def _forward_request(self, data: bytes, sink: socket.socket) -> None:
         with self._lock:
-            trigger = self._trigger if self._trigger is not None and self._trigger[0] in data else None
-            if trigger is not None:
+            trigger = self._trigger
+            if trigger is not None and any(words in data for words in trigger[0]):
                 self._trigger = None
+            else:
+                trigger = None
         if trigger is None:
             sink.sendall(data)
             return

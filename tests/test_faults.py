@@ -1,4 +1,7 @@
-"""Servers that fail: each fault is told by its right name, in time, and the client lives on."""
+"""Servers that fail: each fault is told by its right name, in time, and the client lives on.
+
+The same holds for the embedded server and for a foreign one, a TinyTask in Node (tests.standin).
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 import pytest
 
 from calypso_nb import TinytaskClient, TinytaskConnectionError, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, running_server, server
-from tests.conftest import SECONDS, SLACK, eventually
+from tests.conftest import NOW, SECONDS, SLACK, eventually
 from tests.faulty_proxy import FaultyProxy, faulty_proxy, http_answer
+from tests.standin import NEEDS_STANDIN, Kind, Standin, running_standin
 from tests.v1_server import running_v1_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment")]
@@ -42,7 +46,61 @@ WRITES: dict[str, Call] = {
     "add_comment": lambda client: client.add_comment(1, "once"),
 }
 EITHER = {name: (READS | WRITES)[name] for name in ("report", "create_task", "claim_task")}
+# What a call sends: a listing may go over MCP or the REST twin.
+WORDS = {name: [f'"{name}"'.encode()] for name in READS | WRITES}
+WORDS["list_tasks"].append(b"GET /api/v1/tasks")
 LATE = f"no answer within {TIMEOUT:g} s"
+
+
+# Both ways that TinyTask servers speak, ours and a foreign one.
+FOREIGN = "foreign "
+OVER_HTTP = ["http", pytest.param("foreign http", marks=NEEDS_STANDIN)]
+OVER_SSE = ["sse", pytest.param("foreign sse", marks=NEEDS_STANDIN)]
+
+
+@pytest.fixture(params=[*OVER_HTTP, *OVER_SSE])
+def transport(request: pytest.FixtureRequest) -> str:
+    """The server and the transport of a test."""
+    return cast(str, request.param)
+
+
+@pytest.fixture
+def store(transport: str, standins: Callable[[Kind], Standin]) -> Iterator[TinytaskStore]:
+    """The tasks of the server: in memory, or in the file of a foreign one, which counts its changes."""
+    if not transport.startswith(FOREIGN):
+        with TinytaskStore(now=lambda: NOW) as store:
+            yield store
+        return
+    with TinytaskStore(standins(kind_of(transport)).path) as store:
+        store.connection.execute("CREATE TABLE IF NOT EXISTS changes AS SELECT 0 AS count")
+        for table in ("tasks", "comments"):
+            for change in ("INSERT", "UPDATE", "DELETE"):
+                store.connection.execute(
+                    f"CREATE TRIGGER IF NOT EXISTS {table}_{change} AFTER {change} ON {table}"
+                    " BEGIN UPDATE changes SET count = count + 1; END"
+                )
+        yield store
+
+
+@pytest.fixture
+def url(transport: str, store: TinytaskStore, standins: Callable[[Kind], Standin]) -> Iterator[str]:
+    """The address of the server."""
+    if transport.startswith(FOREIGN):
+        yield standins(kind_of(transport)).url
+        return
+    with running_server(store, kind_of(transport)) as url:
+        yield url
+
+
+def kind_of(transport: str) -> Any:
+    return transport.removeprefix(FOREIGN)
+
+
+def changes(store: TinytaskStore) -> int:
+    """How many rows anybody has changed so far."""
+    if store.connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'changes'").fetchone():
+        return int(store.connection.execute("SELECT count FROM changes").fetchone()[0])
+    return store.connection.total_changes
 
 
 @pytest.fixture
@@ -194,15 +252,13 @@ def test_a_write_without_an_answer_is_unknown_and_never_repeated(
 ) -> None:
     """A link that breaks under a write tells that nobody knows, and the write happens at most once."""
     tool = b'"update_task"' if name == "claim_task" else f'"{name}"'.encode()
-    writes = store.connection
-
     for fault in (proxy.cut, proxy.freeze):
         client.health_check()
-        before = writes.total_changes
+        before = changes(store)
 
         def strike(fault: Callable[[], None] = fault, before: int = before) -> None:
             if carried_out:
-                assert eventually(lambda: writes.total_changes > before)
+                assert eventually(lambda: changes(store) > before)
             fault()
 
         proxy.on(tool, strike, forward=carried_out, frozen=fault == proxy.freeze)
@@ -212,7 +268,7 @@ def test_a_write_without_an_answer_is_unknown_and_never_repeated(
         proxy.cut()
         proxy.heal()
         assert len(client.list_tasks()) >= 20
-        assert writes.total_changes - before == carried_out
+        assert changes(store) - before == carried_out
         if name == "claim_task" and carried_out:
             client.requeue_task(1)
 
@@ -222,7 +278,7 @@ def test_a_read_goes_on_over_a_new_link_when_its_own_breaks(
 ) -> None:
     """A link that breaks under a read is replaced without a word."""
     client.health_check()
-    proxy.on(b'"list_tasks"', proxy.cut)
+    proxy.on(WORDS["list_tasks"], proxy.cut)
     assert len(client.list_tasks()) == 20
     assert proxy.struck.wait(SECONDS)
 
@@ -262,10 +318,19 @@ def test_a_server_that_dies_between_listing_and_details_ends_the_report(
     assert len(WorkloadReporter(client).collect_workload_data(progress=False).tasks) == 20
 
 
-def test_a_v1_that_dies_between_listing_and_details_ends_the_report(store: TinytaskStore) -> None:
+@pytest.mark.parametrize("transport", ["v1", pytest.param("foreign v1", marks=NEEDS_STANDIN)])
+def test_a_v1_that_dies_between_listing_and_details_ends_the_report(transport: str, tmp_path: Path) -> None:
     """Where details come over MCP it is the same."""
-    store.insert_many({"title": f"task {number}"} for number in range(20))
-    with running_v1_server(store) as url, faulty_proxy(url) as proxy:
+    with (
+        TinytaskStore(path := tmp_path / "tinytask.db") as store,
+        ExitStack() as stack,
+    ):
+        if transport == "v1":
+            url = stack.enter_context(running_v1_server(store))
+        else:
+            url = stack.enter_context(running_standin("v1", path)).url
+        proxy = stack.enter_context(faulty_proxy(url))
+        store.insert_many({"title": f"task {number}"} for number in range(20))
         client = TinytaskClient(proxy.url, timeout=TIMEOUT)
         client.health_check()
         proxy.on(b'"get_task"', proxy.refuse)
@@ -285,17 +350,24 @@ def test_health_check_asks_the_server_each_time(client: TinytaskClient, proxy: F
 
 
 def test_a_restart_between_two_calls_goes_unnoticed(
-    store: TinytaskStore, transport: Literal["http", "sse"]
+    store: TinytaskStore, transport: str, tmp_path: Path
 ) -> None:
     """A server that comes back on its port serves the next call, a write too, which happens once."""
-    with running_server(store, transport) as url:
+
+    def serving(port: int = 0) -> AbstractContextManager[Any]:
+        if transport.startswith(FOREIGN):
+            return running_standin(kind_of(transport), tmp_path / "tinytask.db", port)
+        return running_server(store, kind_of(transport), port)
+
+    with serving() as served:
+        url = served.url if isinstance(served, Standin) else served
         port = int(url.rpartition(":")[2])
         client = TinytaskClient(url, timeout=TIMEOUT)
         client.create_task("before")
     failure(client.list_tasks, client)
-    with running_server(store, transport, port=port):
+    with serving(port):
         assert len(client.list_tasks()) == 1
-    with running_server(store, transport, port=port):
+    with serving(port):
         client.create_task("after")
         assert client.list_tasks()["title"].tolist() == ["before", "after"]
         client.close()
@@ -335,14 +407,14 @@ def test_an_answer_that_is_slow_but_in_time_is_an_answer(
 ) -> None:
     """A server that freezes during a call and thaws before the timeout has carried it out, once."""
     client.health_check()
-    before = store.connection.total_changes
+    before = changes(store)
     proxy.on(b'"tools/', proxy.freeze)
     thaw = threading.Thread(target=lambda: proxy.struck.wait(SECONDS) and proxy.heal())
     thaw.start()
     call(client)
     thaw.join(SECONDS)
     assert proxy.connections > 0
-    assert store.connection.total_changes - before == (call in WRITES.values())
+    assert changes(store) - before == (call in WRITES.values())
 
 
 def test_a_write_that_arrives_after_its_timeout_happens_once(
@@ -393,6 +465,7 @@ STRANGE: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("transport", ["http", "sse"])
 @pytest.mark.parametrize("answer", STRANGE.values(), ids=STRANGE)
 def test_json_that_is_not_tinytasks_is_an_error_and_never_empty(
     answer: Any, client: TinytaskClient, store: TinytaskStore, monkeypatch: pytest.MonkeyPatch
@@ -440,7 +513,7 @@ def test_an_answer_of_40_megabytes_arrives_whole(store: TinytaskStore, url: str)
     text = '\N{SNOWMAN}\n\\"' * 7_000_000
     assert len(text.encode()) > 40_000_000
     store.insert_many([{"title": "big", "description": text}])
-    with TinytaskClient(url) as client:
+    with TinytaskClient(url, timeout=SECONDS) as client:
         assert client.list_task_records()[0]["description"] == text
         start = time.monotonic()
         assert client.create_task("small").id == 2
@@ -486,7 +559,7 @@ def test_close_during_a_call_of_another_thread_ends_both_in_time(
 ) -> None:
     """The call ends with its answer or an error of ours, a write is done at most once, the client goes on."""
     client.health_check()
-    proxy.on(f'"{name}"'.encode(), proxy.freeze)
+    proxy.on(WORDS[name], proxy.freeze)
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit((READS | WRITES)[name], client)
         assert proxy.struck.wait(SECONDS)
@@ -518,6 +591,10 @@ with TinytaskStore(sys.argv[1]) as store, running_server(store, sys.argv[2], por
 @contextmanager
 def server_process(path: Path, transport: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A TinyTask in a process of its own, over a file; gives its URL and the process."""
+    if transport.startswith(FOREIGN):
+        with running_standin(kind_of(transport), path, port) as standin:
+            yield standin.url, standin.process
+        return
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(path), transport, str(port)],
         stdin=subprocess.PIPE,
@@ -535,11 +612,11 @@ def server_process(path: Path, transport: str, port: int = 0) -> Iterator[tuple[
         process.stdout.close()
 
 
-def test_a_server_killed_during_a_call(tmp_path: Path, transport: Literal["http", "sse"]) -> None:
+def test_a_server_killed_during_a_call(tmp_path: Path, transport: str) -> None:
     """A write under which the server is killed is unknown, a read fails, and after a restart all goes on."""
     path = tmp_path / "tinytask.db"
 
-    def killed_during(call: Callable[[], Any], words: bytes, process: subprocess.Popen[str]) -> Future[Any]:
+    def killed_during(call: Callable[[], Any], words: Any, process: subprocess.Popen[str]) -> Future[Any]:
         """Run a call and kill the server when the request is with it but cannot have been answered."""
 
         def stop() -> None:
@@ -568,7 +645,7 @@ def test_a_server_killed_during_a_call(tmp_path: Path, transport: Literal["http"
         with server_process(path, transport, port) as (_, process):
             titles = client.list_tasks()["title"].tolist()
             assert titles in (["before"], ["before", "once"])
-            read = killed_during(client.list_tasks, b'"list_tasks"', process)
+            read = killed_during(client.list_tasks, WORDS["list_tasks"], process)
             failure(lambda: read.result(SECONDS), client)
             client.close()
             proxy.close()

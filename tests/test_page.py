@@ -216,7 +216,7 @@ def test_a_page_and_the_script_of_a_dashboard_bring_the_licences_of_what_is_in_t
         assert re.search(r"^datatables\.net .* \(MIT\)$", text, re.MULTILINE)
 
 
-@pytest.mark.node
+@pytest.mark.node("calypso_nb/view/browser")
 def test_the_linter_lets_no_text_become_html(tmp_path: Path) -> None:
     """Elements are built, so that no text can be one."""
     browser = ROOT / "calypso_nb" / "view" / "browser"
@@ -241,7 +241,7 @@ def test_the_linter_lets_no_text_become_html(tmp_path: Path) -> None:
     assert [int(line) for line in found] == list(range(3, 3 + len(ways)))
 
 
-@pytest.mark.node
+@pytest.mark.node("calypso_nb/view/browser")
 def test_the_bundle_is_what_the_build_makes_of_its_sources(tmp_path: Path) -> None:
     """`make bundle` was run after the last change in `calypso_nb/view/browser`."""
     browser = ROOT / "calypso_nb" / "view" / "browser"

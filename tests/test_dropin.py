@@ -90,7 +90,7 @@ def test_a_mistake_in_an_argument_is_said_in_our_words(call: str, says: str, nam
 def test_a_dashboard_that_cannot_be_made_leaves_one_error(given: str, names: dict[str, Any]) -> None:
     """From a client instead of a reporter, or from a server that is away: nothing is said beside it."""
     if given == "client":
-        with pytest.raises(ValueError, match="reads from a reporter"):
+        with pytest.raises(ValueError, match="takes a WorkloadReporter"):
             Dashboard(names["client"])
     else:
         names["client"].close()

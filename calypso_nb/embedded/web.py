@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import http.client
-import re
+import ipaddress
 import socket
 import threading
 from base64 import b64encode
@@ -48,7 +48,6 @@ _SLICE_BYTES = 256 * 1024
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_ADDRESS = re.compile(r"[0-9.]+|.*:.*")  # No name of the DNS ends with a number.
 
 
 def create_app(
@@ -212,7 +211,7 @@ class _Guard:
         if scope["type"] == "http" and "*" not in self._hosts:
             headers = Headers(scope=scope)
             host, origin = _hostname("//" + headers.get("host", "")), headers.get("origin")
-            if host not in self._hosts and not (self._numeric and _ADDRESS.fullmatch(host)):
+            if host not in self._hosts and not (self._numeric and _is_address(host)):
                 app = _json({"error": f"Host {host!r} is not allowed"}, 421)
             elif origin is not None and _hostname(origin) not in {host, *self._hosts}:
                 app = _json({"error": f"Origin {origin!r} is not allowed"}, 403)
@@ -261,6 +260,14 @@ class _Limits:
                 await send({**message, "body": b""})
 
             await self._app(scope, receive_again, send_in_slices)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _hostname(url: str) -> str:

@@ -408,7 +408,7 @@ def test_an_answer_that_is_slow_but_in_time_is_an_answer(
     """A server that freezes during a call and thaws before the timeout has carried it out, once."""
     client.health_check()
     before = changes(store)
-    proxy.on(b'"tools/', proxy.freeze)
+    proxy.on((b'"tools/', b"GET /api/v1/tasks"), proxy.freeze)
     thaw = threading.Thread(target=lambda: proxy.struck.wait(SECONDS) and proxy.heal())
     thaw.start()
     call(client)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
+from calypso_nb.client.calls import closest
 from calypso_nb.client.claims import find_task
 from calypso_nb.client.file import FileSource
 from calypso_nb.errors import (
@@ -411,9 +411,7 @@ def _check_agent(client: TinytaskClient, to: str) -> None:
     agents = {agent for agent in had if isinstance(agent, str) and agent}
     if to in agents:
         return
-    folded = {agent.strip().casefold(): agent for agent in sorted(agents) if len(agent) <= _LONGEST_NAME}
-    close = get_close_matches(to[:_LONGEST_NAME].strip().casefold(), folded, n=1)
-    like = folded[close[0]] if close else None
+    like = closest(to, agents)
     question = f"; did you mean {like!r}?" if like else ""
     raise UnconfirmedError([f"no agent called {_short(to)!r} has ever had a task here{question}"], like)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from difflib import get_close_matches
 from numbers import Real
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
@@ -266,6 +267,16 @@ def _checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
             check: Callable[[str, Any], Any] = _KINDS.get(name, _text)
             checked[name] = check(f"{tool}: {name}", value)
     return checked
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like one, if any is; names that nobody mistypes are left out."""
+    folded = {one.strip().casefold(): one for one in sorted(known) if len(one) <= _LONGEST_NAME}
+    close = get_close_matches(name[:_LONGEST_NAME].strip().casefold(), folded, n=1)
+    return folded[close[0]] if close else None
+
+
+_LONGEST_NAME = 100
 
 
 def decoded(text: str) -> dict[str, Any] | str:

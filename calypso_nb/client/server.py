@@ -168,15 +168,18 @@ class ServerSource:
             del arguments["status"]  # None of them is all, as v2 has it.
         end = anyio.current_time() + self._settings.timeout
 
+        def left() -> float:
+            return end - anyio.current_time()
+
         async def listed(**changes: Any) -> dict[str, Any] | str:
-            left = end - anyio.current_time()
-            return decoded(await self._connection.call("list_tasks", arguments | changes, seconds=left))
+            asked = arguments | changes
+            return decoded(await self._connection.call("list_tasks", asked, seconds=left()))
 
         if self._twin is not None and self._twin.there and arguments.keys() <= TWIN_FILTERS:
             archived = arguments.get("include_archived", False)
             records = None
             if not archived or self._lists_archived is not False:
-                records = await self._twin.list_tasks(arguments, end - anyio.current_time())
+                records = await self._twin.list_tasks(arguments, left())
             if records is not None and archived and not self._lists_archived:
                 # No page says whether the twin knows this filter. If it had ignored it, MCP would list more.
                 self._lists_archived = any(type(one) is dict and one.get("archived_at") for one in records)
@@ -186,9 +189,8 @@ class ServerSource:
             if records is not None and not (archived and self._lists_archived is False):
                 return {"tasks": records}
         # A server that takes statuses to exclude (v2) takes several to include too.
-        if isinstance(arguments.get("status"), list) and not await self._connection.accepts(
-            "list_tasks", "exclude_status"
-        ):
+        several = isinstance(arguments.get("status"), list)
+        if several and not await self._connection.accepts("list_tasks", "exclude_status", seconds=left()):
             statuses = arguments.pop("status")
             start, limit = max(arguments.pop("offset", 0), 0), arguments.pop("limit", 0)
             return _filtered(await listed(), statuses, start, limit)

@@ -54,9 +54,9 @@ class Connection:
         """Return the names of the tools that the server has now."""
         return await self._asked("list_tools", _Link.list_tools, write=False)
 
-    async def accepts(self, tool: str, argument: str) -> bool:
+    async def accepts(self, tool: str, argument: str, *, seconds: float) -> bool:
         """Return whether a tool takes an argument, as far as the server publishes that."""
-        return await self._asked(tool, lambda link: link.accepts(tool, argument), write=False)
+        return await self._asked(tool, lambda link: link.accepts(tool, argument), False, seconds)
 
     async def close(self) -> None:
         """Leave the session, if there is one; the next call would open another."""

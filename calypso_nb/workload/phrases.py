@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import Any
 
 import pandas as pd
+
+from calypso_nb.client.calls import closest
 
 UNASSIGNED = "(unassigned)"
 UNKNOWN = "\N{EN DASH}"
@@ -18,9 +19,8 @@ def or_unknown(value: Any, unknown: str = UNKNOWN) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'vaela'?` for the known name that is most like one, or an empty text."""
-    lower = {one.lower(): one for one in known}
-    close = get_close_matches(name.lower(), lower, n=1)
-    return f"; did you mean {lower[close[0]]!r}?" if close else ""
+    like = closest(name, known)
+    return "" if like is None else f"; did you mean {like!r}?"
 
 
 def readable_hours(hours: float | None) -> str | None:

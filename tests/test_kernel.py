@@ -196,7 +196,7 @@ print(asyncio.run(main()) == len(client.list_tasks()))
 def test_cells_queued_during_a_slow_call_all_run_in_order(kernel: Kernel, proxy: FaultyProxy) -> None:
     """Run All: what waits behind a slow cell is neither lost nor run before it has ended."""
     kernel.run("ran = []\nclient.health_check()")
-    proxy.on(b'"tools/call"', proxy.freeze)
+    proxy.on(b"GET /api/v1/tasks", proxy.freeze)
     first = kernel.start("client.list_tasks(); ran.append(0)")
     assert proxy.struck.wait(SECONDS)
     queued = [kernel.start(f"ran.append({number})") for number in range(1, 6)]
@@ -210,7 +210,7 @@ def test_cells_queued_during_the_users_own_asyncio_run_all_run(kernel: Kernel, n
     """nest-asyncio's own asyncio.run loses them in ipykernel 7; the extension's does not."""
     if not nested:
         return
-    kernel.run("ran = []")
+    kernel.run("import asyncio\nran = []")
     requests = [kernel.start("asyncio.run(asyncio.sleep(0.3)); ran.append(0)")]
     requests += [kernel.start(f"ran.append({number})") for number in range(1, 4)]
     for request in requests:

@@ -60,7 +60,7 @@ def lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory, proxy: Fault
 def data(store: TinytaskStore) -> WorkloadData:
     """What a report on the same tasks says now."""
     with TinytaskClient(create_server(store)) as client:
-        return WorkloadReporter(client).collect_workload_data(details=False)
+        return WorkloadReporter(client).collect_workload_data("all", details=False)
 
 
 def assert_shows(lab: Lab, expected: WorkloadData) -> None:

@@ -49,12 +49,19 @@ class RestTwin:
         query = {name: _in_query(value) for name, value in filters.items()}
         known = self._last if self._last is not None and self._last[0] == query else None
         headers = {} if known is None else {"If-None-Match": known[1]}
+        # A server that accepts and says nothing is found out as soon as one that does not accept.
+        connect = self._settings.connect_timeout
+        silence = aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=connect)
         try:
             with anyio.fail_after(seconds * _LISTING_SHARE):
                 async with (
                     http_session(self._endpoint, self._settings, self._clock) as http,
                     http.get(
-                        f"{self._endpoint.rest}/tasks", params=query, headers=headers, allow_redirects=False
+                        f"{self._endpoint.rest}/tasks",
+                        params=query,
+                        headers=headers,
+                        allow_redirects=False,
+                        timeout=silence,
                     ) as response,
                 ):
                     if known is not None and response.status == 304:

@@ -504,7 +504,7 @@ def test_a_bug_of_our_own_is_no_fault_of_the_server(
     with monkeypatch.context() as patch:
         patch.setattr(where, bug)
         with pytest.raises(AttributeError, match="bug"):
-            client.list_tasks()
+            client.list_tasks(limit=50)
     assert len(client.list_tasks()) == 20
 
 

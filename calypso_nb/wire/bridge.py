@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -106,20 +107,20 @@ def _interruptible() -> Iterator[None]:
     next turn, which does not come while the coroutine waits here.
     """
     loop = _loop_here()
-    if loop is None or threading.current_thread() is not threading.main_thread():
+    previous = signal.getsignal(signal.SIGINT)
+    # Without a handler in Python, an interrupt is ignored, or ends the process at once.
+    if loop is None or not callable(previous) or threading.current_thread() is not threading.main_thread():
         yield
         return
     if loop in _cancelling:  # Another coroutine of the cell, which is being cancelled.
         raise asyncio.CancelledError
-    previous = signal.getsignal(signal.SIGINT)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if _in_a_cell(frame):
             raise KeyboardInterrupt
         # Raised past the loop, it would end the loop, a kernel's too. So its owner cancels what it runs,
         # which `asyncio.run` reports as a KeyboardInterrupt, and this coroutine is cancelled here.
-        if callable(previous):
-            previous(number, frame)
+        previous(number, frame)
         _cancelling.add(loop)
         loop.call_later(_CANCELLING_SECONDS, _cancelling.discard, loop)
         raise asyncio.CancelledError
@@ -132,7 +133,7 @@ def _interruptible() -> Iterator[None]:
 
 
 _CANCELLING_SECONDS = 0.1
-_cancelling: set[asyncio.AbstractEventLoop] = set()
+_cancelling: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
 def _loop_here() -> asyncio.AbstractEventLoop | None:

@@ -200,10 +200,12 @@ class ServerSource:
 
     async def _count_some(self, task_ids: Sequence[int], seconds: float) -> Counts:
         counts: Counts = {}
-        with anyio.move_on_after(seconds):
-            if self._twin is not None and self._twin.there:  # MCP counts the rest, or all.
-                found = await self._twin.read_tasks(task_ids, seconds)
-                counts = {id: Details.of(task["comments"], task["links"]) for id, task in found.items()}
+        end = anyio.current_time() + seconds
+        if self._twin is not None and self._twin.there:  # MCP counts the rest, or all.
+            found = await self._twin.read_tasks(task_ids, seconds)
+            known = ((task_id, Details.of(task)) for task_id, task in found.items())
+            counts = {task_id: details for task_id, details in known if details is not None}
+        with anyio.move_on_after(end - anyio.current_time()):
             waiting = iter([task_id for task_id in task_ids if task_id not in counts])
 
             async def work() -> None:
@@ -224,11 +226,10 @@ class ServerSource:
             task = decoded(await self._connection.call("get_task", {"id": task_id}))
         except TinytaskAPIError:
             return Details()  # It was deleted after the listing: its counts are unknown, not zero.
-        if isinstance(task, dict):
-            comments, links = task.get("comments"), task.get("links")
-            if isinstance(comments, list) and isinstance(links, list):
-                return Details.of(comments, links)
-        raise unexpected("get_task", self.name)
+        details = Details.of(task)
+        if details is None:
+            raise unexpected("get_task", self.name)
+        return details
 
 
 def _filtered(

@@ -6,6 +6,7 @@ client shares the one loop of this module; it starts on first use and ends with 
 
 import asyncio
 import atexit
+import os
 import signal
 import sys
 import threading
@@ -54,6 +55,10 @@ class _Loop:
 
         anyio.run(serve)
 
+    def forget(self) -> None:
+        _of_parents.append((self._portal, self.events))
+        self._lock, self._portal, self._thread, self.events = threading.Lock(), None, None, None
+
     def stop(self) -> None:
         self.ending = True
         self.events = None
@@ -67,6 +72,7 @@ class _Loop:
 
 
 _before_end: list[Callable[[], Awaitable[object]]] = []
+_of_parents: list[object] = []  # Collected, a loop would close what the parent's listens on.
 _loop = _Loop()
 atexit.register(_loop.stop)
 
@@ -112,14 +118,18 @@ def _interruptible() -> Iterator[None]:
     if loop in _cancelling:  # Another coroutine of the cell, which is being cancelled.
         raise asyncio.CancelledError
     previous = signal.getsignal(signal.SIGINT)
+    if not callable(
+        previous
+    ):  # Interrupts are ignored, or end the process, or belong to whoever embeds Python.
+        yield
+        return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if _in_a_cell(frame):
             raise KeyboardInterrupt
         # Raised past the loop, it would end the loop, a kernel's too. So its owner cancels what it runs,
         # which `asyncio.run` reports as a KeyboardInterrupt, and this coroutine is cancelled here.
-        if callable(previous):
-            previous(number, frame)
+        previous(number, frame)
         _cancelling.add(loop)
         loop.call_later(_CANCELLING_SECONDS, _cancelling.discard, loop)
         raise asyncio.CancelledError
@@ -170,6 +180,15 @@ def before_end(function: Callable[[], Awaitable[object]]) -> None:
     It must bound its own time and must not raise.
     """
     _before_end.append(function)
+
+
+def after_fork(function: Callable[[], object]) -> None:
+    """Call a function in each forked process: it has what the background loop knew, but not its thread."""
+    if hasattr(os, "register_at_fork"):  # Not on Windows, which doesn't fork.
+        os.register_at_fork(after_in_child=function)
+
+
+after_fork(_loop.forget)
 
 
 def let_cells_run_coroutines() -> bool:

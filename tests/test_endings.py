@@ -80,7 +80,7 @@ def test_a_process_ends_while_its_threads_are_in_calls(
     call: str, frozen: bool, store: TinytaskStore, proxy: FaultyProxy
 ) -> None:
     """No wait for a timeout, no traceback, no message, whether the server responds or not."""
-    store.insert_many([{"title": "x"}] * 50)
+    store.insert_many([{"title": "x"}] * 500)  # Enough for the frame to be under way.
     if frozen:
         proxy.freeze()
     with started(THREADS.format(call=call), proxy.url) as process:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -23,8 +24,9 @@ from anyio.from_thread import BlockingPortal
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# For the loop's thread at the end of the process, after the sessions have been left.
+# At the end of the process, after the sessions have been left: for the loop's thread, then for its callers.
 _JOIN_SECONDS = 0.4
+_CALLERS_SECONDS = 0.3
 
 
 class _Loop:
@@ -69,9 +71,16 @@ class _Loop:
         with suppress(RuntimeError):  # It has ended already.
             self._portal.start_task_soon(self._portal.stop, True)
         self._thread.join(_JOIN_SECONDS)
+        # A thread in pandas or Arrow, on its way to the next call, would abort the process that ends.
+        end = time.monotonic() + _CALLERS_SECONDS
+        while time.monotonic() < end and any(
+            thread.daemon and thread.ident in _callers for thread in threading.enumerate()
+        ):
+            time.sleep(0.01)
 
 
 _before_end: list[Callable[[], Awaitable[object]]] = []
+_callers: set[int] = set()  # Threads that have called, and do not wait for the end of the process.
 _of_parents: list[object] = []  # Collected, a loop would close what the parent's listens on.
 _loop = _Loop()
 atexit.register(_loop.stop)
@@ -85,6 +94,7 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     """
     if _loop.ending:
         _let_the_process_end()
+    _callers.add(threading.get_ident())
     future: Future[T] = _loop.portal().start_task_soon(partial(function, *args, **kwargs))
     try:
         with _interruptible():
@@ -101,6 +111,7 @@ def _let_the_process_end() -> None:
     """Wait in a daemon thread until the system ends it: an error would be printed while the process ends."""
     if threading.current_thread() is threading.main_thread():
         raise RuntimeError("the process is ending")
+    _callers.discard(threading.get_ident())
     threading.Event().wait()
 
 

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from calypso_nb import TinytaskClient, TinytaskClientError
 from calypso_nb.embedded import TinytaskStore
 from tests.conftest import SECONDS, SLACK, eventually
 from tests.faulty_proxy import FaultyProxy
@@ -51,6 +53,19 @@ except KeyboardInterrupt:
 """
 
 
+FORK = """
+import os, sys
+from calypso_nb import TinytaskClient
+client = TinytaskClient(sys.argv[1], timeout=20)
+client.get_task(1)
+child = os.fork()
+client.create_task("once")
+print(client.get_task(1).id, flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+
+
 def started(code: str, url: str) -> subprocess.Popen[str]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
@@ -65,7 +80,7 @@ def test_a_process_ends_while_its_threads_are_in_calls(
     call: str, frozen: bool, store: TinytaskStore, proxy: FaultyProxy
 ) -> None:
     """No wait for a timeout, no traceback, no message, whether the server responds or not."""
-    store.insert_many([{"title": "x"}] * 50)
+    store.insert_many([{"title": "x"}] * 500)  # Enough for the frame to be under way.
     if frozen:
         proxy.freeze()
     with started(THREADS.format(call=call), proxy.url) as process:
@@ -89,3 +104,28 @@ def test_an_interrupt_under_asyncio_run_is_a_keyboard_interrupt(
         out, err = process.communicate(timeout=SECONDS)
     assert time.monotonic() - start < SLACK
     assert (out, err) == ("stopped\n", "")
+
+
+def test_a_forked_process_goes_on_with_a_link_of_its_own(store: TinytaskStore, url: str) -> None:
+    """Parent and child both work on, and both end."""
+    store.create_task("x", "alice")
+    with started(FORK, url) as process:
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out, err) == (0, "1\n1\n", "")
+    assert len(store.list_tasks()) == 3
+
+
+def test_a_client_that_is_closed_during_a_call_opens_no_other_link(
+    store: TinytaskStore, proxy: FaultyProxy
+) -> None:
+    """The call says that the client was closed."""
+    store.create_task("x", "alice")
+    proxy.freeze()
+    client = TinytaskClient(proxy.url, timeout=SECONDS)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.get_task, 1)
+        assert eventually(lambda: proxy.connections > 0)
+        client.close()
+        proxy.heal()
+        with pytest.raises(TinytaskClientError, match="is closed: make a new one"):
+            call.result(SECONDS)

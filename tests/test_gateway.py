@@ -18,6 +18,7 @@ import trustme
 from calypso_nb import TinytaskAPIError, TinytaskClient, TinytaskConnectionError, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server, running_server
 from tests.conftest import SLACK, eventually
+from tests.faulty_proxy import FaultyProxy, http_answer
 from tests.gateway import Gateway, Rule, gateway, tunnel
 from tests.v1_server import running_v1_server
 
@@ -144,6 +145,28 @@ def test_a_request_that_is_too_large_is_told_as_such(status: int, before: Gatewa
     assert len([line for line in before.seen if line.startswith("POST")]) == 1
 
 
+@pytest.mark.parametrize("status", [413, 500])
+def test_a_large_request_to_a_v1_is_not_called_refused(status: int, store: TinytaskStore) -> None:
+    """v1 takes more than 100 kB, so a gateway may have let it through."""
+    with running_v1_server(store) as url, gateway(url) as one, TinytaskClient(one.url) as client:
+        client.health_check()
+        one.rules.append(Rule(CALL, status, through=False))
+        with pytest.raises(TinytaskConnectionError, match="too large") as caught:
+            client.create_task("x", description="y" * 150_000)
+    assert caught.value.outcome_unknown
+
+
+def test_a_login_page_instead_of_an_answer_is_told_at_once(before: Gateway) -> None:
+    """Over SSE too, where answers come another way."""
+    with TinytaskClient(before.url, timeout=20) as client:
+        client.health_check()
+        before.rules.append(Rule(CALL, 200, {"Content-Type": "text/html"}, "<h1>Log in</h1>", through=False))
+        start = time.monotonic()
+        with pytest.raises(TinytaskConnectionError, match="responded with text/html"):
+            client.get_task(1)
+    assert time.monotonic() - start < SLACK
+
+
 # Everywhere alike
 
 
@@ -237,6 +260,39 @@ def test_tls_goes_through_a_proxy_too(
     assert len(asked) >= 2 and set(asked) == {f"CONNECT {one.url.removeprefix('https://')}"}
 
 
+@pytest.mark.parametrize("at", ["{host}", "127.0.0.1:notaport"])
+def test_no_error_shows_the_password_of_a_proxy(at: str, proxy: FaultyProxy) -> None:
+    """Whether the proxy refuses it or its address can't be used."""
+    proxy.answer(http_answer("407 Proxy Authentication Required", ""))
+    address = at.format(host=proxy.url.removeprefix("http://"))
+    os.environ["HTTPS_PROXY"] = os.environ["https_proxy"] = f"http://user:hunter2@{address}"
+    with (
+        TinytaskClient("https://tinytask.invalid", timeout=5) as client,
+        pytest.raises(TinytaskConnectionError, match="the proxy ") as caught,
+    ):
+        client.list_tasks()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_several_directories_of_certificates_are_taken() -> None:
+    """One that exists is enough, as everywhere."""
+    os.environ["SSL_CERT_DIR"] = f"/nowhere{os.pathsep}/tmp"
+    with (
+        TinytaskClient("https://127.0.0.1:9", timeout=5) as client,
+        pytest.raises(TinytaskConnectionError, match="connection refused"),
+    ):
+        client.list_tasks()
+
+
+@pytest.mark.parametrize("no_proxy", ["::1", "[::1]", "*"])
+def test_a_server_with_an_address_of_ipv6_is_past_the_proxy(no_proxy: str, url: str) -> None:
+    """`NO_PROXY` names it with brackets or without."""
+    os.environ["HTTP_PROXY"] = os.environ["http_proxy"] = "http://127.0.0.1:9"
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = no_proxy
+    with gateway(url, host="::1") as one, TinytaskClient(one.url) as client:
+        assert client.health_check()
+
+
 def test_a_server_is_reached_by_ipv6(url: str) -> None:
     """An address in brackets works on every way to the server."""
     with gateway(url, host="::1") as one, TinytaskClient(one.url) as client:
@@ -292,7 +348,58 @@ def test_ages_are_measured_by_the_servers_clock(minutes: int, before: Gateway, s
     assert abs(new) * 3600 < 60
 
 
+def test_a_clock_that_is_set_back_during_a_call_is_no_difference(
+    before: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long a request took is measured by a clock that nobody sets."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + (0 if before.seen else 3600))
+    with TinytaskClient(before.url, timeout=20) as client, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        client.list_tasks()
+
+
+@pytest.mark.parametrize("date", ["²", "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"])
+def test_a_time_that_is_none_is_no_time(date: str, before: Gateway) -> None:
+    """Neither a `Date` nor a `Retry-After` that can't be read ends a call."""
+    before.date = date
+    with TinytaskClient(before.url, timeout=20) as client:
+        assert len(client.list_tasks()) == 5
+        before.rules.append(Rule(CALL, 429, {"Retry-After": date}, times=1))
+        assert client.get_task(1).id == 1
+
+
 # The twin
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", '["a"]', "[null]", '[{"uuid": 1}]', '[{"id": 1, "name": "another", "status": "open"}]']
+)
+def test_another_api_at_the_address_of_the_twin_lists_no_tasks(body: str, before: Gateway) -> None:
+    """What it lists is never taken for the tasks, and never for none: MCP has the last word."""
+    before.rules.append(Rule("GET /api/v1/tasks", 200, JSON, body))
+    with TinytaskClient(before.url, timeout=20) as client:
+        assert len(client.list_tasks()) == 5
+
+
+@pytest.mark.parametrize("comment", ['"x"', "{}", '{"id": "a"}'])
+def test_comments_of_another_api_are_not_counted(comment: str, before: Gateway) -> None:
+    """What is not a comment is left to MCP."""
+    before.rules.append(
+        Rule("GET /api/v1/tasks/1", 200, JSON, f'{{"id": 1, "comments": [{comment}], "links": []}}')
+    )
+    with TinytaskClient(before.url, timeout=20) as client:
+        assert client.count_details([1])[1].comment_count == 0
+
+
+def test_a_listing_without_a_tag_is_not_remembered_by_the_tag_before(before: Gateway) -> None:
+    """When the tasks are as they were at that tag, they are told as they are."""
+    other = '[{"id": 1, "title": "other", "status": "idle"}]'
+    with TinytaskClient(before.url, timeout=20) as client:
+        client.list_tasks()
+        before.rules.append(Rule("GET /api/v1/tasks", 200, JSON, other, times=1))
+        assert len(client.list_tasks()) == 1
+        assert len(client.list_tasks()) == 5
 
 
 def test_a_listing_that_has_not_changed_is_not_sent_again(before: Gateway, store: TinytaskStore) -> None:

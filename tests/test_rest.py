@@ -71,6 +71,34 @@ def test_a_deleted_task_leaves_the_twin_in_use(sample_store: TinytaskStore) -> N
     assert paths[:2] == ["/api/v1/tasks/2", "/api/v1/tasks/3"] and "/mcp" not in paths[:2]
 
 
+def test_what_a_slow_twin_has_said_in_time_counts(store: TinytaskStore) -> None:
+    """When the time is over, what was read is kept, and the rest is NA."""
+    store.insert_many([{"title": "x"}] * 200)
+    app = create_app(store, "http")
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await anyio.sleep(0.1)
+        await app(scope, receive, send)
+
+    with (
+        running_app(slow) as url,  # type: ignore[arg-type]
+        TinytaskClient(url, timeout=60) as client,
+        pytest.warns(UserWarning, match="of 200 tasks were not read in time"),
+    ):
+        counts = client.count_details(range(1, 201), seconds=1.5)
+    assert any(details.comment_count == 0 for details in counts.values())
+
+
+@pytest.mark.parametrize("kind", ["v1", "v2"])
+def test_the_time_of_the_newest_comment_has_a_zone(kind: str, store: TinytaskStore) -> None:
+    """v1 writes none, and means UTC too."""
+    store.create_task("x", "alice")
+    store.add_comment(1, "y")
+    serve = running_v1_server(store) if kind == "v1" else running_app(create_app(store, "http"))
+    with serve as url, TinytaskClient(url, timeout=30) as client:
+        assert client.count_details([1])[1].last_comment_at == "2026-11-23T09:30:00Z"
+
+
 def test_a_server_without_a_twin_is_asked_over_mcp(sample_store: TinytaskStore) -> None:
     """A v1 server has none: the report is the same."""
     with running_v1_server(sample_store) as url, TinytaskClient(url, timeout=30) as client:

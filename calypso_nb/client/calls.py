@@ -32,10 +32,26 @@ class Details(NamedTuple):
     last_comment_by: str | None = None
 
     @classmethod
-    def of(cls, comments: list[dict[str, Any]], links: list[dict[str, Any]]) -> Self:
-        """Count what `get_task` lists."""
-        newest = max(comments, key=lambda one: (one.get("created_at") or "", one["id"]), default={})
-        return cls(len(comments), len(links), newest.get("created_at"), newest.get("created_by"))
+    def of(cls, task: Any) -> Self | None:
+        """Count what `get_task` gives; return None if that is not a task with comments and links."""
+        comments, links = (
+            (task.get("comments"), task.get("links")) if isinstance(task, dict) else (None, None)
+        )
+        if not isinstance(comments, list) or not isinstance(links, list):
+            return None
+        if not all(isinstance(one, dict) and isinstance(one.get("id"), int) for one in comments):
+            return None
+        newest: dict[str, Any] = max(
+            comments, key=lambda one: (_utc(one.get("created_at")) or "", one["id"]), default={}
+        )
+        return cls(len(comments), len(links), _utc(newest.get("created_at")), newest.get("created_by"))
+
+
+def _utc(time: Any) -> str | None:
+    """Return a time in the form of v2; v1 leaves out the marks: `2026-11-23 09:13:56`."""
+    if not isinstance(time, str):
+        return None
+    return f"{time.replace(' ', 'T')}Z" if re.fullmatch(r"\S{10} \S{8}", time) else time
 
 
 Counts: TypeAlias = dict[int, Details]

@@ -79,8 +79,8 @@ class TinytaskClient:
     - env_file: a file of `TINYTASK_…` settings, read before `.env`; the environment wins
 
     A task's number may be given as text too: `7` or `"7"`. Raise ValueError for an endpoint, a setting or an
-    argument that is not valid, before anything is sent. A client may be shared by threads but is not
-    fork-safe: create it after the fork.
+    argument that is not valid, before anything is sent. A client may be shared by threads, and works
+    in a forked process too.
     Example: `TinytaskClient("demo").list_tasks().head()`
     """
 

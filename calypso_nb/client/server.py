@@ -110,9 +110,7 @@ class ServerSource:
 
     @cached_property  # Used on the background loop only, so that no two threads make it.
     def _connection(self) -> Connection:
-        from calypso_nb.wire.connection import (
-            Connection,  # MCP takes 0.6 s to load; the twin doesn't need it.
-        )
+        from calypso_nb.wire.connection import Connection
 
         connection = Connection(self._target, self.name, self._settings, self._clock)
         weakref.finalize(self, bridge.run_soon, connection.abandon)
@@ -134,7 +132,8 @@ class ServerSource:
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return what the server responds; a list of tasks is the same from v1 and v2."""
         if tool == "list_tasks":
-            return bridge.run(self._list_tasks, arguments)
+            return self._list_tasks(arguments)
+        _load_mcp()
         return decoded(bridge.run(self._call, tool, arguments, write=write))
 
     def listing(self, arguments: dict[str, Any]) -> None:
@@ -144,12 +143,22 @@ class ServerSource:
         """Ask for each task, several at a time; an interrupt takes effect in between."""
         end = time.monotonic() + seconds
         while task_ids and (left := end - time.monotonic()) > 0:
-            size = CHUNK if self._twin is None or not self._twin.there else REST_CHUNK
-            yield bridge.run(self._count_some, task_ids[:size], left)
+            counts: Counts = {}
+            size = CHUNK
+            if self._twin is not None and self._twin.there:  # MCP counts the rest, or all.
+                size = REST_CHUNK
+                found = bridge.run(self._twin.read_tasks, task_ids[:size], left)
+                known = ((task_id, Details.of(task)) for task_id, task in found.items())
+                counts = {task_id: details for task_id, details in known if details is not None}
+            if missing := [task_id for task_id in task_ids[:size] if task_id not in counts]:
+                _load_mcp()
+                counts |= bridge.run(self._count_over_mcp, missing, end - time.monotonic())
+            yield counts
             task_ids = task_ids[size:]
 
     def check(self) -> bool:
         """Return True if a TinyTask answers; TinytaskConnectionError says what does instead."""
+        _load_mcp()
         return bridge.run(self._check)
 
     def close(self) -> None:
@@ -163,10 +172,28 @@ class ServerSource:
     async def _check(self) -> bool:
         return bool(await self._connection.tools())
 
-    async def _list_tasks(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
+    def _list_tasks(self, arguments: dict[str, Any]) -> dict[str, Any] | str:
         if arguments.get("status") == []:
             del arguments["status"]  # None of them is all, as v2 has it.
-        end = anyio.current_time() + self._settings.timeout
+        timeout, start = self._settings.timeout, time.monotonic()
+        records = None
+        archived = arguments.get("include_archived", False)
+        twin = self._twin if arguments.keys() <= TWIN_FILTERS else None
+        if twin is not None and twin.there and not (archived and self._lists_archived is False):
+            records = bridge.run(twin.list_tasks, arguments, timeout)
+            if records is not None and archived and any(one.get("archived_at") for one in records):
+                self._lists_archived = True
+            if records is not None and (not archived or self._lists_archived):
+                return {"tasks": records}
+        left = timeout - (time.monotonic() - start)
+        _load_mcp()
+        return bridge.run(self._list_over_mcp, arguments, records, left)
+
+    async def _list_over_mcp(
+        self, arguments: dict[str, Any], records: list[dict[str, Any]] | None, seconds: float
+    ) -> dict[str, Any] | str:
+        """List tasks, or confirm that the twin's records are all, within some seconds."""
+        end = anyio.current_time() + seconds
 
         def left() -> float:
             return end - anyio.current_time()
@@ -175,19 +202,11 @@ class ServerSource:
             asked = arguments | changes
             return decoded(await self._connection.call("list_tasks", asked, seconds=left()))
 
-        if self._twin is not None and self._twin.there and arguments.keys() <= TWIN_FILTERS:
-            archived = arguments.get("include_archived", False)
-            records = None
-            if not archived or self._lists_archived is not False:
-                records = await self._twin.list_tasks(arguments, left())
-            if records is not None and archived and not self._lists_archived:
-                # No page says whether the twin knows this filter. If it had ignored it, MCP would list more.
-                self._lists_archived = any(type(one) is dict and one.get("archived_at") for one in records)
-                if not self._lists_archived:
-                    rest = await listed(limit=1, offset=len(records))
-                    self._lists_archived = None if rest == {"count": 0, "tasks": []} else False
-            if records is not None and not (archived and self._lists_archived is False):
+        if records is not None:
+            # Nothing says whether the twin knows `include_archived`. If it ignores it, MCP lists more.
+            if await listed(limit=1, offset=len(records)) == {"count": 0, "tasks": []}:
                 return {"tasks": records}
+            self._lists_archived = False
         # A server that takes statuses to exclude (v2) takes several to include too.
         several = isinstance(arguments.get("status"), list)
         if several and not await self._connection.accepts("list_tasks", "exclude_status", seconds=left()):
@@ -198,25 +217,22 @@ class ServerSource:
             return await listed(limit=NO_LIMIT)  # Without a limit v1's SQL is wrong.
         return await listed()
 
-    async def _count_some(self, task_ids: Sequence[int], seconds: float) -> Counts:
+    async def _count_over_mcp(self, task_ids: Sequence[int], seconds: float) -> Counts:
         counts: Counts = {}
-        with anyio.move_on_after(seconds):
-            if self._twin is not None and self._twin.there:  # MCP counts the rest, or all.
-                found = await self._twin.read_tasks(task_ids, seconds)
-                counts = {id: Details.of(task["comments"], task["links"]) for id, task in found.items()}
-            waiting = iter([task_id for task_id in task_ids if task_id not in counts])
+        waiting = iter(task_ids)
 
-            async def work() -> None:
-                for task_id in waiting:
-                    counts[task_id] = await self._count_one(task_id)
+        async def work() -> None:
+            for task_id in waiting:
+                counts[task_id] = await self._count_one(task_id)
 
-            try:
+        try:
+            with anyio.move_on_after(seconds):
                 async with anyio.create_task_group() as tasks:
-                    for _ in range(min(IN_FLIGHT, len(task_ids) - len(counts))):
+                    for _ in range(min(IN_FLIGHT, len(task_ids))):
                         tasks.start_soon(work)
-            except ExceptionGroup as group:
-                first = group.exceptions[0]  # They are all about the same server.
-                raise first from first.__cause__
+        except ExceptionGroup as group:
+            first = group.exceptions[0]  # They are all about the same server.
+            raise first from first.__cause__
         return counts
 
     async def _count_one(self, task_id: int) -> Details:
@@ -224,11 +240,15 @@ class ServerSource:
             task = decoded(await self._connection.call("get_task", {"id": task_id}))
         except TinytaskAPIError:
             return Details()  # It was deleted after the listing: its counts are unknown, not zero.
-        if isinstance(task, dict):
-            comments, links = task.get("comments"), task.get("links")
-            if isinstance(comments, list) and isinstance(links, list):
-                return Details.of(comments, links)
-        raise unexpected("get_task", self.name)
+        details = Details.of(task)
+        if details is None:
+            raise unexpected("get_task", self.name)
+        return details
+
+
+def _load_mcp() -> None:
+    """Load what speaks MCP, in the caller's thread and time: the twin doesn't need it, and it takes 0.6 s."""
+    import calypso_nb.wire.connection  # noqa: F401
 
 
 def _filtered(

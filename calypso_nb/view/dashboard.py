@@ -278,8 +278,8 @@ class Dashboard(widgets.VBox):
             return data
         new = sorted({*data.tasks["id"].tolist()} - {*self.data.tasks["id"].tolist()})
         fresh = self.reporter.client.count_details(new, progress=False) if new else {}
-        if task is not None:
-            fresh[task["id"]] = Details.of(task["comments"], task["links"])
+        if task is not None and (details := Details.of(task)):
+            fresh[task["id"]] = details
         return with_counts_of(data, self.data, fresh)
 
     def _show(self, data: Workload) -> None:

@@ -6,9 +6,11 @@ client shares the one loop of this module; it starts on first use and ends with 
 
 import asyncio
 import atexit
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -23,8 +25,9 @@ from anyio.from_thread import BlockingPortal
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# For the loop's thread at the end of the process, after the sessions have been left.
+# At the end of the process, after the sessions have been left: for the loop's thread, then for its callers.
 _JOIN_SECONDS = 0.4
+_CALLERS_SECONDS = 0.3
 
 
 class _Loop:
@@ -55,6 +58,10 @@ class _Loop:
 
         anyio.run(serve)
 
+    def forget(self) -> None:
+        _of_parents.append((self._portal, self.events))
+        self._lock, self._portal, self._thread, self.events = threading.Lock(), None, None, None
+
     def stop(self) -> None:
         self.ending = True
         self.events = None
@@ -65,9 +72,17 @@ class _Loop:
         with suppress(RuntimeError):  # It has ended already.
             self._portal.start_task_soon(self._portal.stop, True)
         self._thread.join(_JOIN_SECONDS)
+        # A thread in pandas or Arrow, on its way to the next call, would abort the process that ends.
+        end = time.monotonic() + _CALLERS_SECONDS
+        while time.monotonic() < end and any(
+            thread.daemon and thread.ident in _callers for thread in threading.enumerate()
+        ):
+            time.sleep(0.01)
 
 
 _before_end: list[Callable[[], Awaitable[object]]] = []
+_callers: set[int] = set()  # Threads that have called, and do not wait for the end of the process.
+_of_parents: list[object] = []  # Collected, a loop would close what the parent's listens on.
 _loop = _Loop()
 atexit.register(_loop.stop)
 
@@ -80,6 +95,7 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     """
     if _loop.ending:
         _let_the_process_end()
+    _callers.add(threading.get_ident())
     future: Future[T] = _loop.portal().start_task_soon(partial(function, *args, **kwargs))
     try:
         with _interruptible():
@@ -96,6 +112,7 @@ def _let_the_process_end() -> None:
     """Wait in a daemon thread until the system ends it: an error would be printed while the process ends."""
     if threading.current_thread() is threading.main_thread():
         raise RuntimeError("the process is ending")
+    _callers.discard(threading.get_ident())
     threading.Event().wait()
 
 
@@ -171,6 +188,15 @@ def before_end(function: Callable[[], Awaitable[object]]) -> None:
     It must bound its own time and must not raise.
     """
     _before_end.append(function)
+
+
+def after_fork(function: Callable[[], object]) -> None:
+    """Call a function in each forked process: it has what the background loop knew, but not its thread."""
+    if hasattr(os, "register_at_fork"):  # Not on Windows, which doesn't fork.
+        os.register_at_fork(after_in_child=function)
+
+
+after_fork(_loop.forget)
 
 
 def let_cells_run_coroutines() -> bool:

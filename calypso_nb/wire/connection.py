@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Set
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -37,6 +38,12 @@ class Connection:
         self._target = target
         self._link: _Link | None = None
         self._opening = anyio.Lock()
+        self._closed = False
+        _connections.add(self)
+
+    def forget(self) -> None:
+        """Begin anew in a forked process, where the session's loop does not run."""
+        self._link, self._opening = None, anyio.Lock()
 
     async def call(
         self, tool: str, arguments: dict[str, Any], *, write: bool = False, seconds: float | None = None
@@ -59,7 +66,8 @@ class Connection:
         return await self._asked(tool, lambda link: link.accepts(tool, argument), False, seconds)
 
     async def close(self) -> None:
-        """Leave the session, if there is one; the next call would open another."""
+        """Leave the session, if there is one, for good: no call that is under way opens another."""
+        self._closed = True
         link, self._link = self._link, None
         if link is not None:
             link.retire(at_once=True)
@@ -129,6 +137,9 @@ class Connection:
                 link = _Link(self._target, self.name, self.settings, self._clock)
                 await link.open()
                 self._link = link
+            if self._closed:
+                self.abandon()
+                raise TinytaskClientError(f"this client of {self.name} is closed: make a new one")
             return self._link
 
     def _public(self, fault: Fault, tool: str, write: bool) -> TinytaskClientError:
@@ -209,7 +220,10 @@ class _Link:
         try:
             result = await self._during(self._session.call_tool(tool, arguments))
         except MCPError as error:
-            raise fault_of(error, sent=not before or self._sent > before) from error
+            fault = fault_of(error, sent=not before or self._sent > before)
+            if fault is error.error.data and "create_subtask" not in self.tools:
+                fault.refused = False  # v1 takes a request of 4 MB: the gateway's word says nothing of it.
+            raise fault from error
         text = "".join(part.text for part in result.content if isinstance(part, TextContent))
         if result.is_error:
             raise TinytaskAPIError(tool, text)
@@ -283,6 +297,15 @@ class _Link:
 
 
 _owned: set[_Link] = set()
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+_of_parents: list[_Link] = []  # Collected, they would close what the parent listens on.
+
+
+def _forget_all() -> None:
+    _of_parents.extend(_owned)
+    _owned.clear()
+    for connection in _connections:
+        connection.forget()
 
 
 async def _leave_all() -> None:
@@ -295,3 +318,4 @@ async def _leave_all() -> None:
 
 
 bridge.before_end(_leave_all)
+bridge.after_fork(_forget_all)

@@ -111,6 +111,10 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # Its own words show the password of the proxy.
+        return f"the proxy refuses to connect (HTTP {error.status})"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy {error.host}:{error.port} can't be reached: {_cause(error)}"
     return _WORDS.get(type(error)) or _cause(error) or str(error) or type(error).__name__
 
 

@@ -36,16 +36,17 @@ class ServerClock:
         """Return the server's time in UTC."""
         return datetime.fromtimestamp(time.time() + self.offset, UTC)
 
-    def heard(self, date: str | None, asked: float) -> None:
+    def heard(self, date: str | None, seconds: float) -> None:
         """Take in the `Date` of a response.
 
-        - asked: when the request was made, in seconds of this computer's clock
+        - seconds: how long the request took, whatever this computer's clock did meanwhile
         """
         said = _moment(date)
         if said is None:
             return
         # The header leaves out the fraction of a second, and was written between question and response.
-        least, most = said - time.time(), said + 1 - asked
+        least = said - time.time()
+        most = least + 1 + seconds
         self.offset = 0.0 if least <= 0 <= most else (least + most) / 2
 
 
@@ -56,19 +57,22 @@ def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> 
     proxy that the environment names can't be used.
     """
     parts = urlsplit(endpoint.mcp)
-    proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    # NO_PROXY has an address of IPv6 with brackets or without.
+    past = proxy_bypass(parts.netloc) or proxy_bypass(parts.hostname or "")
+    proxy = None if past else getproxies().get(parts.scheme)
     if proxy is not None and "://" not in proxy:
         proxy = f"http://{proxy}"
-    if proxy is not None and not proxy.lower().startswith(("http://", "https://")):
-        raise _unusable(f"the proxy of {parts.scheme.upper()}_PROXY", "its address must begin with http://")
+    if proxy is not None and not Endpoint(proxy).is_url:
+        named = f"the proxy of {parts.scheme.upper()}_PROXY"
+        raise _unusable(named, "its address must be like http://host:port")
     certificates = _certificates(*map(os.environ.get, _CERTIFICATES)) if parts.scheme == "https" else True
     trace = aiohttp.TraceConfig()
 
     async def begin(_: object, context: SimpleNamespace, __: object) -> None:
-        context.asked = time.time()
+        context.asked = time.monotonic()
 
     async def end(_: object, context: SimpleNamespace, done: aiohttp.TraceRequestEndParams) -> None:
-        clock.heard(done.response.headers.get("Date"), context.asked)
+        clock.heard(done.response.headers.get("Date"), time.monotonic() - context.asked)
 
     trace.on_request_start.append(begin)
     trace.on_request_end.append(end)
@@ -88,12 +92,16 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 @cache
 def _certificates(file: str | None, folder: str | None) -> ssl.SSLContext:
     for name, place in zip(_CERTIFICATES, (file, folder), strict=True):
-        if place and not Path(place).exists():
+        # OpenSSL takes several directories, with a colon between.
+        if place and not any(Path(one).exists() for one in (place, *place.split(os.pathsep))):
             raise _unusable(f"{name}={place}", "there is nothing there")
     from httpx2 import create_ssl_context  # It finds the certificates of each system, and takes 40 ms.
 
     try:
-        return create_ssl_context()
+        context = create_ssl_context()
+        if folder:  # It leaves this one out if there is a file too.
+            context.load_verify_locations(capath=folder)
+        return context
     except (OSError, ssl.SSLError) as error:
         raise _unusable(f"the certificates in {file or folder or 'the system'}", str(error)) from error
 
@@ -137,7 +145,7 @@ def refusal(response: aiohttp.ClientResponse, size: int) -> Fault:
 def _wait(retry_after: str | None, date: str | None) -> float | None:
     if retry_after is None:
         return None
-    if retry_after.strip().isdigit():
+    if retry_after.isascii() and retry_after.strip().isdigit() and len(retry_after) < 10:
         return float(retry_after)
     until = _moment(retry_after)
     return None if until is None else max(until - (_moment(date) or time.time()), 0.0)
@@ -146,7 +154,7 @@ def _wait(retry_after: str | None, date: str | None) -> float | None:
 def _moment(date: str | None) -> float | None:
     try:
         return None if date is None else parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -11,6 +11,7 @@ import aiohttp
 import anyio
 import orjson
 
+from calypso_nb.frames import STATUSES
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire.faults import Fault
 from calypso_nb.wire.http import ServerClock, http_session
@@ -42,7 +43,8 @@ class RestTwin:
     async def list_tasks(self, filters: Mapping[str, Any], seconds: float) -> list[Record] | None:
         """Return the tasks that pass the filters, or None if the twin did not list them in half of the time.
 
-        A listing that has not changed since the last one is not sent again.
+        A listing that has not changed since the last one is not sent again. None too if it lists nothing, or
+        something else: another API may be at that address.
 
         - filters: any of `status`, one or several, and `include_archived`
         """
@@ -64,8 +66,9 @@ class RestTwin:
                         timeout=silence,
                     ) as response,
                 ):
+                    tag = response.headers.get("ETag")
                     if known is not None and response.status == 304:
-                        body = known[2]
+                        _, tag, body = known
                     elif response.status == 200:
                         body = await response.read()
                     else:
@@ -77,32 +80,32 @@ class RestTwin:
             return None
         except _FAILURES:
             return None
-        if not isinstance(records, list):
+        if not isinstance(records, list) or not all(map(_is_task, records)):
             self.there = False
             return None
-        tag = response.headers.get("ETag", known[1] if known is not None else None)
         self._last = None if tag is None else (query, tag, body)
-        return records
+        return records or None
 
     async def read_tasks(self, task_ids: Sequence[int], seconds: float) -> dict[int, Record]:
         """Return those of the tasks that the twin has, by id, with `comments` and `links`.
 
-        Give up if none of the first three is there, or one takes a quarter of the time; leave out the rest.
+        Give up if none of the first three is there, or one takes a quarter of the time; leave out the rest,
+        and what is not read when the time is over.
         """
         waiting = iter(task_ids)
         found: dict[int, Record] = {}
+        each = seconds * _TASK_SHARE
         try:
-            async with http_session(self._endpoint, self._settings, self._clock) as http:
-                each = seconds * _TASK_SHARE
-                # The first responses tell whether the twin is there at all, before several requests are in
-                # flight; more than one, because a task may have been deleted since.
-                for task_id in islice(waiting, PROBES):
-                    await self._read_some(http, iter([task_id]), each, found)
-                    if found:
-                        break
-                else:
-                    self.there = False
-                with anyio.move_on_after(seconds):
+            with anyio.move_on_after(seconds):
+                async with http_session(self._endpoint, self._settings, self._clock) as http:
+                    # The first responses tell whether the twin is there at all, before several requests are
+                    # in flight; more than one, because a task may have been deleted since.
+                    for task_id in islice(waiting, PROBES):
+                        await self._read_some(http, iter([task_id]), each, found)
+                        if found:
+                            break
+                    else:
+                        self.there = False
                     async with anyio.create_task_group() as tasks:
                         for _ in range(IN_FLIGHT if self.there else 0):
                             tasks.start_soon(self._read_some, http, waiting, each, found)
@@ -131,6 +134,10 @@ class RestTwin:
                 return
             if isinstance(task.get("comments"), list) and isinstance(task.get("links"), list):
                 found[task_id] = task
+
+
+def _is_task(record: Any) -> bool:
+    return type(record) is dict and type(record.get("id")) is int and record.get("status") in STATUSES
 
 
 def _in_query(value: Any) -> str:

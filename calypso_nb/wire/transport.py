@@ -97,7 +97,7 @@ async def _speaks_sse(http: aiohttp.ClientSession, url: str) -> bool:
     async with http.post(url, json=_HELLO, headers=_JSON, allow_redirects=False) as response:
         if session := response.headers.get(_SESSION):  # It was opened for the question only.
             with suppress(*_FROM_HTTP):
-                await http.delete(url, headers={_SESSION: session})
+                await http.delete(url, headers={_SESSION: session}, allow_redirects=False)
         if response.status == 200 and response.content_type == "text/event-stream":
             return False
         body = await response.read()
@@ -106,8 +106,7 @@ async def _speaks_sse(http: aiohttp.ClientSession, url: str) -> bool:
     if response.status == 400 and b"Missing session ID" in body:
         return True
     if response.status == 200:
-        kind = response.headers.get("Content-Type", "no content type")
-        raise Fault(f"not a TinyTask server: responded with {kind}", sent=False, transient=False)
+        raise _stranger(response, sent=False)
     fault = refusal(response, 0)
     fault.sent = False  # It was our question and not the call.
     if response.status < 500 and fault.wait is None and fault.transient:
@@ -154,7 +153,7 @@ async def _http_transport(http: aiohttp.ClientSession, url: str) -> AsyncIterato
         tasks.cancel_scope.cancel()
     if session:
         with suppress(*_FROM_HTTP), anyio.move_on_after(_POST_SECONDS):
-            await http.delete(url, headers=session)
+            await http.delete(url, headers=session, allow_redirects=False)
 
 
 async def _reply(response: aiohttp.ClientResponse, size: int) -> JSONRPCResponse | JSONRPCError:
@@ -171,11 +170,15 @@ async def _reply(response: aiohttp.ClientResponse, size: int) -> JSONRPCResponse
             if isinstance(reply, JSONRPCResponse | JSONRPCError):
                 return reply
         elif response.status == 200:
-            kind = response.headers.get("Content-Type", "no content type")
-            return _error(Fault(f"not a TinyTask server: responded with {kind}", sent=True, transient=False))
+            return _error(_stranger(response, sent=True))
     except ValidationError as error:
         return _error(fault_of(error))
     return _error(Fault("it ended the response without a result", sent=True))
+
+
+def _stranger(response: aiohttp.ClientResponse, *, sent: bool) -> Fault:
+    kind = response.headers.get("Content-Type", "no content type")
+    return Fault(f"not a TinyTask server: responded with {kind}", sent=sent, transient=False)
 
 
 def _error(fault: Fault) -> JSONRPCError:
@@ -223,7 +226,11 @@ async def _sse_transport(
         try:
             try:
                 async with http.post(where, data=body, headers=_JSON, allow_redirects=False) as response:
-                    failure = None if response.status < 300 else _error(refusal(response, len(body)))
+                    failure = None
+                    if response.status >= 300:
+                        failure = _error(refusal(response, len(body)))
+                    elif response.status == 200 and response.content_type == "text/html":
+                        failure = _error(_stranger(response, sent=True))  # A gateway's login page.
             except _FROM_HTTP as error:
                 failure = _error(fault_of(error))
             if failure is not None and isinstance(item.message, JSONRPCRequest):

@@ -495,3 +495,23 @@ def test_a_tag_is_found_in_the_documented_ways(data: WorkloadData) -> None:
     """`query("'backend' in tags")` looks for the text among the cells and finds nothing."""
     assert sorted(data.tasks.explode("tags").query("tags == 'backend'")["id"]) == [2, 6]
     assert sorted(data.tasks[data.tasks["tags"].map(lambda tags: "backend" in tags)]["id"]) == [2, 6]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.create_task(None),
+        lambda client: client.add_comment(1, None),
+        lambda client: client.signup_for_task(None),
+        lambda client: client.move_task(1, None, "b", "x"),
+        lambda client: client.get_task("7" * 5000),
+    ],
+)
+def test_what_no_tool_can_do_without_is_missed_in_our_words(call: Callable[[TinytaskClient], object]) -> None:
+    """Not in the server's JSON about its own validation, and before anything is sent."""
+    with (
+        TinytaskClient("demo") as client,
+        pytest.raises(ValueError, match=" is (text|a whole number)") as caught,
+    ):
+        call(client)
+    assert len(str(caught.value)) < 150

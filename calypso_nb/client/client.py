@@ -413,8 +413,8 @@ class TinytaskClient:
         priority: float = _UNCHANGED,
         tags: Sequence[str] = _UNCHANGED,
         queue_name: str | None = _UNCHANGED,
-        parent_task_id: int | None = _UNCHANGED,
-        blocked_by_task_id: int | None = _UNCHANGED,
+        parent_task_id: int | str | None = _UNCHANGED,
+        blocked_by_task_id: int | str | None = _UNCHANGED,
     ) -> Action:
         """Change the fields that are given; None takes a task out of its queue, from its parent, unblocks it.
 
@@ -430,6 +430,9 @@ class TinytaskClient:
             "blocked_by_task_id": blocked_by_task_id,
         }
         fields = {name: value for name, value in given_fields.items() if value is not _UNCHANGED}
+        for name in ("parent_task_id", "blocked_by_task_id"):
+            if fields.get(name) is not None:
+                fields[name] = whole(name, fields[name])
         return actions.change(self, "change", whole("task_id", task_id), seen, fields, sure=sure)
 
     def undo(self, action: Action) -> Action:

@@ -511,7 +511,7 @@ def test_what_no_tool_can_do_without_is_missed_in_our_words(call: Callable[[Tiny
     """Not in the server's JSON about its own validation, and before anything is sent."""
     with (
         TinytaskClient("demo") as client,
-        pytest.raises(ValueError, match=" is (text|a whole number)") as caught,
+        pytest.raises(ValueError, match=r" is (text|a whole number)") as caught,
     ):
         call(client)
     assert len(str(caught.value)) < 150

@@ -428,7 +428,7 @@ def test_a_time_with_a_zone_in_a_file_is_that_time(database: Path) -> None:
 def test_one_task_with_an_odd_value_in_a_file_is_an_error_that_names_the_field(
     column: str, value: str, database: Path
 ) -> None:
-    """It says which field and what is in it; lists of other forms than all tasks go on, as the report does."""
+    """It says which field and what is in it; lists go on, as the report does."""
     with closing(sqlite3.connect(database)) as connection:
         connection.execute(f"UPDATE tasks SET {column} = ?, assigned_to = 'ann' WHERE id = 5", (value,))
         connection.execute("UPDATE tasks SET status = 'idle', archived_at = NULL WHERE id = 5")

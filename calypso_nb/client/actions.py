@@ -258,12 +258,11 @@ def _facts(seen: Seen) -> dict[str, Any]:
     try:
         facts = {name: value(name) for name in ("id", *_SEEN)}
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else f"not {type(seen).__name__}"
-        if isinstance(seen, Mapping | pd.Series) and not isinstance(error, KeyError):
-            what = f"{error}"
-        raise UsageError(
-            f"seen is a Task, or a row of a frame with id, {', '.join(_SEEN)}: {what}"
-        ) from error
+        what = str(error) if isinstance(seen, Mapping | pd.Series) else f"not {type(seen).__name__}"
+        if isinstance(error, KeyError):
+            what = f"{error} is missing"
+        message = f"seen is a Task, or a row of a frame with id, {', '.join(_SEEN)}: {what}"
+        raise UsageError(message) from error
     if isinstance(seen, Task):
         facts |= _fields(seen)
     known = "archived_at" in seen if isinstance(seen, Mapping) else hasattr(seen, "archived_at")

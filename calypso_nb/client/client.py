@@ -422,18 +422,15 @@ class TinytaskClient:
 
         Example: `client.change(133, seen=client.get_task(133), priority=9, blocked_by_task_id=None)`
         """
-        given_fields = {
-            "priority": priority,
-            "tags": tags if tags is _UNCHANGED or isinstance(tags, str) else tuple(tags),
-            "queue_name": queue_name,
-            "parent_task_id": parent_task_id,
-            "blocked_by_task_id": blocked_by_task_id,
-        }
-        fields = {name: value for name, value in given_fields.items() if value is not _UNCHANGED}
+        fields = given(locals(), absent=(_UNCHANGED,))
+        number = whole("task_id", fields.pop("task_id"))
+        del fields["seen"], fields["sure"]
         for name in ("parent_task_id", "blocked_by_task_id"):
             if fields.get(name) is not None:
                 fields[name] = whole(name, fields[name])
-        return actions.change(self, "change", whole("task_id", task_id), seen, fields, sure=sure)
+        if not isinstance(fields.get("tags", ""), str):
+            fields["tags"] = tuple(tags)
+        return actions.change(self, "change", number, seen, fields, sure=sure)
 
     def undo(self, action: Action) -> Action:
         """Restore what was before an action, unless somebody has changed the task since: MovedOnError then.

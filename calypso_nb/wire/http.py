@@ -137,8 +137,8 @@ def refusal(response: aiohttp.ClientResponse, size: int) -> Fault:
 def _wait(retry_after: str | None, date: str | None) -> float | None:
     if retry_after is None:
         return None
-    if retry_after.strip().isdigit():
-        return float(retry_after)
+    if retry_after.isascii() and retry_after.isdecimal():
+        return float(retry_after[:9])
     until = _moment(retry_after)
     return None if until is None else max(until - (_moment(date) or time.time()), 0.0)
 

@@ -229,8 +229,8 @@ def _status(name: str, value: Any) -> str | list[str]:
 
 
 def _tags(name: str, value: Any) -> list[str]:
-    if isinstance(value, str):  # A text is a sequence of its letters.
-        raise UsageError(f"{name} is a list of texts, [{value!r}], not one text")
+    if isinstance(value, str) or not isinstance(value, Iterable):  # A text is a sequence of its letters.
+        raise UsageError(f"{name} is a list of texts, not {value!r} but [{value!r}]")
     return [_text("a tag", tag) for tag in value]
 
 
@@ -253,6 +253,8 @@ def _text(name: str, value: Any) -> str:
 # What no tool can do without. `None` for one of them is a mistake, and not an argument that is left out.
 _REQUIRED = {"id", "task_id", "subtask_id", "comment_id", "to_task_id", "title", "content", "comment"}
 _REQUIRED |= {"agent_name", "current_agent", "new_agent", "new_queue_name"}
+# To set one of these fields to null is refused in JSON, or, of a priority, taken for 0.
+_NEVER_NULL = {"description", "status", "assigned_to", "priority", "tags", "queue_name"}
 _MOST_DIGITS = 19
 
 # What the arguments of the tools are, by name; text if it isn't here.
@@ -272,7 +274,8 @@ def _checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool's arguments as JSON has them; raise UsageError in our words for what it can't take."""
     checked = dict(arguments)
     for name, value in arguments.items():
-        if value is not None or name in _REQUIRED:
+        required = name in _REQUIRED or (tool == "update_task" and name in _NEVER_NULL)
+        if value is not None or required:
             check: Callable[[str, Any], Any] = _KINDS.get(name, _text)
             checked[name] = check(f"{tool}: {name}", value)
     return checked

@@ -651,8 +651,13 @@ class TinytaskClient:
     def get_unassigned_in_queue(self, queue_name: str, limit: int | None = None) -> list[Task]:
         """Return the idle tasks of a queue that no agent has, as objects, most urgent first."""
         records = self._calls.records("tasks", "get_queue_tasks", queue_name=queue_name, status="idle")
-        free = [record for record in records if record.get("assigned_to") is None]
-        return [self._calls.record(Task, "get_queue_tasks", record) for record in free[:limit]]
+        free = [record for record in records if not record.get("assigned_to")]
+        most = whole("get_unassigned_in_queue: limit", limit or 0)
+        # To TinyTask, too, 0 and less are no limit.
+        return [
+            self._calls.record(Task, "get_queue_tasks", record)
+            for record in free[: most if most > 0 else None]
+        ]
 
     def update_task_state(self, task_id: int | str, state: Status) -> Task:
         """Set a task's status and return the task; `claim_task` looks first whether it is free."""

@@ -248,7 +248,11 @@ def _converted(raw: pd.DataFrame, name: str, dtype: str) -> pd.Series:
     return typed
 
 
-_MUST_BE = {TIME: "not a time", "Int64": "not a whole number", "object": "not a list of texts"}
+_MUST_BE = {
+    TIME: "not a time, so NA",
+    "Int64": "not a whole number, so NA",
+    "object": "not a list of texts, so left out",
+}
 # A list of tags, or what means none.
 _TAGS = {list, tuple, type(None), float, type(pd.NA)}
 
@@ -268,7 +272,7 @@ def _warn_of(rows: pd.DataFrame, name: str, dtype: str) -> None:
     ]
     more = f" and {len(rows) - 3:,} more" if len(rows) > 3 else ""
     warnings.warn(
-        f"{name}: {', '.join(first)}{more}: {_MUST_BE.get(dtype, 'not valid')}, so NA", stacklevel=2
+        f"{name}: {', '.join(first)}{more}: {_MUST_BE.get(dtype, 'not valid, so NA')}", stacklevel=2
     )
 
 

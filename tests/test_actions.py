@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from calypso_nb import TinytaskAPIError, TinytaskClient, TinytaskConnectionError
@@ -406,3 +407,36 @@ def test_an_older_server_does_what_it_can(store: TinytaskStore) -> None:
         assert v1.complete(1, seen=v1.get_task(1)).after.status == "complete"
         with pytest.raises(TinytaskAPIError):
             v1.change(2, seen=v1.get_task(2), queue_name="dev")
+
+
+def test_a_number_that_comes_as_text_is_no_change_by_somebody_else(client: TinytaskClient) -> None:
+    """`'3'` is task 3: nobody is suspected, and a circle is seen before it is made."""
+    one, other = (client.create_task("t").id for _ in range(2))
+    action = client.change(one, seen=client.get_task(one), blocked_by_task_id=str(other))
+    assert (action.warning, action.after.blocked_by_task_id) == ("", other)
+    with pytest.raises(UnconfirmedError, match="would wait for itself"):
+        client.change(other, seen=client.get_task(other), blocked_by_task_id=str(one))
+
+
+@pytest.mark.parametrize("to", [None, 5, " "])
+def test_nobody_is_not_an_agent_to_assign_to(to: Any, client: TinytaskClient) -> None:
+    """The words say what to call instead."""
+    task = client.create_task("t")
+    with pytest.raises(ValueError, match="name an agent"):
+        client.reassign(task.id, to, seen=task)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (None, "not NoneType"),
+        (7, "not int"),
+        ({"id": 1}, "'assigned_to' is missing"),
+        (pd.DataFrame({"id": [1, 1]}), "not DataFrame"),
+        ({"id": 1, "assigned_to": "a", "status": "idle", "updated_at": "garbage"}, "garbage"),
+    ],
+)
+def test_what_was_not_seen_is_refused_in_words(seen: Any, words: str, client: TinytaskClient) -> None:
+    """What stands in for a look says what is wrong with it."""
+    with pytest.raises(ValueError, match=f"seen is a Task.*{words}"):
+        client.release(client.create_task("t").id, seen=seen)

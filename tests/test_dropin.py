@@ -495,3 +495,58 @@ def test_a_tag_is_found_in_the_documented_ways(data: WorkloadData) -> None:
     """`query("'backend' in tags")` looks for the text among the cells and finds nothing."""
     assert sorted(data.tasks.explode("tags").query("tags == 'backend'")["id"]) == [2, 6]
     assert sorted(data.tasks[data.tasks["tags"].map(lambda tags: "backend" in tags)]["id"]) == [2, 6]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.create_task(None),
+        lambda client: client.add_comment(1, None),
+        lambda client: client.signup_for_task(None),
+        lambda client: client.move_task(1, None, "b", "x"),
+        lambda client: client.get_task("7" * 5000),
+    ],
+)
+def test_what_no_tool_can_do_without_is_missed_in_our_words(call: Callable[[TinytaskClient], object]) -> None:
+    """Not in the server's JSON about its own validation, and before anything is sent."""
+    with (
+        TinytaskClient("demo") as client,
+        pytest.raises(ValueError, match=r" is (text|a whole number)") as caught,
+    ):
+        call(client)
+    assert len(str(caught.value)) < 150
+
+
+@pytest.mark.parametrize("name", ["description", "status", "assigned_to", "priority", "tags", "queue_name"])
+def test_no_field_is_set_to_nothing_by_mistake(name: str) -> None:
+    """TinyTask would take None for priority 0, and refuse the others in the words of its validation."""
+    with TinytaskClient("demo") as client, pytest.raises(ValueError, match=f"update_task: {name} is .* None"):
+        client.update_task(7, **{name: None})
+
+
+@pytest.mark.parametrize("agent", [None, "", " "])
+def test_nobody_claims_a_task(agent: Any) -> None:
+    """It would be in progress with no agent."""
+    with TinytaskClient(create_server(TinytaskStore())) as client:
+        task = client.create_task("t")
+        for claim in (lambda: client.claim_task(task.id, agent), lambda: client.claim_next(agent)):
+            with pytest.raises(ValueError, match="name the agent"):
+                claim()
+        assert client.get_task(task.id).status == "idle"
+
+
+@pytest.mark.parametrize(("limit", "found"), [(None, 3), (0, 3), (-1, 3), (1, 1), ("2", 2)])
+def test_a_limit_of_free_tasks_counts_as_in_a_listing(limit: Any, found: int) -> None:
+    """A number as text is a number, and less than one is no limit."""
+    with TinytaskClient(create_server(TinytaskStore())) as client:
+        for _ in range(3):
+            client.create_task("t", queue_name="dev")
+        assert len(client.get_unassigned_in_queue("dev", limit)) == found
+
+
+@pytest.mark.parametrize("odd", [5, [5], {"status_filter": 5}])
+def test_a_filter_that_is_no_name_is_refused_in_words(odd: Any) -> None:
+    """Not with an error of the frame's, after all was read."""
+    filters = odd if isinstance(odd, dict) else {"agent_filter": odd}
+    with TinytaskClient("demo") as client, pytest.raises(ValueError, match="a name or a list of names"):
+        WorkloadReporter(client).collect_workload_data(**filters)

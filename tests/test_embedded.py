@@ -523,7 +523,7 @@ def test_a_server_that_is_open_to_the_network_answers_to_its_own_names(
     ("options", "said"),
     [
         ([], []),
-        (["--host", "0.0.0.0"], ["open to the network", "only a Host and Origin of this machine"]),
+        (["--host", "0.0.0.0"], ["open to the network", "any IP address and this machine's names"]),
         (["--host", "0.0.0.0", "--allow-host", "*"], ["open to the network", "any Host and Origin"]),
         (["--allow-host", "tasks.example"], []),
     ],

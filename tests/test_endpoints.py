@@ -393,8 +393,8 @@ def test_a_file_that_is_replaced_is_read_anew(database: Path, tmp_path: Path) ->
     [
         ("created_at", "garbage", "created_at: #5 has 'garbage': not a time, so NA"),
         ("created_at", "", "created_at: #5 has '': not a time, so NA"),
-        ("tags", '[["x"]]', "tags: #5 has '[[\"x\"]]': not a list of texts, so NA"),
-        ("tags", "not json", "tags: #5 has 'not json': not a list of texts, so NA"),
+        ("tags", '[["x"]]', "tags: #5 has '[[\"x\"]]': not a list of texts, so left out"),
+        ("tags", "not json", "tags: #5 has 'not json': not a list of texts, so left out"),
         ("priority", 4.99, "priority: #5 has 4.99: not a whole number, so NA"),
     ],
 )
@@ -421,6 +421,23 @@ def test_a_time_with_a_zone_in_a_file_is_that_time(database: Path) -> None:
         connection.commit()
     tasks = TinytaskClient(database).list_tasks().set_index("id")
     assert str(tasks.loc[5, "created_at"]) == "2026-11-20 10:00:00+00:00"
+    assert str(TinytaskClient(database).get_task(5).created_at) == "2026-11-20 10:00:00+00:00"
+
+
+@pytest.mark.parametrize(("column", "value"), [("tags", "not json"), ("created_at", "garbage")])
+def test_one_task_with_an_odd_value_in_a_file_is_an_error_that_names_the_field(
+    column: str, value: str, database: Path
+) -> None:
+    """It says which field and what is in it; lists go on, as the report does."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"UPDATE tasks SET {column} = ?, assigned_to = 'ann' WHERE id = 5", (value,))
+        connection.execute("UPDATE tasks SET status = 'idle', archived_at = NULL WHERE id = 5")
+        connection.commit()
+    client = TinytaskClient(database)
+    with pytest.raises(TinytaskConnectionError, match=f"get_task: .*; {column} is '{value}"):
+        client.get_task(5)
+    with pytest.warns(UserWarning, match=f"{column}: #5 has '{value}"):
+        assert client.get_my_queue("ann")["id"].tolist() == [5]
 
 
 def no_database(path: Path, kind: str) -> None:

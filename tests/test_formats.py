@@ -315,6 +315,12 @@ def test_no_column_of_numbers_is_left_out_where_a_name_can_be_cut() -> None:
         assert lines[lines.index("Agents") + 2].split()[1:] == ["29", "29", "0", "0", "0", *["37.5", "d"] * 2]
 
 
+def test_a_terminal_of_twenty_columns_shows_whole_numbers() -> None:
+    """What has no room there is left out."""
+    lines = to_console(report_of([task(1234, created=200, assigned_to="n" * 30)]), 20).split("\n")
+    assert lines[-2].split()[:3] == ["1234", "8.3", "d"]
+
+
 def test_a_board_too_big_for_the_width_loses_columns_and_no_digits() -> None:
     """What is left is whole, and the title of the column says what it is."""
     data = report_of([task(1, created=24_000, assigned_to="n" * 60)])

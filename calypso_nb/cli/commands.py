@@ -259,7 +259,9 @@ def serve(
             if "*" in (allow_host or ()):
                 say("any Host and Origin is accepted: a web page that is open in a browser can do that too")
             elif host not in LOOPBACK:
-                say("only a Host and Origin of this machine are accepted; --allow-host NAME adds a name")
+                say(
+                    "any IP address and this machine's names are accepted as Host; --allow-host NAME adds one"
+                )
 
         try:
             if db is not None:
@@ -285,7 +287,7 @@ def workload_reporter() -> None:
     """Run the command `report` by its name in earlier command lines, with the same options."""
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=HELP)
     alone.command(epilog=EXIT_CODES, cls=StatusWords)(report)
-    alone()
+    alone(prog_name="workload-reporter")
 
 
 def _parameter(pair: str) -> tuple[str, object]:

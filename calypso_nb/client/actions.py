@@ -113,7 +113,7 @@ def reassign(
     client: TinytaskClient, task_id: int, to: str, seen: Seen, comment: str, author: str, sure: bool
 ) -> Action:
     """Hand a task on, or assign one that is unassigned: see `TinytaskClient.reassign`."""
-    if not to.strip():
+    if not isinstance(to, str) or not to.strip():
         raise UsageError("name an agent to assign the task to; release() makes it unassigned")
     before = look(client, task_id, seen, "reassign")
     if before.archived_at is not None or before.status == "complete":
@@ -123,7 +123,7 @@ def reassign(
     if not sure:
         _check_agent(client, to)
     _hand_on(client, before, to, seen, f"handed on by {author}", "reassign")
-    if comment.strip():
+    if comment and comment.strip():
         try:
             client.add_comment(task_id, comment, created_by=author)
         except TinytaskClientError as error:
@@ -257,8 +257,11 @@ def _facts(seen: Seen) -> dict[str, Any]:
 
     try:
         facts = {name: value(name) for name in ("id", *_SEEN)}
-    except (KeyError, AttributeError) as error:
-        message = f"seen is a Task, or a row of a frame with id, {', '.join(_SEEN)}: {error} is missing"
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        what = str(error) if isinstance(seen, Mapping | pd.Series) else f"not {type(seen).__name__}"
+        if isinstance(error, KeyError):
+            what = f"{error} is missing"
+        message = f"seen is a Task, or a row of a frame with id, {', '.join(_SEEN)}: {what}"
         raise UsageError(message) from error
     if isinstance(seen, Task):
         facts |= _fields(seen)

@@ -156,16 +156,20 @@ class Calls:
         try:
             return kind.from_record(response)
         except ValidationError as error:
-            raise self.unexpected(tool, write) from error
+            odd = error.errors()[0]
+            what = f"{'.'.join(map(str, odd['loc']))} is {odd['input']!r:.60}"
+            raise unexpected(tool, self.source.name, write, what) from error
 
     def unexpected(self, tool: str, write: bool = False) -> TinytaskConnectionError:
         """Return the error for a response that a TinyTask doesn't give."""
         return unexpected(tool, self.source.name, write)
 
 
-def unexpected(tool: str, name: str, write: bool = False) -> TinytaskConnectionError:
+def unexpected(
+    tool: str, name: str, write: bool = False, what: str = "is it a TinyTask server?"
+) -> TinytaskConnectionError:
     """Return the error for a response of the source `name` that a TinyTask doesn't give."""
-    message = f"{tool}: unexpected response from {name}; is it a TinyTask server?"
+    message = f"{tool}: unexpected response from {name}; {what}"
     return TinytaskConnectionError(message, outcome_unknown=write)
 
 
@@ -174,7 +178,8 @@ def given(arguments: Mapping[str, Any], absent: Sequence[object] = (None, False)
     return {
         name: value
         for name, value in arguments.items()
-        if name not in ("self", "now") and not any(value is one for one in absent)
+        if name not in ("self", "now")
+        and ((value is None and name in _REQUIRED) or not any(value is one for one in absent))
     }
 
 
@@ -214,11 +219,10 @@ def aware(now: datetime | None) -> datetime | None:
 
 def whole(name: str, value: Any) -> int:
     """Return a whole number that came as a number or as text, `7` or `"7"`; raise UsageError for others."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal():
+    is_text = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS
+    if is_text or (_is_number(value) and value == int(value)):
         return int(value)
-    if _is_number(value) and value == int(value):
-        return int(value)
-    raise UsageError(f"{name} is a whole number such as 7 or '7', not {value!r}")
+    raise UsageError(f"{name} is a whole number such as 7 or '7', not {value!r:.60}")
 
 
 def _is_number(value: Any) -> bool:
@@ -241,8 +245,8 @@ def _status(name: str, value: Any) -> str | list[str]:
 
 
 def _tags(name: str, value: Any) -> list[str]:
-    if isinstance(value, str):  # A text is a sequence of its letters.
-        raise UsageError(f"{name} is a list of texts, [{value!r}], not one text")
+    if isinstance(value, str) or not isinstance(value, Iterable):  # A text is a sequence of its letters.
+        raise UsageError(f"{name} is a list of texts, not {value!r} but [{value!r}]")
     return [_text("a tag", tag) for tag in value]
 
 
@@ -262,6 +266,13 @@ def _text(name: str, value: Any) -> str:
     return value
 
 
+# What no tool can do without. `None` for one of them is a mistake, and not an argument that is left out.
+_REQUIRED = {"id", "task_id", "subtask_id", "comment_id", "to_task_id", "title", "content", "comment"}
+_REQUIRED |= {"agent_name", "current_agent", "new_agent", "new_queue_name"}
+# To set one of these fields to null is refused in JSON, or, of a priority, taken for 0.
+_NEVER_NULL = {"description", "status", "assigned_to", "priority", "tags", "queue_name"}
+_MOST_DIGITS = 19
+
 # What the arguments of the tools are, by name; text if it isn't here.
 _KINDS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(
@@ -279,7 +290,8 @@ def _checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool's arguments as JSON has them; raise UsageError in our words for what it can't take."""
     checked = dict(arguments)
     for name, value in arguments.items():
-        if value is not None or name in ("id", "task_id"):
+        required = name in _REQUIRED or (tool == "update_task" and name in _NEVER_NULL)
+        if value is not None or required:
             check: Callable[[str, Any], Any] = _KINDS.get(name, _text)
             checked[name] = check(f"{tool}: {name}", value)
     return checked

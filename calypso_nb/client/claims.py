@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
+from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError, UsageError
 from calypso_nb.records import Claim, Outcome, Task
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def claim_task(client: TinytaskClient, task_id: int, agent: str) -> Claim:
     """Look at a task, set it working, and look again: see `TinytaskClient.claim_task`."""
+    _check_name(agent)
     task = find_task(client, task_id)
     outcome = _refusal(task, agent)
     if outcome is not None:
@@ -35,6 +36,7 @@ def claim_task(client: TinytaskClient, task_id: int, agent: str) -> Claim:
 
 def claim_next(client: TinytaskClient, agent: str) -> Task | None:
     """Sign up until a task is not blocked, and put the others back: see `TinytaskClient.claim_next`."""
+    _check_name(agent)
     aside: list[int] = []
     ready: Task | None = None
     try:
@@ -61,6 +63,11 @@ def find_task(client: TinytaskClient, task_id: int) -> Task | None:
         if any(record["id"] == task_id for record in client.list_task_records(include_archived=True)):
             raise
         return None
+
+
+def _check_name(agent: str) -> None:
+    if not isinstance(agent, str) or not agent.strip():
+        raise UsageError(f"name the agent that is to have the task, not {agent!r}")
 
 
 def _has_ready(client: TinytaskClient, agent: str) -> bool:

@@ -413,8 +413,8 @@ class TinytaskClient:
         priority: float = _UNCHANGED,
         tags: Sequence[str] = _UNCHANGED,
         queue_name: str | None = _UNCHANGED,
-        parent_task_id: int | None = _UNCHANGED,
-        blocked_by_task_id: int | None = _UNCHANGED,
+        parent_task_id: int | str | None = _UNCHANGED,
+        blocked_by_task_id: int | str | None = _UNCHANGED,
     ) -> Action:
         """Change the fields that are given; None takes a task out of its queue, from its parent, unblocks it.
 
@@ -422,15 +422,15 @@ class TinytaskClient:
 
         Example: `client.change(133, seen=client.get_task(133), priority=9, blocked_by_task_id=None)`
         """
-        given_fields = {
-            "priority": priority,
-            "tags": tags if tags is _UNCHANGED or isinstance(tags, str) else tuple(tags),
-            "queue_name": queue_name,
-            "parent_task_id": parent_task_id,
-            "blocked_by_task_id": blocked_by_task_id,
-        }
-        fields = {name: value for name, value in given_fields.items() if value is not _UNCHANGED}
-        return actions.change(self, "change", whole("task_id", task_id), seen, fields, sure=sure)
+        fields = given(locals(), absent=(_UNCHANGED,))
+        number = whole("task_id", fields.pop("task_id"))
+        del fields["seen"], fields["sure"]
+        for name in ("parent_task_id", "blocked_by_task_id"):
+            if fields.get(name) is not None:
+                fields[name] = whole(name, fields[name])
+        if not isinstance(fields.get("tags", ""), str):
+            fields["tags"] = tuple(tags)
+        return actions.change(self, "change", number, seen, fields, sure=sure)
 
     def undo(self, action: Action) -> Action:
         """Restore what was before an action, unless somebody has changed the task since: MovedOnError then.
@@ -651,8 +651,13 @@ class TinytaskClient:
     def get_unassigned_in_queue(self, queue_name: str, limit: int | None = None) -> list[Task]:
         """Return the idle tasks of a queue that no agent has, as objects, most urgent first."""
         records = self._calls.records("tasks", "get_queue_tasks", queue_name=queue_name, status="idle")
-        free = [record for record in records if record.get("assigned_to") is None]
-        return [self._calls.record(Task, "get_queue_tasks", record) for record in free[:limit]]
+        free = [record for record in records if not record.get("assigned_to")]
+        most = whole("get_unassigned_in_queue: limit", limit or 0)
+        # To TinyTask, too, 0 and less are no limit.
+        return [
+            self._calls.record(Task, "get_queue_tasks", record)
+            for record in free[: most if most > 0 else None]
+        ]
 
     def update_task_state(self, task_id: int | str, state: Status) -> Task:
         """Set a task's status and return the task; `claim_task` looks first whether it is free."""

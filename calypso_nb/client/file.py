@@ -96,7 +96,7 @@ class FileSource:
                         return answer
         except OSError as error:
             raise self._unreadable(error.strerror or str(error)) from error
-        except (_Unreadable, sqlite3.Error, orjson.JSONDecodeError) as error:
+        except (_Unreadable, sqlite3.Error) as error:
             raise self._unreadable(str(error)) from error
         finally:
             if collects:
@@ -175,8 +175,16 @@ class _Reader(TinytaskStore):
         select = read(table, self.lacking, stored_times=True) + rest
         rows = self.connection.execute(select, tuple(values)).fetchall()
         frame = pd.DataFrame(rows, columns=list(TASK_KEYS), dtype="object")
-        decoded = {text: _tags(text) for text in frame["tags"].unique()}
+        decoded = {text: self._tags(text) for text in frame["tags"].unique()}
         return frame.assign(tags=[decoded[text] for text in frame["tags"].tolist()])
+
+    def _tags(self, stored: Any) -> Any:
+        # What is no list of tags stays as it is: the frame's warning and the record's error show it.
+        try:
+            tags = orjson.loads(stored or "[]")
+        except orjson.JSONDecodeError:
+            return stored
+        return tags if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else stored
 
     def counts(self, task_ids: Sequence[int]) -> Counts:
         """Count comments and links of tasks, all at once."""
@@ -196,11 +204,3 @@ class _Reader(TinytaskStore):
                 number, at, by = comments.get(task_id, (0, None, None))
                 counts[task_id] = Details(number, links.get(task_id, 0), at, by)
         return counts
-
-
-def _tags(text: Any) -> Any:
-    try:
-        tags = orjson.loads(text or "[]")
-    except orjson.JSONDecodeError:
-        return text
-    return tags if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else text

@@ -40,7 +40,7 @@ def read(table: Table, lacking: Collection[str] = (), *, stored_times: bool = Fa
         if stored_times or not name.endswith("_at"):
             return name
         # SQLite writes the wire's timestamps far faster than Python would for 20,000 rows.
-        return f"replace({name}, ' ', 'T') || 'Z'"
+        return f"nullif(rtrim(replace({name}, ' ', 'T'), 'Z'), '') || 'Z'"
 
     columns = [expression(name) for name in COLUMNS[table]]
     if table == "tasks":
@@ -168,10 +168,13 @@ class Database:
             return [dict(zip(COLUMNS[table], row, strict=True)) for row in rows]
         records = [dict(zip(TASK_KEYS, row, strict=True)) for row in rows]
         for record in records:
-            record["tags"] = orjson.loads(record["tags"] or "[]")
+            record["tags"] = self._tags(record["tags"])
             if record["is_currently_blocked"] is not None:
                 record["is_currently_blocked"] = bool(record["is_currently_blocked"])
         return records
+
+    def _tags(self, stored: Any) -> Any:
+        return orjson.loads(stored or "[]")
 
     def _one(self, table: Table, id: float, what: str) -> Record:
         found = self._select(table, "WHERE id = ?", [id])

@@ -30,7 +30,10 @@ _NAMES = ("agent", "recipe", "queue", "status", "change", "field")
 _SHORTEST_NAME = 7
 _SHORTEST_TEXT = 10
 # What goes first if even its numbers have no room.
-_SPARED = ("mean age", "complete", "idle", "unassigned", "waits for", "working", "blocked", "in all", "prio")
+_SPARED = (
+    *("mean age", "complete", "idle", "unassigned", "waits for", "working", "blocked", "in all", "prio"),
+    *("status", "agent"),
+)
 _URGENCY = {3: ("!!!", "bold red"), 2: ("!!", "yellow"), 1: ("!", "")}
 
 

@@ -131,12 +131,9 @@ def act(
             return client.complete(task_id, seen=seen, sure=sure)
         case "restore":
             return client.restore(task_id, seen=seen, author=author)
-        case "release":
-            return client.release(task_id, seen=seen)
-        case "set_idle":
-            return client.set_idle(task_id, seen=seen)
-        case "unblock":
-            return client.unblock(task_id, seen=seen)
+        case "release" | "set_idle" | "unblock":
+            done: Action = getattr(client, action)(task_id, seen=seen)
+            return done
         case "priority":
             return change(priority=int(values["value"]))
         case "wait_for":

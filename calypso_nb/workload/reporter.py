@@ -251,7 +251,10 @@ def _unmatched(tasks: pd.DataFrame, statuses: Iterable[str], agents: Iterable[st
 def _names(names: str | Iterable[T] | None) -> tuple[T | str, ...] | None:
     if names is None:
         return None
-    return (names,) if isinstance(names, str) else tuple(names)
+    several = (names,) if isinstance(names, str) else tuple(names) if isinstance(names, Iterable) else None
+    if several is None or not all(name is None or isinstance(name, str) for name in several):
+        raise UsageError(f"a filter is a name or a list of names, not {names!r}")
+    return several
 
 
 def _listed(names: Iterable[str | None] | None) -> str:

@@ -1,8 +1,7 @@
 """A report as JSON."""
 
+import codecs
 import json
-import re
-from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -27,10 +26,10 @@ def to_json(data: Workload, indent: int | None = 2, *, context: bool = False) ->
         {
             "version": 2,
             **about(data),
-            "summary": asdict(data.summary),
-            "agent_breakdown": {name: asdict(of_agent) for name, of_agent in data.agent_breakdown.items()},
-            "priority_distribution": asdict(data.priority_distribution),
-            "age_metrics": asdict(data.age_metrics) | {"buckets": plain_records(data.ages)},
+            "summary": vars(data.summary),
+            "agent_breakdown": {name: vars(of_agent) for name, of_agent in data.agent_breakdown.items()},
+            "priority_distribution": vars(data.priority_distribution),
+            "age_metrics": vars(data.age_metrics) | {"buckets": plain_records(data.ages)},
             **{name: plain_records(getattr(data, of)) for name, (of, _, _) in SECTIONS.items()},
             "tasks": [
                 task | known.get(task["id"], {}) | row
@@ -56,7 +55,12 @@ def _dumped(document: dict[str, Any], indent: int | None = 2) -> str:
         text = orjson.dumps(document, option=options).decode()
     except TypeError:  # Another indent, or half a character, which Python's own encoder takes.
         return json.dumps(document, indent=indent, allow_nan=False) + "\n"
-    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text) + "\n"
+    return text.encode("ascii", "calypso_nb.json").decode() + "\n"
 
 
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error("calypso_nb.json", _escaped)

@@ -22,7 +22,7 @@ from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from calypso_nb.visible import visible
 
 # A pattern that is quadratic takes minutes for what these texts ask, and a cubic one years.
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 UNITS = [
     *("token-", "token ", 'token="', "'token':", "api_key", "x=", "secret=&quot;", '\\"token\\": \\"'),

@@ -22,7 +22,7 @@ from tests.faulty_proxy import FaultyProxy, http_answer
 from tests.gateway import Gateway, Rule, gateway, tunnel
 from tests.v1_server import running_v1_server
 
-pytestmark = pytest.mark.usefixtures("clean_environment")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment")]
 
 CALL = '"tools/call"'
 JSON = {"Content-Type": "application/json"}

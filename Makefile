@@ -28,7 +28,7 @@ HEADERS = $(if $(wildcard $(NODE_HOME)/include/node/node.h),npm_config_nodedir=$
 help:
 	@echo "make demo    run the workload notebook and write build/workload.html"
 	@echo "make lab     the same notebook, live in JupyterLab"
-	@echo "make quick   the tests for every save: no browser, no other programs, under a minute"
+	@echo "make quick   the tests for every save: no browser, no other programs"
 	@echo "make test    all tests, those in a browser included"
 	@echo "make bench   how fast it is, against what it stands on"
 	@echo "make bundle  the browser's script from calypso_nb/view/browser (needs Node 20 or later)"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from calypso_nb.errors import UsageError
@@ -157,7 +157,7 @@ class _Profile(BaseModel):
 class _CommandLineFile(_Profile):
     """Its file: values for all, profiles by name, and which of them is in use."""
 
-    profiles: dict[str, _Profile] = {}
+    profiles: Annotated[dict[str, _Profile], BeforeValidator(lambda profiles: profiles or {})] = {}
     active: str | None = Field(None, alias="activeProfile")
 
 
@@ -208,7 +208,14 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
 
 def _from_command_line(settings: Settings) -> dict[str, Any]:
     """Return what the variables and the file of TinyTask's own command line say where our settings don't."""
-    file = _command_line_file(settings.config_path.expanduser())
+    try:
+        file = _command_line_file(settings.config_path.expanduser())
+    except UsageError as problem:
+        if "endpoint" not in settings.model_fields_set:
+            raise
+        # The endpoint need not be one of its profiles.
+        warnings.warn(f"{problem}; it is left out", stacklevel=1)
+        file = _CommandLineFile.model_validate({})
     named = file.profiles.get(settings.endpoint)
     profile = named or file.profiles.get(file.active or "", _Profile())
     found: dict[str, Any] = {"agent": settings.agent or profile.agent or file.agent}

@@ -410,6 +410,16 @@ def test_a_broken_file_is_named(text: str, says: str, rc_file: Path) -> None:
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["{", '{"url": 7}', '{"profiles": 7}'])
+def test_a_broken_file_stops_nobody_who_names_a_server(text: str, rc_file: Path) -> None:
+    """It is left out, and that is said."""
+    rc_file.write_text(text)
+    with pytest.warns(UserWarning, match="it is left out"):
+        assert TinytaskClient("demo").endpoint == "demo"
+    rc_file.write_text('{"profiles": null}')
+    assert TinytaskClient("demo").endpoint == "demo"
+
+
 def test_a_timeout_of_thirty_thousand_is_milliseconds_and_that_is_said(clean_environment: Path) -> None:
     """Who uses both command lines doesn't wait eight hours for an error; an argument is what it says."""
     os.environ["TINYTASK_TIMEOUT"] = "30000"

@@ -176,18 +176,35 @@ class ServerSource:
         if arguments.get("status") == []:
             del arguments["status"]  # None of them is all, as v2 has it.
         timeout, start = self._settings.timeout, time.monotonic()
-        records = None
-        archived = arguments.get("include_archived", False)
-        twin = self._twin if arguments.keys() <= TWIN_FILTERS else None
-        if twin is not None and twin.there and not (archived and self._lists_archived is False):
-            records = bridge.run(twin.list_tasks, arguments, timeout)
-            if records is not None and archived and any(one.get("archived_at") for one in records):
-                self._lists_archived = True
-            if records is not None and (not archived or self._lists_archived):
-                return {"tasks": records}
+        records, all_there = self._list_by_twin(arguments, timeout)
+        if records is not None and all_there:
+            return {"tasks": records}
         left = timeout - (time.monotonic() - start)
         _load_mcp()
         return bridge.run(self._list_over_mcp, arguments, records, left)
+
+    def _list_by_twin(
+        self, arguments: dict[str, Any], seconds: float
+    ) -> tuple[list[dict[str, Any]] | None, bool]:
+        """Return what the twin lists, if it does, and whether these are certainly all tasks."""
+        archived = arguments.get("include_archived", False)
+        twin = self._twin if arguments.keys() <= TWIN_FILTERS else None
+        if twin is None or not twin.there or (archived and self._lists_archived is False):
+            return None, False
+        start = time.monotonic()
+        records = bridge.run(twin.list_tasks, arguments, seconds)
+        if records is None or not archived or self._lists_archived:
+            return records, True
+        # Nothing says whether the twin knows `include_archived`. If it ignores it, MCP lists more.
+        if any(one.get("archived_at") for one in records):
+            self._lists_archived = True
+            return records, True
+        left = seconds - (time.monotonic() - start)
+        confirmed = bridge.run(twin.lists_all, arguments, len(records), left)
+        if confirmed is False:
+            self._lists_archived = False
+            return None, False
+        return records, bool(confirmed)
 
     async def _list_over_mcp(
         self, arguments: dict[str, Any], records: list[dict[str, Any]] | None, seconds: float
@@ -203,7 +220,6 @@ class ServerSource:
             return decoded(await self._connection.call("list_tasks", asked, seconds=left()))
 
         if records is not None:
-            # Nothing says whether the twin knows `include_archived`. If it ignores it, MCP lists more.
             if await listed(limit=1, offset=len(records)) == {"count": 0, "tasks": []}:
                 return {"tasks": records}
             self._lists_archived = False

@@ -158,6 +158,10 @@ def _moment(date: str | None) -> float | None:
         return None
 
 
+# What a request to MCP says of its body, and of what it takes for an answer.
+JSON = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+
+
 async def server_sent_events(content: aiohttp.StreamReader) -> AsyncIterator[tuple[str, bytes]]:
     """Yield the name and the data of each server-sent event, whatever its size."""
     name, data = "message", list[bytes]()

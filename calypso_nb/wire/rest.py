@@ -14,7 +14,7 @@ import orjson
 from calypso_nb.frames import STATUSES
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire.faults import Fault
-from calypso_nb.wire.http import ServerClock, http_session
+from calypso_nb.wire.http import JSON, ServerClock, http_session, server_sent_events
 
 Record: TypeAlias = dict[str, Any]
 
@@ -86,6 +86,26 @@ class RestTwin:
         self._last = None if tag is None else (query, tag, body)
         return records or None
 
+    async def lists_all(self, filters: Mapping[str, Any], count: int, seconds: float) -> bool | None:
+        """Return whether MCP lists no more than `count` tasks; None if that takes a session to find out.
+
+        A stateless server answers a bare call, for which MCP's SDK, which takes 0.6 s to load, is not needed.
+        """
+        arguments = {**filters, "limit": 1, "offset": count}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+        body = call | {"params": {"name": "list_tasks", "arguments": arguments}}
+        try:
+            with anyio.fail_after(seconds * _TASK_SHARE):
+                async with (
+                    http_session(self._endpoint, self._settings, self._clock) as http,
+                    http.post(self._endpoint.mcp, json=body, headers=JSON, allow_redirects=False) as response,
+                ):
+                    data = await _first_message(response)
+            text = orjson.loads(data)["result"]["content"][0]["text"]
+            return bool(orjson.loads(text)["count"] == 0)
+        except (*_FAILURES, LookupError, TypeError):
+            return None
+
     async def read_tasks(self, task_ids: Sequence[int], seconds: float) -> dict[int, Record]:
         """Return those of the tasks that the twin has, by id, with `comments` and `links`.
 
@@ -138,6 +158,15 @@ class RestTwin:
 
 def _is_task(record: Any) -> bool:
     return type(record) is dict and type(record.get("id")) is int and record.get("status") in STATUSES
+
+
+async def _first_message(response: aiohttp.ClientResponse) -> bytes:
+    if response.content_type != "text/event-stream":
+        return await response.read()
+    async for name, data in server_sent_events(response.content):
+        if name == "message":
+            return data
+    return b""
 
 
 def _in_query(value: Any) -> str:

@@ -37,7 +37,7 @@ from pydantic import ValidationError
 
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire.faults import BELOW_MCP, Fault, fault_of
-from calypso_nb.wire.http import ServerClock, http_session, refusal, server_sent_events
+from calypso_nb.wire.http import JSON, ServerClock, http_session, refusal, server_sent_events
 
 # An address, the words of a command, or a server object.
 Target: TypeAlias = Endpoint | tuple[str, ...] | Server[Any] | MCPServer
@@ -50,7 +50,6 @@ _ABOUT = {"name": "calypso_nb", "version": "0"}
 _PARAMETERS = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": _ABOUT}
 _HELLO = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": _PARAMETERS}
 _SESSION = "Mcp-Session-Id"
-_JSON = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 _FROM_HTTP = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -94,7 +93,7 @@ def tools_of(listing: ListToolsResult) -> Tools:
 
 async def _speaks_sse(http: aiohttp.ClientSession, url: str) -> bool:
     """Return True if TinyTask speaks SSE at `url`, False if Streamable HTTP; raise Fault if neither."""
-    async with http.post(url, json=_HELLO, headers=_JSON, allow_redirects=False) as response:
+    async with http.post(url, json=_HELLO, headers=JSON, allow_redirects=False) as response:
         if session := response.headers.get(_SESSION):  # It was opened for the question only.
             with suppress(*_FROM_HTTP):
                 await http.delete(url, headers={_SESSION: session}, allow_redirects=False)
@@ -130,7 +129,7 @@ async def _http_transport(http: aiohttp.ClientSession, url: str) -> AsyncIterato
         given = item.metadata.headers if isinstance(item.metadata, ClientMessageMetadata) else None
         try:
             async with http.post(
-                url, data=body, headers=_JSON | session | (given or {}), allow_redirects=False
+                url, data=body, headers=JSON | session | (given or {}), allow_redirects=False
             ) as response:
                 if opened := response.headers.get(_SESSION):
                     session[_SESSION] = opened
@@ -225,7 +224,7 @@ async def _sse_transport(
         body = _encoded(item.message)
         try:
             try:
-                async with http.post(where, data=body, headers=_JSON, allow_redirects=False) as response:
+                async with http.post(where, data=body, headers=JSON, allow_redirects=False) as response:
                     failure = None
                     if response.status >= 300:
                         failure = _error(refusal(response, len(body)))

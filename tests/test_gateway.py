@@ -33,6 +33,7 @@ ANSWERS = {
     401: "credentials required",
     403: "credentials required",
     404: "HTTP 404",
+    407: "the proxy asks for credentials",
     408: "HTTP 408",
     413: "too large for the gateway",
     425: "HTTP 425",

@@ -88,7 +88,8 @@ def fault_of(error: BaseException, *, sent: bool = True) -> Fault:
     if isinstance(leaf, Fault):
         leaf.sent = leaf.sent and sent
         return leaf
-    return Fault(_words(leaf), sent=sent and not isinstance(leaf, _NOT_CONNECTED))
+    answered = isinstance(leaf, aiohttp.ClientPayloadError)
+    return Fault(_words(leaf), sent=sent and not isinstance(leaf, _NOT_CONNECTED), answered=answered)
 
 
 def _of_mcp(code: int, message: str, data: object, sent: bool) -> Fault:

@@ -128,8 +128,10 @@ def refusal(response: aiohttp.ClientResponse, size: int) -> Fault:
     elif status in (401, 403):
         how = "refused" if "Authorization" in response.request_info.headers else "required"
         reason = f"credentials {how} ({code}): set TINYTASK_TOKEN, or give token= or headers="
+    elif status == 407:
+        reason = f"the proxy asks for credentials ({code}): HTTP_PROXY=http://user:password@host:port"
     elif 300 <= status < 400:
-        elsewhere = Endpoint(headers.get("Location", "")).shown or "another address"
+        elsewhere = Endpoint(headers.get("Location", "")).shown[:200] or "another address"
         reason = f"it redirects to {elsewhere} ({code}): give that address instead"
     else:
         transient = True

@@ -108,7 +108,8 @@ def gateway(
         try:
             yield one
         finally:
-            run(cleanup())
+            with contextlib.suppress(TimeoutError):  # What hangs on is cut off with the loop.
+                run(asyncio.wait_for(cleanup(), 5))
 
 
 @contextmanager
@@ -134,10 +135,12 @@ def tunnel() -> Iterator[tuple[str, list[str]]]:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
+    try:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+    finally:
         writer.close()
 
 
@@ -149,5 +152,15 @@ def _loop() -> Iterator[Callable[..., object]]:
     try:
         yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()
     finally:
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+async def _end_tasks() -> None:
+    """Cut off what is still open, so that nobody waits for it."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)

@@ -156,8 +156,10 @@ class Calls:
         try:
             return kind.from_record(response)
         except ValidationError as error:
-            odd = error.errors()[0]
-            what = f"{'.'.join(map(str, odd['loc']))} is {odd['input']!r:.60}"
+            problems = error.errors()
+            if any("missing" in problem["type"] for problem in problems):
+                raise self.unexpected(tool, write) from error
+            what = f"{'.'.join(map(str, problems[0]['loc']))} is {problems[0]['input']!r:.60}"
             raise unexpected(tool, self.source.name, write, what) from error
 
     def unexpected(self, tool: str, write: bool = False) -> TinytaskConnectionError:

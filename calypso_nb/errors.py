@@ -45,6 +45,11 @@ class TinytaskClientError(Exception):
         super().__init__("\n".join(map(visible, message.split("\n"))))
 
 
+def closed(name: str) -> TinytaskClientError:
+    """Return the error for a call of a client of the server `name` that was closed."""
+    return TinytaskClientError(f"this client of {name} is closed: make a new one")
+
+
 class TinytaskConnectionError(TinytaskClientError):
     """The server gave no answer, or none that TinyTask would give.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -145,3 +146,18 @@ def same_report(one: WorkloadData, two: WorkloadData) -> bool:
         "details",
     )
     return all(getattr(one, name) == getattr(two, name) for name in fields)
+
+
+@contextmanager
+def family(second: str = "bob", urgency: int = 0) -> Iterator[TinytaskStore]:
+    """A parent with two subtasks, of which the second waits for the first, and a task of nobody.
+
+    Its clock goes on by a minute whenever it is looked at.
+    """
+    minutes = iter(range(10**6))
+    with TinytaskStore(now=lambda: NOW + timedelta(minutes=next(minutes))) as store:
+        store.create_task("Parent", "lead", assigned_to="lead")
+        store.create_task("First", "lead", parent_task_id=1, assigned_to="alice", tags=["ui"], priority=3)
+        store.create_task("Second", "lead", parent_task_id=1, blocked_by_task_id=2, assigned_to=second)
+        store.create_task("Nobody's", "lead", priority=urgency)
+        yield store

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from calypso_nb.client.actions import EDITABLE, Action, offered
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.errors import MovedOnError, UnconfirmedError, UsageError
 from calypso_nb.records import Task
-from tests.conftest import NOW
+from tests.boards import family
 from tests.v1_server import create_v1_server
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
@@ -27,16 +26,8 @@ Do = Callable[[TinytaskClient, Any], Action]
 
 @pytest.fixture
 def store() -> Iterator[TinytaskStore]:
-    """A parent with two subtasks, of which the second waits for the first, and a task of nobody.
-
-    Its clock goes on by a minute whenever it is looked at.
-    """
-    minutes = iter(range(10**6))
-    with TinytaskStore(now=lambda: NOW + timedelta(minutes=next(minutes))) as store:
-        store.create_task("Parent", "lead", assigned_to="lead")
-        store.create_task("First", "lead", parent_task_id=1, assigned_to="alice", tags=["ui"], priority=3)
-        store.create_task("Second", "lead", parent_task_id=1, blocked_by_task_id=2, assigned_to="bob")
-        store.create_task("Nobody's", "lead")
+    """A family of tasks, whose clock goes on."""
+    with family() as store:
         yield store
 
 

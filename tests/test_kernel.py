@@ -228,6 +228,19 @@ def test_unloading_the_extension_gives_pythons_asyncio_run_back(kernel: Kernel, 
     assert kernel.run("%load_ext calypso_nb\nasyncio.run(asyncio.sleep(0)); print('ok')") == "ok\n"
 
 
+def stopped(kernel: Kernel, proxy: FaultyProxy, code: str, asks: bytes) -> str:
+    """The error with which a cell ends that is stopped during a call, soon."""
+    proxy.on(asks, proxy.freeze)
+    request = kernel.start(code)
+    assert proxy.struck.wait(SECONDS)
+    start = time.monotonic()
+    kernel.manager.interrupt_kernel()
+    answer = kernel.finish(request)
+    assert time.monotonic() - start < SLACK
+    proxy.heal()
+    return answer.error or ""
+
+
 @pytest.mark.parametrize(
     ("call", "asks"),
     [
@@ -243,15 +256,7 @@ def test_the_stop_button_gives_the_prompt_back(
 ) -> None:
     """An interrupt ends a slow call at once, a loop of calls too, and the next call works."""
     kernel.run("client.health_check()")
-    proxy.on(asks, proxy.freeze)
-    request = kernel.start(call)
-    assert proxy.struck.wait(SECONDS)
-    start = time.monotonic()
-    kernel.manager.interrupt_kernel()
-    answer = kernel.finish(request)
-    assert time.monotonic() - start < SLACK
-    assert (answer.error or "").startswith("KeyboardInterrupt")
-    proxy.heal()
+    assert stopped(kernel, proxy, call, asks).startswith("KeyboardInterrupt")
     assert kernel.run("print(len(client.list_tasks()) > 200)") == "True\n"
 
 
@@ -270,15 +275,7 @@ def test_the_stop_button_is_heard_inside_a_coroutine(
 ) -> None:
     """In a cell with `await`, or under `asyncio.run`, the prompt is back as soon, and the kernel lives."""
     kernel.run("import asyncio\nasync def ask(): client.get_task(1)\nclient.health_check()")
-    proxy.on(b'"tools/call"', proxy.freeze)
-    request = kernel.start(code)
-    assert proxy.struck.wait(SECONDS)
-    start = time.monotonic()
-    kernel.manager.interrupt_kernel()
-    answer = kernel.finish(request)
-    assert time.monotonic() - start < SLACK
-    assert (answer.error or "").startswith(error)
-    proxy.heal()
+    assert stopped(kernel, proxy, code, b'"tools/call"').startswith(error)
     assert kernel.run("print(client.get_task(1).id)") == "1\n"
 
 

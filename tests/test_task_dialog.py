@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from calypso_nb.client.actions import Action
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.view.payload import view_payload
 from calypso_nb.view.task_dialog import refusal, respond
+from tests.boards import family
 from tests.browser import live_view
 from tests.conftest import NOW
 
@@ -37,16 +37,8 @@ window.view = mount(el, read("payload"), { live });
 
 @pytest.fixture
 def store() -> Iterator[TinytaskStore]:
-    """A parent with two subtasks, of which the second waits for the first, and a task of nobody.
-
-    Its clock goes on by a minute whenever it is looked at.
-    """
-    minutes = iter(range(10**6))
-    with TinytaskStore(now=lambda: NOW + timedelta(minutes=next(minutes))) as store:
-        store.create_task("Parent", "lead", assigned_to="lead")
-        store.create_task("First", "lead", parent_task_id=1, assigned_to="alice", tags=["ui"], priority=3)
-        store.create_task("Second", "lead", parent_task_id=1, blocked_by_task_id=2, assigned_to="vaela")
-        store.create_task("Nobody's", "lead", priority=9)
+    """A family of tasks, whose clock goes on."""
+    with family("vaela", urgency=9) as store:
         yield store
 
 

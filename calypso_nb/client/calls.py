@@ -14,7 +14,7 @@ import orjson
 import pandas as pd
 from pydantic import ValidationError
 
-from calypso_nb.errors import TinytaskClientError, TinytaskConnectionError, UsageError
+from calypso_nb.errors import TinytaskConnectionError, UsageError, closed
 from calypso_nb.frames import STATUSES
 from calypso_nb.records import Comment, Handoff, Link, QueueStats, Task
 
@@ -34,9 +34,9 @@ class Details(NamedTuple):
     @classmethod
     def of(cls, task: Any) -> Self | None:
         """Count what `get_task` gives; return None if that is not a task with comments and links."""
-        comments, links = (
-            (task.get("comments"), task.get("links")) if isinstance(task, dict) else (None, None)
-        )
+        if not isinstance(task, dict):
+            return None
+        comments, links = task.get("comments"), task.get("links")
         if not isinstance(comments, list) or not isinstance(links, list):
             return None
         if not all(isinstance(one, dict) and isinstance(one.get("id"), int) for one in comments):
@@ -86,7 +86,7 @@ class Source(Protocol):
         """Return True if a TinyTask answers."""
 
     def close(self) -> None:
-        """Leave the source; the next call opens it again."""
+        """Leave the source for good."""
 
 
 class Calls:
@@ -100,7 +100,7 @@ class Calls:
     def source(self) -> Source:
         """What is asked; raise TinytaskClientError after `close`."""
         if self._closed:
-            raise TinytaskClientError(f"this client of {self._source.name} is closed: make a new one")
+            raise closed(self._source.name)
         return self._source
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,9 +52,9 @@ class FileSource:
         """Return the columns of `list_tasks` as they are stored: a frame of them needs no dict per task."""
 
         def question(reader: _Reader) -> pd.DataFrame:
-            with reader.raw_columns():
-                frame: pd.DataFrame = self._answer(reader, "list_tasks", arguments)
-                return frame
+            reader.raw = True
+            frame: pd.DataFrame = self._answer(reader, "list_tasks", arguments)
+            return frame
 
         return self._read(question)
 
@@ -114,11 +113,12 @@ class _Unreadable(Exception):
 class _Reader(TinytaskStore):
     """The tasks in a file of either generation, as they are at the moment of the first question.
 
-    `lacking` holds the columns that a file of TinyTask v1 doesn't have; their values are None.
+    `lacking` holds the columns that a file of TinyTask v1 doesn't have; their values are None. With `raw`,
+    lists of tasks come as a frame of what is stored, only the tags decoded.
     """
 
     lacking: set[str]
-    _raw = False
+    raw = False
 
     def _connect(self, path: str | os.PathLike[str]) -> sqlite3.Connection:
         path = Path(path).resolve()  # SQLite's log lies beside the file that a link leads to.
@@ -160,17 +160,8 @@ class _Reader(TinytaskStore):
         """Return True if somebody began to write to a file that was read as it stood."""
         return self._alone and self._logged()
 
-    @contextmanager
-    def raw_columns(self) -> Iterator[None]:
-        """Have lists of tasks come as a frame of what is stored, only the tags decoded."""
-        self._raw = True
-        try:
-            yield
-        finally:
-            self._raw = False
-
     def _select(self, table: Table, rest: str, values: Iterable[Any] = ()) -> Any:
-        if not self._raw:
+        if not self.raw:
             return super()._select(table, rest, values)
         select = read(table, self.lacking, stored_times=True) + rest
         rows = self.connection.execute(select, tuple(values)).fetchall()

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -48,14 +49,12 @@ def difference_to_json(change: Difference) -> str:
 
 
 def _dumped(document: dict[str, Any], indent: int | None = 2) -> str:
-    try:
-        if indent not in (None, 2):
-            raise TypeError
+    if indent in (None, 2):
         options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
-        text = orjson.dumps(document, option=options).decode()
-    except TypeError:  # Another indent, or half a character, which Python's own encoder takes.
-        return json.dumps(document, indent=indent, allow_nan=False) + "\n"
-    return text.encode("ascii", "calypso_nb.json").decode() + "\n"
+        with suppress(TypeError):  # Half a character, which only Python's own encoder takes.
+            text = orjson.dumps(document, option=options).decode()
+            return text.encode("ascii", "calypso_nb.json").decode() + "\n"
+    return json.dumps(document, indent=indent, allow_nan=False) + "\n"
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:

@@ -13,7 +13,7 @@ import tenacity
 from mcp import Client, MCPError
 from mcp_types import TextContent
 
-from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
+from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError, closed
 from calypso_nb.settings import Settings
 from calypso_nb.wire import bridge
 from calypso_nb.wire.faults import Fault, fault_of
@@ -139,7 +139,7 @@ class Connection:
                 self._link = link
             if self._closed:
                 self.abandon()
-                raise TinytaskClientError(f"this client of {self.name} is closed: make a new one")
+                raise closed(self.name)
             return self._link
 
     def _public(self, fault: Fault, tool: str, write: bool) -> TinytaskClientError:

@@ -74,12 +74,8 @@ def fault_of(error: BaseException, *, sent: bool = True) -> Fault:
     leaves = list(_leaves(error))
     if not all(isinstance(leaf, foreign) for leaf in leaves):
         raise error
-    for kinds in (Fault, _NOT_CONNECTED, BaseException):
-        leaf = next((leaf for leaf in leaves if isinstance(leaf, kinds)), None)
-        if leaf is not None:
-            break
-    else:
-        raise error
+    ranks = (Fault, _NOT_CONNECTED, BaseException)  # What says most comes first.
+    leaf = next(leaf for kinds in ranks for leaf in leaves if isinstance(leaf, kinds))
     if isinstance(leaf, MCPError):
         leaf.error.message = visible(leaf.error.message)  # A traceback shows it below our own error.
         return _of_mcp(leaf.error.code, leaf.error.message, leaf.error.data, sent)

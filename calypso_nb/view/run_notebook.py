@@ -1,15 +1,21 @@
 """Run a notebook from top to bottom and write it as one page."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
+from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 from nbformat.reader import NotJSONError
 from papermill.exceptions import PapermillExecutionError
+from traitlets import Type
 
 from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.files import write_whole
@@ -39,6 +45,28 @@ class ExportedNotebook:
     contents: list[str]
 
 
+class _ShellChannel(AsyncZMQSocketChannel):
+    """Looks for a reply every second too, besides waiting to be told of one.
+
+    What nbclient sends for an Output widget goes past the socket's event loop, and may take the news of a
+    reply with it: without a second look, one notebook with such widgets in a hundred would never end.
+    """
+
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]
+        while timeout is None:
+            with suppress(Empty):
+                return await super().get_msg(1)
+        return await super().get_msg(timeout)
+
+
+class _KernelClient(AsyncKernelClient):
+    shell_channel_class = Type(_ShellChannel)
+
+
+class _KernelManager(AsyncKernelManager):
+    client_factory = Type(_KernelClient)
+
+
 def export_notebook(
     notebook: Path,
     output: Path,
@@ -62,6 +90,7 @@ def export_notebook(
                 parameters,
                 cwd=notebook.parent,
                 progress_bar=False,
+                kernel_manager_class=_KernelManager,
                 kernel_name="python3",
                 language="python",  # A notebook made by a program often names none.
                 # A report's reader need not know of a warning about TCP on this machine.

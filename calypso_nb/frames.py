@@ -234,6 +234,9 @@ _DTYPES: dict[str, Any] = {"str": pd.StringDtype(na_value=float("nan"))}
 
 def _converted(raw: pd.DataFrame, name: str, dtype: str) -> pd.Series:
     values = raw[name]
+    there = values.notna()
+    if dtype not in _NEVER_NA and not there.any():  # As a listing leaves out a third of the columns.
+        return pd.Series(None, values.index, dtype=_DTYPES.get(dtype, dtype))
     try:
         typed = _typed(values, dtype)
     except (TypeError, ValueError, OverflowError) as error:  # pandas raises any of them for foreign values.
@@ -242,7 +245,7 @@ def _converted(raw: pd.DataFrame, name: str, dtype: str) -> pd.Series:
         values = values.where(values.map(lambda value: _fits(value, dtype)))
         typed = _typed(values, dtype)
     # Times and numbers that are none have become NA by themselves.
-    lost = raw[name].notna() & (typed if dtype in (TIME, "Int64") else values).isna()
+    lost = there & (typed if dtype in (TIME, "Int64") else values).isna()
     if lost.any():
         _warn_of(raw[lost], name, dtype)
     return typed
@@ -253,6 +256,7 @@ _MUST_BE = {
     "Int64": "not a whole number, so NA",
     "object": "not a list of texts, so left out",
 }
+_NEVER_NA = ("int64", "bool", "object")
 # A list of tags, or what means none.
 _TAGS = {list, tuple, type(None), float, type(pd.NA)}
 

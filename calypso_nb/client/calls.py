@@ -191,12 +191,15 @@ def progress_bar(progress: bool | Callable[[int, int], None], total: int) -> Ite
     if callable(progress):
         yield lambda done: progress(done, total)
         return
+    if not progress:
+        yield lambda done: None
+        return
     from rich.console import Console
     from rich.progress import Progress
 
     start = time.monotonic()
     console = Console(stderr=True)
-    shown = progress and (console.is_terminal or console.is_jupyter)
+    shown = console.is_terminal or console.is_jupyter
     bar = Progress(console=console, transient=True, auto_refresh=False, disable=not shown)
     task = bar.add_task("tasks", total=total)
 
@@ -221,6 +224,8 @@ def aware(now: datetime | None) -> datetime | None:
 
 def whole(name: str, value: Any) -> int:
     """Return a whole number that came as a number or as text, `7` or `"7"`; raise UsageError for others."""
+    if type(value) is int:
+        return value
     is_text = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS
     if is_text or (_is_number(value) and value == int(value)):
         return int(value)

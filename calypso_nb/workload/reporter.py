@@ -14,7 +14,7 @@ import pandas as pd
 
 from calypso_nb.client.calls import Details
 from calypso_nb.errors import UsageError
-from calypso_nb.frames import OPEN_STATUSES, STATUSES, TASK_COLUMNS, records_to_frame
+from calypso_nb.frames import OPEN_STATUSES, STATUSES, records_to_frame, task_columns
 from calypso_nb.workload import counts
 from calypso_nb.workload.attention import Thresholds, attention
 from calypso_nb.workload.blocking import blocking
@@ -286,7 +286,7 @@ def _narrowed(
 
 def with_counts(tasks: pd.DataFrame, found: Mapping[int, Details]) -> pd.DataFrame:
     """Return the tasks with what was counted of them by task id; a task that is not there has NA."""
-    columns = {name: TASK_COLUMNS[name] for name in Details._fields}
-    rows = pd.DataFrame(found.values(), columns=Details._fields, dtype="object")
-    counted = records_to_frame(rows, columns).set_axis(pd.Index(found.keys(), dtype="int64"))
-    return tasks.assign(**counted.reindex(tasks["id"]).set_axis(tasks.index))
+    unknown = Details()
+    details = [found.get(task_id, unknown) for task_id in tasks["id"].tolist()]
+    rows = pd.DataFrame(details, tasks.index, Details._fields, dtype="object")
+    return tasks.assign(**records_to_frame(rows, task_columns(*Details._fields)))

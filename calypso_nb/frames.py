@@ -221,6 +221,8 @@ def tasks_frame(records: Records, now: datetime) -> pd.DataFrame:
     Example: `tasks_frame(client.list_task_records(), datetime.now(UTC))`
     """
     tasks = records_to_frame(records, TASK_COLUMNS)
+    for name in ("assigned_to", "queue_name"):  # Some servers keep '' for nobody, and for no queue.
+        tasks[name] = tasks[name].mask(tasks[name] == "")
     moment = pd.Timestamp(now).tz_convert("UTC")
     tasks["is_open"] = tasks["status"].isin(OPEN_STATUSES) & tasks["archived_at"].isna()
     tasks["age_hours"] = (moment - tasks["created_at"]).dt.total_seconds() / 3600

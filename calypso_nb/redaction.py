@@ -62,9 +62,13 @@ _PATTERNS: list[tuple[re.Pattern[str], _Instead]] = [
         rf"\g<keep>{_HIDDEN}",
     ),
 ]
+# Names of variables whose values are secret: whole words, or wherever in a name they stand.
 _SECRET_NAME = re.compile(
-    r"TOKEN|SECRET|PASSW|CREDENTIAL|(?:API|ACCESS|PRIVATE)_?KEY|_KEY$|TINYTASK_HEADERS", re.I
+    r"TOKEN|SECRET|PASSW|CREDENTIAL|KEYS?(?:_|$)|(?:^|_)(?:PASS|PW|PWD|AUTH|COOKIE|DSN)(?:_|$)"
+    r"|TINYTASK_HEADERS",
+    re.I,
 )
+_NO_SECRETS = ("PWD", "SSH_AUTH_SOCK")
 # How the same text stands in HTML, JSON, Python and an address.
 _WRITTEN: tuple[Callable[[str], str], ...] = (
     escape,
@@ -79,7 +83,6 @@ _WRITTEN: tuple[Callable[[str], str], ...] = (
     lambda text: ascii(text)[1:-1],
     lambda text: quote(text, safe=""),
 )
-_SHORTEST = 6
 # A longer secret is known by its first letters too, if it is cut off there, as in a frame.
 _KNOWN_BY = 12
 
@@ -108,17 +111,21 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     return pieces.text
 
 
-def secrets_of_environment() -> list[str]:
+def secrets_of_environment(shortest: int = 6) -> list[str]:
     """Return the values of environment variables whose names mean a secret, longest first.
 
     Passwords in addresses, and the values in a variable that holds JSON, are among them.
+
+    - shortest: how many letters a secret has at least, as a shorter one would be cut out of other words
     """
-    values = {value for name, value in os.environ.items() if _SECRET_NAME.search(name)}
+    values = {
+        value for name, value in os.environ.items() if _SECRET_NAME.search(name) and name not in _NO_SECRETS
+    }
     inside = {part for value in values for part in re.findall(r'"([^"]+)"\s*[,}]', value)}
     for value in os.environ.values():
         written = re.findall(r"://[^\s/:@]*:([^\s/]+)@", value)
         inside |= {*written, *map(unquote, written)}
-    return sorted((value for value in values | inside if len(value) >= _SHORTEST), key=len, reverse=True)
+    return sorted((value for value in values | inside if len(value) >= shortest), key=len, reverse=True)
 
 
 class _Pieces:

@@ -248,6 +248,12 @@ def test_what_somebody_has_changed_since_is_not_undone(
     assert store.get_task(4)["assigned_to"] == "bob"
 
 
+def test_what_is_no_action_can_not_be_undone(client: TinytaskClient) -> None:
+    """A task, say: the error names what to give instead."""
+    with pytest.raises(ValueError, match="undo takes what an action returned"):
+        client.undo(client.get_task(4))  # type: ignore[arg-type]
+
+
 def test_archiving_a_task_that_holds_up_others_names_them_first(
     client: TinytaskClient, store: TinytaskStore
 ) -> None:

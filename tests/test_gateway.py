@@ -30,8 +30,8 @@ JSON = {"Content-Type": "application/json"}
 ANSWERS = {
     302: "redirects to",
     400: "HTTP 400",
-    401: "credentials required",
-    403: "credentials required",
+    401: "credentials missing or refused",
+    403: "credentials missing or refused",
     404: "HTTP 404",
     407: "the proxy asks for credentials",
     408: "HTTP 408",
@@ -122,9 +122,9 @@ def test_who_is_asked_to_wait_longer_than_the_timeout_is_told_at_once(before: Ga
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_credentials_are_told_as_such(status: int, before: Gateway) -> None:
-    """Without any they are required, and with some they are refused; neither is tried again."""
+    """Without a token they may be missing, and with one they are refused; neither is tried again."""
     before.rules.append(Rule("/mcp", status, through=False))
-    for token, word in ((None, "required"), ("wrong", "refused")):
+    for token, word in ((None, "missing or refused"), ("wrong", "refused")):
         before.seen.clear()
         with (
             TinytaskClient(before.url, token=token) as client,
@@ -273,6 +273,16 @@ def test_no_error_shows_the_password_of_a_proxy(at: str, proxy: FaultyProxy) -> 
     ):
         client.list_tasks()
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_proxy_whose_name_is_not_known_is_told_by_name() -> None:
+    """And is not taken for the server."""
+    os.environ["HTTP_PROXY"] = os.environ["http_proxy"] = "http://proxy.invalid:3128"
+    with (
+        TinytaskClient("http://tinytask.invalid:3000", timeout=5) as client,
+        pytest.raises(TinytaskConnectionError, match=r"proxy\.invalid: "),
+    ):
+        client.list_tasks()
 
 
 def test_several_directories_of_certificates_are_taken() -> None:

@@ -37,6 +37,21 @@ def test_an_odd_priority_does_not_end_the_report(store: TinytaskStore) -> None:
     assert priorities[2] == 7
 
 
+def test_a_task_of_an_agent_without_a_name_is_unassigned() -> None:
+    """Some servers keep an empty text for nobody, and for no queue: neither is in a table of its own."""
+    rows = [{"id": 1, "title": "t", "status": "idle", "assigned_to": "", "queue_name": ""}]
+    data = WorkloadData(tasks_frame(rows, NOW), tasks_frame(rows, NOW), NOW, "http://host:3000")
+    assert data.summary.total_unassigned == 1 and data.agents.empty
+    assert data.queues["queue"].isna().all()
+
+
+def test_markdown_without_rows_says_how_many_there_are(sample_store: TinytaskStore) -> None:
+    """`most=0` leaves the numbers, and of each table what it leaves out."""
+    data = report(sample_store)
+    told = data.to_markdown(most=0)
+    assert f"### Open tasks\n\n… and {len(data.tasks):,} more." in told and "| --- |" not in told
+
+
 def test_one_task_has_the_priority_that_its_server_has(store: TinytaskStore) -> None:
     """A fraction is no whole number, and is not made one."""
     store.insert_many([{"title": "t", "priority": 4.99}, {"title": "t", "priority": 4.0}])

@@ -210,6 +210,8 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Ac
 
 def undo(client: TinytaskClient, action: Action) -> Action:
     """Restore what was before an action, if nobody has changed it since: see `TinytaskClient.undo`."""
+    if not isinstance(action, Action):
+        raise UsageError(f"undo takes what an action returned, client.release(…) for one, not {action!r:.60}")
     for done in (action, *action.also):
         look(client, done.after.id, done.after, "undo")
     before, now, author = action.before, action.after, action.author

@@ -17,9 +17,6 @@ _GIVEN = {
 }
 _GIVEN_PREFIXES = ("LC_", "TINYTASK_", "GOOSE_")
 
-_SECRET_NAME = re.compile(
-    r"(?:^|_)(?:PASS|PW|PWD|AUTH|CREDENTIALS?|COOKIE|DSN)(?:_|$)|KEYS?(?:_|$)", re.IGNORECASE
-)
 # Digits, small and capital letters and no path, or a key in a frame of dashes.
 _SECRET_SHAPE = re.compile(
     r"\A(?:(?=[^\d]*\d)(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?![/~.])[\w+/=.:~-]{20,}\Z|-----BEGIN )"
@@ -55,9 +52,9 @@ def without_secrets(text: str) -> str:
 
 
 def _secrets() -> Iterator[str]:
-    yield from secrets_of_environment()
+    yield from secrets_of_environment(_SHORTEST)
     for name, value in os.environ.items():
-        if name not in _NO_SECRETS and (_SECRET_NAME.search(name) or _SECRET_SHAPE.search(value)):
+        if name not in _NO_SECRETS and _SECRET_SHAPE.search(value):
             yield value
     settings = load_settings()
     yield from Endpoint(settings.endpoint).credentials

@@ -103,9 +103,10 @@ def _counts(row: Row) -> Row:
 def _section(title: str, frame: pd.DataFrame, most: int, cells: Callable[[Row], Row]) -> list[str]:
     if frame.empty:
         return []
-    parts = [f"### {title}", *_table(frame.head(most), cells)]
-    if len(frame) > most:
-        parts.append(f"… and {len(frame) - most:,} more.")
+    shown = frame.head(max(most, 0))
+    parts = [f"### {title}", *([] if shown.empty else _table(shown, cells))]
+    if len(frame) > len(shown):
+        parts.append(f"… and {len(frame) - len(shown):,} more.")
     return parts
 
 

@@ -126,7 +126,9 @@ def refusal(response: aiohttp.ClientResponse, size: int) -> Fault:
     elif status == 413:
         reason = f"the request of {size / 1024:,.1f} kB is too large for the gateway before it ({code})"
     elif status in (401, 403):
-        how = "refused" if "Authorization" in response.request_info.headers else "required"
+        # In a header of one's own they may have been sent, and refused, all the same.
+        sent = "Authorization" in response.request_info.headers
+        how = "refused" if sent else "missing or refused"
         reason = f"credentials {how} ({code}): set TINYTASK_TOKEN, or give token= or headers="
     elif status == 407:
         reason = f"the proxy asks for credentials ({code}): HTTP_PROXY=http://user:password@host:port"

@@ -237,8 +237,10 @@ _DTYPES: dict[str, Any] = {"str": pd.StringDtype(na_value=float("nan"))}
 def _converted(raw: pd.DataFrame, name: str, dtype: str) -> pd.Series:
     values = raw[name]
     there = values.notna()
+    typed: pd.Series
     if dtype not in _NEVER_NA and not there.any():  # As a listing leaves out a third of the columns.
-        return pd.Series(None, values.index, dtype=_DTYPES.get(dtype, dtype))
+        typed = pd.Series(None, values.index, dtype=_DTYPES.get(dtype, dtype))
+        return typed
     try:
         typed = _typed(values, dtype)
     except (TypeError, ValueError, OverflowError) as error:  # pandas raises any of them for foreign values.

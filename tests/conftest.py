@@ -38,7 +38,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # --- Random examples: few for every save, many where nobody waits ---------------------------------------
 
 # A report is made and written many times over: what counts is the result, not how long one example takes.
-settings.register_profile("quick", deadline=None, max_examples=8)
+settings.register_profile("quick", deadline=None, max_examples=5)
 settings.register_profile("full", deadline=None, max_examples=100)
 
 

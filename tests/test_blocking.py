@@ -274,6 +274,7 @@ def rows_drawn(spec: dict[str, Any]) -> list[dict[str, Any]]:
     return spec["datasets"][spec["data"]["name"]] if "layer" in spec else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("board", [chain(), board_of([])], ids=["chain", "empty"])
 def test_the_charts_draw_and_hold_every_task_once(board: pd.DataFrame) -> None:
     """The specs are valid, render, and have a row for each task of a chain."""

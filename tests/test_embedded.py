@@ -571,6 +571,7 @@ def test_leaving_a_server_with_an_open_stream_is_quick_and_leaves_no_thread(tran
     assert "tinytask-server" not in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["http", "sse"])
 def test_twenty_thousand_tasks_come_in_one_answer(store: TinytaskStore, transport: Any) -> None:
     """Far above the SDK client's own limit of 1 MiB for one event, so with a bare client."""
@@ -582,6 +583,7 @@ def test_twenty_thousand_tasks_come_in_one_answer(store: TinytaskStore, transpor
     assert json.loads(text)["count"] == 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["http", "sse"])
 def test_a_task_of_two_megabytes_can_be_read(store: TinytaskStore, transport: Any) -> None:
     """Even one whose every character is escaped on the wire."""
@@ -640,6 +642,7 @@ def test_many_large_answers_at_once_do_not_fill_the_memory(tmp_path: Path, path:
         assert highest(process.pid) - before < READERS * 16_000_000 * (2 if path == "/mcp" else 1)
 
 
+@pytest.mark.slow
 def test_clients_that_stop_reading_do_not_keep_others_waiting(
     store: TinytaskStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

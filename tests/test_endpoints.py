@@ -75,6 +75,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_command_is_a_server_while_the_client_is_open(
     command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_command_is_a_server_while_the_client_is_open(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_is_started_again(command: str, tmp_path: Path) -> None:
     """Nothing that was confirmed is lost, and the next call has a new process."""
     with TinytaskClient(command) as client:
@@ -105,6 +107,7 @@ def test_a_command_that_is_killed_is_started_again(command: str, tmp_path: Path)
         assert client.list_tasks()["title"].tolist() == ["one"]
 
 
+@pytest.mark.slow
 def test_a_client_that_is_forgotten_leaves_no_process(command: str, tmp_path: Path) -> None:
     """A cell that is run again and again does not pile up servers."""
     TinytaskClient(command).list_tasks()
@@ -502,6 +505,7 @@ def test_a_path_can_be_given_in_every_way(
     assert len(TinytaskClient(endpoint).list_tasks(queue_name="files")) == 1
 
 
+@pytest.mark.slow
 def test_a_file_needs_no_mcp(database: Path) -> None:
     """Reading a file does not wait for what only a server needs to load."""
     script = (

@@ -115,6 +115,7 @@ def test_json_reads_back_as_the_same_report(rows: list[dict[str, Any]], filters:
     assert to_json(again, context=True) == text
 
 
+@pytest.mark.slow
 @given(rows(), filters)
 def test_json_without_the_whole_context_reads_back_as_the_same_numbers(
     rows: list[dict[str, Any]], filters: dict[str, Any]

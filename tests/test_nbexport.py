@@ -77,6 +77,7 @@ def test_the_file_of_a_database_is_named_without_its_folders() -> None:
     assert "tasks.db" in page and "/elsewhere" not in page
 
 
+@pytest.mark.slow
 def test_a_long_notebook_has_a_table_of_contents(open_page: OpenPage) -> None:
     """Its entries lead to the headings; a short notebook has none."""
     headings = ["One & <b>one</b>", "Two", "Three `code`", "Four"]

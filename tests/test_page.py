@@ -165,6 +165,7 @@ def test_fragments_escape_what_agents_wrote(hostile: WorkloadData) -> None:
     assert "<img" not in fragment and "<script>window" not in fragment
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chart", ["load_per_agent", "priority_distribution", "age_distribution", "oldest_tasks"]
 )

@@ -71,6 +71,7 @@ def test_a_deleted_task_leaves_the_twin_in_use(sample_store: TinytaskStore) -> N
     assert paths[:2] == ["/api/v1/tasks/2", "/api/v1/tasks/3"] and "/mcp" not in paths[:2]
 
 
+@pytest.mark.slow
 def test_what_a_slow_twin_has_said_in_time_counts(store: TinytaskStore) -> None:
     """When the time is over, what was read is kept, and the rest is NA."""
     store.insert_many([{"title": "x"}] * 200)

@@ -284,6 +284,7 @@ def test_claim_next_passes_over_blocked_tasks_and_puts_them_back(
     assert [task.id for _ in range(3) if (task := client.claim_next("alice"))] == [2, 3, 4]
 
 
+@pytest.mark.slow
 def test_many_callers_of_claim_next_get_each_ready_task_once(
     client: TinytaskClient, store: TinytaskStore
 ) -> None:

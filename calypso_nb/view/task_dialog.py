@@ -212,5 +212,5 @@ def _named(task_id: int | None, data: Workload) -> dict[str, Any] | None:
 
 
 def _mentions(tasks: pd.DataFrame) -> list[dict[str, Any]]:
-    archived = tasks["archived_at"].notna().map({True: ", archived", False: ""})
-    return plain_records(tasks[["id", "title"]].assign(status=tasks["status"] + archived))
+    status = tasks["status"].where(tasks["archived_at"].isna(), tasks["status"] + ", archived")
+    return plain_records(tasks[["id", "title"]].assign(status=status))

@@ -38,6 +38,13 @@ for _ in range(3):
     threading.Thread(target=work, daemon=True).start()
 sys.stdin.readline()
 """
+SLOW_NAMES = """
+import socket, time
+def look(*_, **__):
+    print("looking", flush=True)
+    time.sleep(60)
+socket.getaddrinfo = look
+"""
 COROUTINE = """
 import asyncio, sys
 from calypso_nb import TinytaskClient
@@ -89,6 +96,18 @@ def test_a_process_ends_while_its_threads_are_in_calls(
         out, err = process.communicate("\n", timeout=SECONDS)
     assert time.monotonic() - start < SLACK
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_process_ends_while_names_are_looked_up() -> None:
+    """A resolver that does not answer does not hold up the end."""
+    with started(
+        SLOW_NAMES + THREADS.format(call="client.list_tasks()"), "http://tinytask.invalid"
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "looking\n"
+        start = time.monotonic()
+        out, err = process.communicate("\n", timeout=SECONDS)
+    assert time.monotonic() - start < SLACK
+    assert (process.returncode, out.replace("looking\n", ""), err) == (0, "", "")
 
 
 @pytest.mark.parametrize("main", ["ask()", "asyncio.gather(ask(), ask())"])

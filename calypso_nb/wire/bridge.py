@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
@@ -52,6 +52,7 @@ class _Loop:
 
     def _serve(self, ready: Future[BlockingPortal]) -> None:
         async def serve() -> None:
+            asyncio.get_running_loop().set_default_executor(_DaemonThreads())
             async with BlockingPortal() as portal:
                 ready.set_result(portal)
                 await portal.sleep_until_stopped()
@@ -78,6 +79,24 @@ class _Loop:
             thread.daemon and thread.ident in _callers for thread in threading.enumerate()
         ):
             time.sleep(0.01)
+
+
+class _DaemonThreads(ThreadPoolExecutor):
+    """Looks up names in threads that the end of the process doesn't wait for, as it would for a pool's."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        future: Future[T] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="calypso-nb-name", daemon=True).start()
+        return future
 
 
 _before_end: list[Callable[[], Awaitable[object]]] = []

@@ -72,7 +72,8 @@ def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> 
         context.asked = time.monotonic()
 
     async def end(_: object, context: SimpleNamespace, done: aiohttp.TraceRequestEndParams) -> None:
-        clock.heard(done.response.headers.get("Date"), time.monotonic() - context.asked)
+        if "Age" not in done.response.headers:  # Out of a cache, `Date` is of long ago.
+            clock.heard(done.response.headers.get("Date"), time.monotonic() - context.asked)
 
     trace.on_request_start.append(begin)
     trace.on_request_end.append(end)

@@ -71,7 +71,7 @@ def test_an_action_on_a_task_that_another_agent_has_meanwhile_is_refused_in_word
         ACTIONS[name](client, seen)
     clock = now["updated_at"][11:16]
     assert refused.value.reason == (
-        f"#2 has moved on: carol has it since {clock} UTC (you saw alice); look again"
+        f"#2 has moved on: carol has it since {clock} UTC at the latest (you saw alice); look again"
     )
     assert refused.value.task == other.get_task(2)
     assert store.get_task(2) == now
@@ -80,12 +80,18 @@ def test_an_action_on_a_task_that_another_agent_has_meanwhile_is_refused_in_word
 @pytest.mark.parametrize(
     ("foreign", "words"),
     [
-        (lambda store: store.update_task(2, status="working"), "it is working since {} (you saw idle)"),
-        (lambda store: store.update_task(2, assigned_to=""), "it is unassigned since {} (you saw alice)"),
-        (lambda store: store.update_task(2, priority=9), "priority 3 → 9 since {}"),
+        (
+            lambda store: store.update_task(2, status="working"),
+            "it is working since {} at the latest (you saw idle)",
+        ),
+        (
+            lambda store: store.update_task(2, assigned_to=""),
+            "it is unassigned since {} at the latest (you saw alice)",
+        ),
+        (lambda store: store.update_task(2, priority=9), "priority 3 → 9 since {} at the latest"),
         (
             lambda store: store.update_task(2, description="New"),
-            "it was edited at {} (you saw it as of 09:31 UTC)",
+            "it was edited at {second} (you saw it as of 09:31:00 UTC)",
         ),
         (lambda store: store.archive_task(2), "it was archived at {archived}"),
         (lambda store: store.delete_task(2), "it is no longer there"),
@@ -102,6 +108,7 @@ def test_whatever_else_has_changed_is_named(
     task = refused.value.task
     times = {"archived": None} if task is None else {"archived": task.archived_at, "now": task.updated_at}
     clocks = {name: f"{time:%H:%M} UTC" if time else "" for name, time in times.items()}
+    clocks["second"] = f"{task.updated_at:%H:%M:%S} UTC" if task else ""
     expected = words.format(clocks.get("now", ""), **clocks)
     assert refused.value.reason == f"#2 has moved on: {expected}; look again"
 
@@ -141,7 +148,7 @@ def test_a_foreign_move_in_the_last_moment_is_found_by_the_server(
         return move(*arguments)
 
     monkeypatch.setattr(client, "move_task", late)
-    with pytest.raises(MovedOnError, match=r"carol has it since .* UTC \(you saw alice\)"):
+    with pytest.raises(MovedOnError, match=r"carol has it since .* UTC at the latest \(you saw alice\)"):
         client.reassign(2, "bob", seen=client.get_task(2))
     assert store.get_task(2)["assigned_to"] == "carol"
 
@@ -246,6 +253,68 @@ def test_what_somebody_has_changed_since_is_not_undone(
     with pytest.raises(MovedOnError, match=r"it is working since .* \(you saw idle\)"):
         client.undo(done)
     assert store.get_task(4)["assigned_to"] == "bob"
+
+
+def test_a_copy_or_a_reopened_task_that_would_never_end_is_asked_about(
+    client: TinytaskClient, store: TinytaskStore
+) -> None:
+    """What the attention list calls a fault is named before, whichever action would make it."""
+    store.archive_task(3)
+    store.archive_task(2)
+    with pytest.raises(UnconfirmedError) as asked:
+        client.restore(3, seen=client.get_task(3))
+    assert asked.value.consequences == ("#3 would never end: #2 is archived and unfinished",)
+    assert client.restore(3, seen=client.get_task(3), sure=True).after.blocked_by_task_id == 2
+    part = store.create_task("Part", "lead", parent_task_id=1)["id"]
+    store.update_task(part, status="complete")
+    store.archive_task(1)
+    with pytest.raises(UnconfirmedError) as asked:
+        client.set_idle(part, seen=client.get_task(part))
+    assert asked.value.consequences == (f"#{part} would be under a parent that is archived",)
+
+
+def test_open_parts_of_parts_are_named_too(client: TinytaskClient, store: TinytaskStore) -> None:
+    """A complete task between does not hide them."""
+    below = store.create_task("Below", "lead", parent_task_id=3)["id"]
+    store.update_task(2, status="complete")
+    store.update_task(3, status="complete")
+    with pytest.raises(UnconfirmedError) as asked:
+        client.complete(1, seen=client.get_task(1))
+    assert asked.value.consequences == (f"#{below} would stay open under a parent that is complete",)
+
+
+def test_nothing_is_archived_or_restored_twice(client: TinytaskClient, store: TinytaskStore) -> None:
+    """Not by an undo either: there would be two copies. Without the copy it can be restored again."""
+    done = client.archive(4, seen=client.get_task(4))
+    with pytest.raises(ValueError, match="#4 is archived already"):
+        client.archive(4, seen=client.get_task(4))
+    copy = client.undo(done).after.id
+    for again in (lambda: client.undo(done), lambda: client.restore(4, seen=client.get_task(4))):
+        with pytest.raises(ValueError, match=f"#4 is restored already, as #{copy}"):
+            again()
+    store.delete_task(copy)
+    assert client.restore(4, seen=client.get_task(4)).after.id > copy
+
+
+def test_a_change_that_fails_half_way_says_what_is_written(
+    client: TinytaskClient, store: TinytaskStore
+) -> None:
+    """TinyTask takes queue, parent and the rest by different tools."""
+    with pytest.raises(
+        TinytaskConnectionError, match=r"#4: its queue changed, and not the rest: .*999"
+    ) as told:
+        client.change(4, seen=client.get_task(4), queue_name="qa", blocked_by_task_id=999, sure=True)
+    assert told.value.outcome_unknown and store.get_task(4)["queue_name"] == "qa"
+
+
+def test_a_comment_that_is_no_text_is_refused_before_anything_is_done(
+    client: TinytaskClient, store: TinytaskStore
+) -> None:
+    """The task stays whose it is."""
+    before = store.get_task(2)
+    with pytest.raises(ValueError, match="comment is text, not 3"):
+        client.reassign(2, "bob", seen=client.get_task(2), comment=3)  # type: ignore[arg-type]
+    assert store.get_task(2) == before
 
 
 def test_what_is_no_action_can_not_be_undone(client: TinytaskClient) -> None:

@@ -150,7 +150,10 @@ def test_an_action_on_a_task_that_another_has_meanwhile_is_refused_and_shows_it(
     with TinytaskClient(create_server(asked.store)) as other:
         other.move_task(2, "alice", "carol", "yours")
     answer = asked.act(2, "reassign", agent="bob", comment="mine", seen=seen)["task"]
-    assert answer["refused"] == "#2 has moved on: carol has it since 09:30 UTC (you saw alice); look again"
+    assert (
+        answer["refused"]
+        == "#2 has moved on: carol has it since 09:30 UTC at the latest (you saw alice); look again"
+    )
     assert answer["assigned_to"] == asked.shown(2)["agent"] == "carol"
     assert "mine" not in [comment["content"] for comment in answer["comments"]]
 

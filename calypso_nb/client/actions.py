@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import permutations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
@@ -115,6 +116,8 @@ def reassign(
     """Hand a task on, or assign one that is unassigned: see `TinytaskClient.reassign`."""
     if not isinstance(to, str) or not to.strip():
         raise UsageError("name an agent to assign the task to; release() makes it unassigned")
+    if not isinstance(comment, str):
+        raise UsageError(f"comment is text, not {comment!r:.60}")
     before = look(client, task_id, seen, "reassign")
     if before.archived_at is not None or before.status == "complete":
         raise UsageError(f"#{task_id} is {_state(before)}, and TinyTask hands on open tasks only")
@@ -123,7 +126,7 @@ def reassign(
     if not sure:
         _check_agent(client, to)
     _hand_on(client, before, to, seen, f"handed on by {author}", "reassign")
-    if comment and comment.strip():
+    if comment.strip():
         try:
             client.add_comment(task_id, comment, created_by=author)
         except TinytaskClientError as error:
@@ -164,13 +167,15 @@ def release(client: TinytaskClient, task_id: int, seen: Seen) -> Action:
 def archive(client: TinytaskClient, task_id: int, seen: Seen, sure: bool, author: str) -> Action:
     """Archive a task that is as it was seen: see `TinytaskClient.archive`."""
     before = look(client, task_id, seen, "archive")
+    if before.archived_at is not None:
+        raise UsageError(f"#{task_id} is archived already")
     if consequences := [] if sure else list(left_behind(client, before)):
         raise UnconfirmedError(consequences)
     client.archive_task(task_id)
     return _finished(client, "archive", before, {}, author)
 
 
-def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Action:
+def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str, sure: bool) -> Action:
     """Make a copy of an archived task, and let what hangs on the old one hang on it.
 
     See `TinytaskClient.restore`.
@@ -178,6 +183,12 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Ac
     before = look(client, task_id, seen, "restore")
     if before.archived_at is None:
         raise UsageError(f"#{task_id} is not archived")
+    if (number := _restored_as(client, before)) is not None:
+        raise UsageError(f"#{task_id} is restored already, as #{number}")
+    links = {"parent_task_id": before.parent_task_id, "blocked_by_task_id": before.blocked_by_task_id}
+    consequences = [] if sure or before.status == "complete" else list(_consequences(client, before, links))
+    if consequences:
+        raise UnconfirmedError(consequences)
     hanging: dict[int, list[str]] = {}
     records = {record["id"]: record for record in client.list_task_records()}
     for name in ("blocked_by_task_id", "parent_task_id"):
@@ -197,7 +208,7 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Ac
             client.complete_task(copy.id)
         remark = f"restored from #{task_id}, which stays archived with its comments and links"
         client.add_comment(copy.id, remark, created_by=author)
-        client.add_comment(task_id, f"restored as #{copy.id}", created_by=author)
+        client.add_comment(task_id, f"{_RESTORED_AS}{copy.id}", created_by=author)
         for one, names in hanging.items():
             fields = dict.fromkeys(names, copy.id)
             also.append(change(client, "restore", one, records[one], fields, author=author, sure=True))
@@ -208,6 +219,20 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str) -> Ac
     return Action("restore", before, after, author, also=tuple(also))
 
 
+def _restored_as(client: TinytaskClient, task: Task) -> int | None:
+    """Return the number of the copy that an archived task has, unless that is gone or archived too."""
+    for comment in task.comments or ():
+        number = comment.content.removeprefix(_RESTORED_AS)
+        if number != comment.content and number.isascii() and number.isdecimal() and len(number) < 19:
+            copy = find_task(client, int(number))
+            if copy is not None and copy.archived_at is None and copy.title == task.title:
+                return copy.id
+    return None
+
+
+_RESTORED_AS = "restored as #"
+
+
 def undo(client: TinytaskClient, action: Action) -> Action:
     """Restore what was before an action, if nobody has changed it since: see `TinytaskClient.undo`."""
     if not isinstance(action, Action):
@@ -216,7 +241,7 @@ def undo(client: TinytaskClient, action: Action) -> Action:
         look(client, done.after.id, done.after, "undo")
     before, now, author = action.before, action.after, action.author
     if before.archived_at is None and now.archived_at is not None:
-        return restore(client, now.id, now, author)
+        return restore(client, now.id, now, author, sure=True)
     if before.id != now.id:
         for done in reversed(action.also):
             undo(client, done)
@@ -293,23 +318,25 @@ def _moved(then: Mapping[str, Any], task: Task | None) -> str:
         words.append(f"it was archived at {at}" if at else "it is no longer archived")
     if then["assigned_to"] != now["assigned_to"]:
         holder = f"{named(now['assigned_to'])} has it" if now["assigned_to"] else "it is unassigned"
-        words.append(f"{holder} since {clock} (you saw {named(then['assigned_to'])})")
+        words.append(f"{holder} since {clock} at the latest (you saw {named(then['assigned_to'])})")
     if then["status"] != now["status"]:
-        words.append(f"it is {now['status']} since {clock} (you saw {then['status']})")
+        words.append(f"it is {now['status']} since {clock} at the latest (you saw {then['status']})")
     if not words and (others := _changes(then, now)):
-        words.append(f"{', '.join(others)} since {clock}")
+        words.append(f"{', '.join(others)} since {clock} at the latest")
     if not words and then["updated_at"] not in (None, now["updated_at"]):
-        saw = _clock(then["updated_at"], now["updated_at"])
-        words.append(f"it was edited at {clock} (you saw it as of {saw})")
+        at, saw = (
+            _clock(one, two, "%H:%M:%S") for one, two in permutations((now["updated_at"], then["updated_at"]))
+        )
+        words.append(f"it was edited at {at} (you saw it as of {saw})")
     return " and ".join(words)
 
 
-def _clock(time: pd.Timestamp | None, other: pd.Timestamp | None) -> str:
+def _clock(time: pd.Timestamp | None, other: pd.Timestamp | None, form: str = "%H:%M") -> str:
     """Return a time of day in UTC, with the day if the other time is not of the same day."""
     if time is None:
         return ""
     day = "" if other is not None and time.date() == other.date() else f"{time:%Y-%m-%d} "
-    return f"{day}{time:%H:%M} UTC"
+    return f"{day}{time:{form}} UTC"
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -370,19 +397,31 @@ def _hand_on(client: TinytaskClient, task: Task, to: str, seen: Seen, remark: st
 
 
 def _write(client: TinytaskClient, before: Task, fields: Mapping[str, Any]) -> None:
+    """Write fields with up to three tools; if a later one fails, say what is written already."""
     rest = dict(fields)
-    if "parent_task_id" in rest:
-        client.move_subtask(before.id, rest.pop("parent_task_id"))
-    if "queue_name" in rest:
-        queue = rest.pop("queue_name")
-        if queue is None:
-            client.remove_task_from_queue(before.id)
-        else:
-            client.add_task_to_queue(before.id, queue)
-    if "assigned_to" in rest:
-        rest["assigned_to"] = rest["assigned_to"] or ""  # TinyTask's word for unassigned; null is an error.
-    if rest:
-        client.update_task(before.id, **rest)
+    written: list[str] = []
+    try:
+        if "parent_task_id" in rest:
+            client.move_subtask(before.id, rest.pop("parent_task_id"))
+            written.append("its parent")
+        if "queue_name" in rest:
+            queue = rest.pop("queue_name")
+            if queue is None:
+                client.remove_task_from_queue(before.id)
+            else:
+                client.add_task_to_queue(before.id, queue)
+            written.append("its queue")
+        if "assigned_to" in rest:
+            rest["assigned_to"] = (
+                rest["assigned_to"] or ""
+            )  # TinyTask's word for unassigned; null is an error.
+        if rest:
+            client.update_task(before.id, **rest)
+    except TinytaskClientError as error:
+        if not written:
+            raise
+        message = f"#{before.id}: {' and '.join(written)} changed, and not the rest: {error}"
+        raise TinytaskConnectionError(message, outcome_unknown=True) from error
 
 
 def _finished(
@@ -427,26 +466,26 @@ def left_behind(client: TinytaskClient, task: Task) -> Iterable[str]:
     waiting = [one["id"] for one in _open(records, blocked_by_task_id=task.id)]
     if waiting and task.status != "complete":
         yield f"{numbers(waiting)} would never end, waiting for #{task.id}, archived and unfinished"
-    if parts := [one["id"] for one in _open(records, parent_task_id=task.id)]:
+    if parts := _open_below(records, task.id):
         yield f"{numbers(parts)} would stay open under an archived parent"
 
 
 def _consequences(client: TinytaskClient, task: Task, fields: Mapping[str, Any]) -> Iterable[str]:
     """Say what a change of fields would do that the attention list would then report."""
-    if fields.get("status") == "complete" and task.is_currently_blocked is not None:
-        parts = _open(client.list_task_records(parent_task_id=task.id), parent_task_id=task.id)
-        if parts:
-            them = numbers(part["id"] for part in parts)
-            yield f"{them} would stay open under a parent that is complete"
+    completes = fields.get("status") == "complete" and task.is_currently_blocked is not None
+    if completes and (parts := _open_below(client.list_task_records(), task.id)):
+        yield f"{numbers(parts)} would stay open under a parent that is complete"
     if (blocker := fields.get("blocked_by_task_id")) is not None:
-        yield from _waiting(client, task.id, blocker)
-    if (parent := fields.get("parent_task_id")) is not None:
+        yield from _waiting(client, task, blocker)
+    opened = task.status == "complete" and fields.get("status") not in (None, "complete")
+    if (parent := fields.get("parent_task_id", task.parent_task_id if opened else None)) is not None:
         above = find_task(client, parent)
         if above is not None and _state(above) in ("complete", "archived"):
             yield f"#{task.id} would be under a parent that is {_state(above)}"
 
 
-def _waiting(client: TinytaskClient, task_id: int, blocker: int) -> Iterable[str]:
+def _waiting(client: TinytaskClient, task: Task, blocker: int) -> Iterable[str]:
+    task_id = task.id
     records = {record["id"]: record for record in client.list_task_records(include_archived=True)}
     chain = [task_id]
     following: int | None = blocker
@@ -457,10 +496,23 @@ def _waiting(client: TinytaskClient, task_id: int, blocker: int) -> Iterable[str
     first = records.get(blocker, {})
     if following == task_id:
         yield f"#{task_id} would wait for itself: {' → '.join(f'#{one}' for one in [*chain, task_id])}"
-    if first.get("status") == "complete":
+    if first.get("status") == "complete" and task.archived_at is None:
         yield f"#{blocker} is complete, so #{task_id} would wait for nothing"
     elif first.get("archived_at") is not None:
         yield f"#{task_id} would never end: #{blocker} is archived and unfinished"
+
+
+def _open_below(records: Iterable[Mapping[str, Any]], task_id: int) -> list[int]:
+    """Return the open parts of a task, and those of its parts, that are not archived."""
+    parts: dict[int | None, list[Mapping[str, Any]]] = {}
+    for record in records:
+        parts.setdefault(record.get("parent_task_id"), []).append(record)
+    found, above = list[int](), [task_id]
+    while above:
+        below = parts.pop(above.pop(0), [])
+        above += [part["id"] for part in below]
+        found += [part["id"] for part in below if part["status"] != "complete"]
+    return found
 
 
 def _open(records: Iterable[Mapping[str, Any]], **wanted: int) -> list[Mapping[str, Any]]:

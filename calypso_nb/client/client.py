@@ -6,7 +6,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -358,12 +358,16 @@ class TinytaskClient:
         """
         return actions.release(self, whole("task_id", task_id), seen)
 
-    def set_idle(self, task_id: int | str, *, seen: Seen) -> Action:
+    def set_idle(self, task_id: int | str, *, seen: Seen, sure: bool = False) -> Action:
         """Set a task idle, also one that is complete; its agent keeps it.
+
+        - sure: also if it would be open under what is done, which is otherwise an UnconfirmedError
 
         Example: `client.set_idle(133, seen=client.get_task(133))`
         """
-        return actions.change(self, "set_idle", whole("task_id", task_id), seen, {"status": "idle"})
+        return actions.change(
+            self, "set_idle", whole("task_id", task_id), seen, {"status": "idle"}, sure=sure
+        )
 
     def unblock(self, task_id: int | str, *, seen: Seen) -> Action:
         """Let a task wait for no other.
@@ -394,15 +398,20 @@ class TinytaskClient:
         """
         return actions.archive(self, whole("task_id", task_id), seen, sure, author)
 
-    def restore(self, task_id: int | str, *, seen: Seen, author: str = "supervisor") -> Action:
+    def restore(
+        self, task_id: int | str, *, seen: Seen, author: str = "supervisor", sure: bool = False
+    ) -> Action:
         """Bring an archived task back as a copy with a new number: TinyTask can't un-archive.
 
         The copy is idle unless the task is complete. Open tasks that wait for the archived one, or are parts
         of it, wait for the copy or are parts of it. Comments and links stay with the archived one, to which a
-        comment points, and so does one back.
+        comment points, and so does one back. A second time is refused while there is such a copy.
+
+        - sure: also if the copy would wait for ever, or be part of what is done: else an UnconfirmedError
+
         Example: `client.undo(client.archive(133, seen=client.get_task(133), sure=True)).after.id`
         """
-        return actions.restore(self, whole("task_id", task_id), seen, author)
+        return actions.restore(self, whole("task_id", task_id), seen, author, sure)
 
     def change(
         self,
@@ -428,7 +437,7 @@ class TinytaskClient:
         for name in ("parent_task_id", "blocked_by_task_id"):
             if fields.get(name) is not None:
                 fields[name] = whole(name, fields[name])
-        if not isinstance(fields.get("tags", ""), str):
+        if isinstance(fields.get("tags"), Iterable) and not isinstance(tags, str):
             fields["tags"] = tuple(tags)
         return actions.change(self, "change", number, seen, fields, sure=sure)
 

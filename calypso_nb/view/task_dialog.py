@@ -130,8 +130,10 @@ def act(
         case "complete":
             return client.complete(task_id, seen=seen, sure=sure)
         case "restore":
-            return client.restore(task_id, seen=seen, author=author)
-        case "release" | "set_idle" | "unblock":
+            return client.restore(task_id, seen=seen, author=author, sure=sure)
+        case "set_idle":
+            return client.set_idle(task_id, seen=seen, sure=sure)
+        case "release" | "unblock":
             done: Action = getattr(client, action)(task_id, seen=seen)
             return done
         case "priority":

@@ -68,10 +68,10 @@ class Endpoint:
 
     @property
     def credentials(self) -> tuple[str, ...]:
-        """What of it is secret, in clear: user, password, and both as they are sent. Never to be shown."""
+        """What of it is secret, in clear, as it is written and as it is sent: never to be shown."""
         before = self.text.rpartition("://")[2].rpartition("@")[0]
-        user, _, password = before.partition(":")
-        return (before, unquote(before), user, unquote(user), password, unquote(password))
+        password = before.partition(":")[2]
+        return (before, unquote(before), password, unquote(password))
 
     @property
     def mcp(self) -> str:
@@ -204,6 +204,14 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
                 f"the header {name} has blanks at an end, line ends, or letters that are not ASCII"
             )
     return settings
+
+
+def own_secrets() -> list[str]:
+    """Return what is secret in the settings, from wherever, whole and in parts: never to be shown."""
+    settings = load_settings()
+    sent = list(settings.secret_headers().values())
+    parts = [part for value in sent for part in re.findall(r"[^\s;,=]{8,}", value)]
+    return [secret for secret in (*Endpoint(settings.endpoint).credentials, *sent, *parts) if secret]
 
 
 def _from_command_line(settings: Settings) -> dict[str, Any]:

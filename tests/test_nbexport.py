@@ -77,6 +77,18 @@ def test_the_file_of_a_database_is_named_without_its_folders() -> None:
     assert "tasks.db" in page and "/elsewhere" not in page
 
 
+def test_a_page_leaves_out_what_is_secret_in_the_settings(clean_environment: Path) -> None:
+    """From `.env` as from the environment; in the title, which is not an output, as well."""
+    lines = ["TINYTASK_TOKEN=kept-in-a-file", "TINYTASK_ENDPOINT=http://supervisor:pass-in-url@host:3000"]
+    (clean_environment / ".env").write_text("\n".join(lines))
+    text = "kept-in-a-file of supervisor, pass-in-url"
+    cell = new_code_cell("1", outputs=[new_output("stream", name="stdout", text=text)])
+    notebook = new_notebook(cells=[cell], metadata={"title": f"A title with {text}"})
+    page, _ = CalypsoHTMLExporter().from_notebook_node(notebook)
+    assert "<title>A title with … of supervisor, …</title>" in page
+    assert "kept-in" not in page and "pass-in" not in page
+
+
 @pytest.mark.slow
 def test_a_long_notebook_has_a_table_of_contents(open_page: OpenPage) -> None:
     """Its entries lead to the headings; a short notebook has none."""

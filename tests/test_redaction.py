@@ -105,6 +105,9 @@ def test_the_environments_secrets_are_known_by_their_names(monkeypatch: pytest.M
         "TINYTASK_ENDPOINT": "http://me:p%40ss-word@host:3000",
         "AWS_SECRET_ACCESS_KEY": "cloud-secret",
         "OPENAI_KEY": "sk-something",
+        "SSH_PASSPHRASE": "correct horse",
+        "STORAGE_CONNECTION_STRING": "AccountKey=account-key;EndpointSuffix=x",
+        "SSH_AUTH_SOCK": "/tmp/ssh-1/agent.2",
         "PWD": str(Path.cwd()),
         "SHORT_TOKEN": "abc",
         "LANG": "en_GB.UTF-8",
@@ -119,6 +122,8 @@ def test_the_environments_secrets_are_known_by_their_names(monkeypatch: pytest.M
         "p@ss-word",
         "cloud-secret",
         "sk-something",
+        "correct horse",
+        "AccountKey=account-key;EndpointSuffix=x",
     }
     left = redacted(repr(os.environ), secrets_of_environment())
     assert not any(word in left for word in ("own-secret", "header-secret", "ss-word", "cloud", "something"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import time
 import warnings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 DATABASE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 STDIO = "stdio:"
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 # More requests in flight than this gain nothing: the client's one thread is the limit.
 IN_FLIGHT = 8
@@ -77,9 +79,8 @@ def _is_path(endpoint: str) -> bool:
         return False
     if Path(endpoint).expanduser().is_file():
         return True
-    user, _, rest = endpoint.partition(":")
     # As in user:password@host/x.db, an address without its http://; C:\x@y.db is none.
-    has_password = "@" in rest and "/" not in user and not rest.startswith(("/", "\\"))
+    has_password = ":" in endpoint.partition("@")[0] and "@" in endpoint and not _DRIVE.match(endpoint)
     return endpoint.lower().endswith(DATABASE_SUFFIXES) and not has_password
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 from calypso_nb.redaction import redacted, secrets_of_environment
-from calypso_nb.settings import Endpoint, load_settings
+from calypso_nb.settings import own_secrets
 
 _GIVEN = {
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"),
@@ -17,9 +17,10 @@ _GIVEN = {
 }
 _GIVEN_PREFIXES = ("LC_", "TINYTASK_", "GOOSE_")
 
-# Digits, small and capital letters and no path, or a key in a frame of dashes.
+# Digits, small and capital letters and no path, a long hexadecimal number, or a key in a frame of dashes.
 _SECRET_SHAPE = re.compile(
-    r"\A(?:(?=[^\d]*\d)(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?![/~.])[\w+/=.:~-]{20,}\Z|-----BEGIN )"
+    r"\A(?:(?=[^\d]*\d)(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?![/~.])[\w+/=.:~-]{20,}\Z"
+    r"|[\da-f]{32,}\Z|-----BEGIN )"
 )
 _NO_SECRETS = ("PATH", "HOME", "PWD", "OLDPWD", "TMPDIR")
 _SHORTEST = 4
@@ -56,10 +57,7 @@ def _secrets() -> Iterator[str]:
     for name, value in os.environ.items():
         if name not in _NO_SECRETS and _SECRET_SHAPE.search(value):
             yield value
-    settings = load_settings()
-    yield from Endpoint(settings.endpoint).credentials
-    for value in settings.secret_headers().values():
-        yield from (value, *re.findall(r"[^\s;,=]{8,}", value))
+    yield from own_secrets()
 
 
 def _without_wrapped(text: str, secrets: Iterable[str]) -> str:

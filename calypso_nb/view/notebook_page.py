@@ -13,6 +13,7 @@ from nbformat import NotebookNode, from_dict
 from traitlets import Bool, default
 
 from calypso_nb.redaction import redacted, secrets_of_environment, without_secrets
+from calypso_nb.settings import own_secrets
 from calypso_nb.view.page import BELOW, VIEW, Drawings, page_of
 
 _VEGA = re.compile(r"application/vnd\.vega(lite)?\.v\d+[.+]json")
@@ -21,10 +22,11 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Elements that could send a reader elsewhere or fetch something, with no script at all.
 _LEADS_AWAY = re.compile(r"<(?=/?\s*(?:meta|base|link|iframe|frame|object|embed|portal)\b)", re.IGNORECASE)
 _HEADING = re.compile(
-    r'<h([123])\b[^<>]*?\bid="([^"<>]+)"[^<>]*+>'
+    r'<h([123])\b(?>[^<>]*?\bid=")([^"<>]++)"[^<>]*+>'
     r'((?:(?!</?h[1-6]\b|<a class="anchor-link").)*+)<a class="anchor-link"',
     re.DOTALL,
 )
+_SHORTEST = 6  # letters of a secret, as a shorter one would be cut out of words
 _LONG = 4  # headings or more, and a page has a table of contents
 _PICTURES = ("image/png", "image/jpeg")
 _STATIC = ("text/html", "text/markdown", "image/svg+xml", *_PICTURES, "text/plain", "text/latex")
@@ -82,7 +84,7 @@ class CalypsoHTMLExporter(HTMLExporter):
         body = redaction.secrets(body)
         if not self.allow_scripts:
             body = _LEADS_AWAY.sub("&lt;", body)
-        title = _title(nb, resources.get("metadata", {}).get("name", ""))
+        title = redaction.secrets(_title(nb, resources.get("metadata", {}).get("name", "")))
         main = f'<main class="page notebook">\n{_heading(body, title)}{_contents(body)}{body}\n</main>'
         return page_of(title, main, drawings, self.allow_scripts), resources
 
@@ -91,7 +93,8 @@ class _Redaction:
     """Cut credentials and paths out of code and outputs; out of text and our own views only known secrets."""
 
     def __init__(self, folders: list[Path | str]) -> None:
-        self._secrets, self._folders = secrets_of_environment(), folders
+        own = [secret for secret in own_secrets() if len(secret) >= _SHORTEST]
+        self._secrets, self._folders = [*own, *secrets_of_environment(_SHORTEST)], folders
 
     def text(self, text: str) -> str:
         return redacted(text, self._secrets, self._folders)

@@ -109,6 +109,33 @@ def test_a_read_waits_as_long_as_it_is_asked_to(before: Gateway) -> None:
     assert time.monotonic() - start >= 2
 
 
+def test_the_twin_too_is_asked_again_no_sooner_than_it_wants(before: Gateway, store: TinytaskStore) -> None:
+    """Neither the same nor MCP in its place: that is the same server."""
+    with TinytaskClient(before.url, timeout=20) as client:
+        client.health_check()
+        for words in ("GET /api/v1/tasks?", "GET /api/v1/tasks/"):
+            before.seen.clear()
+            before.rules.append(Rule(words, 429, {"Retry-After": "1"}, through=False, times=1))
+            start = time.monotonic()
+            assert (len(client.list_tasks(status="idle")), len(client.count_details([1], False))) == (5, 1)
+            assert time.monotonic() - start >= 1
+            assert not any(line.startswith("POST") for line in before.seen)
+
+
+def test_a_response_out_of_a_cache_says_nothing_of_the_servers_clock(before: Gateway) -> None:
+    """Its `Date` is of when it was kept: a new task is not younger than nothing."""
+    with TinytaskClient(before.url) as client:
+        client.health_check()
+        kept = {"Date": "Sat, 28 Nov 2020 10:00:00 GMT", "Age": "600", **JSON}
+        before.rules.append(
+            Rule("GET /api/v1/tasks", 200, kept, '[{"id": 1, "status": "idle"}]', through=False)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            client.list_tasks()
+        assert abs((client._calls.source.now() - datetime.now(UTC)).total_seconds()) < SLACK
+
+
 def test_who_is_asked_to_wait_longer_than_the_timeout_is_told_at_once(before: Gateway) -> None:
     """The error says for how long, and does not send anybody to look for another server."""
     with TinytaskClient(before.url, timeout=20) as client:

@@ -119,7 +119,7 @@ def refusal(response: aiohttp.ClientResponse, size: int) -> Fault:
     """
     status, headers = response.status, response.headers
     code = f"HTTP {status}"
-    wait = _wait(headers.get("Retry-After"), headers.get("Date"))
+    wait = asked_wait(response)
     too_large = size > BODY_BYTES and status in (413, 500)
     transient = False
     if too_large:
@@ -147,7 +147,9 @@ def refusal(response: aiohttp.ClientResponse, size: int) -> Fault:
     return Fault(reason, sent=True, transient=transient, refused=too_large, answered=True, wait=wait)
 
 
-def _wait(retry_after: str | None, date: str | None) -> float | None:
+def asked_wait(response: aiohttp.ClientResponse) -> float | None:
+    """Return for how many seconds a response asks not to be asked again, if it does."""
+    retry_after, date = response.headers.get("Retry-After"), response.headers.get("Date")
     if retry_after is None:
         return None
     if retry_after.isascii() and retry_after.strip().isdigit() and len(retry_after) < 10:

@@ -14,7 +14,7 @@ import orjson
 from calypso_nb.frames import STATUSES
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire.faults import Fault
-from calypso_nb.wire.http import JSON, ServerClock, http_session, server_sent_events
+from calypso_nb.wire.http import JSON, ServerClock, asked_wait, http_session, server_sent_events
 
 Record: TypeAlias = dict[str, Any]
 
@@ -56,24 +56,15 @@ class RestTwin:
         silence = aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=connect)
         try:
             with anyio.fail_after(seconds * _LISTING_SHARE):
-                async with (
-                    http_session(self._endpoint, self._settings, self._clock) as http,
-                    http.get(
-                        f"{self._endpoint.rest}/tasks",
-                        params=query,
-                        headers=headers,
-                        allow_redirects=False,
-                        timeout=silence,
-                    ) as response,
-                ):
-                    tag = response.headers.get("ETag")
-                    if known is not None and response.status == 304:
-                        _, tag, body = known
-                    elif response.status == 200:
-                        body = await response.read()
-                    else:
-                        self.there = response.status not in (404, 405, 501)
-                        return None
+                async with http_session(self._endpoint, self._settings, self._clock) as http:
+                    address = f"{self._endpoint.rest}/tasks"
+                    response, body = await _got(http, address, params=query, headers=headers, timeout=silence)
+                tag = response.headers.get("ETag")
+                if known is not None and response.status == 304:
+                    _, tag, body = known
+                elif response.status != 200:
+                    self.there = response.status not in (404, 405, 501)
+                    return None
             records = orjson.loads(body)
         except (TimeoutError, orjson.JSONDecodeError):
             self.there = False
@@ -140,10 +131,8 @@ class RestTwin:
             if not self.there:
                 return
             try:
-                with anyio.fail_after(seconds):
-                    address = f"{self._endpoint.rest}/tasks/{task_id}"
-                    async with http.get(address, allow_redirects=False) as response:
-                        body = await response.read()
+                address = f"{self._endpoint.rest}/tasks/{task_id}"
+                response, body = await _got(http, address, seconds)
                 if response.status == 404:  # It has been deleted since: for MCP to say.
                     continue
                 task = orjson.loads(body) if response.status == 200 else None
@@ -154,6 +143,20 @@ class RestTwin:
                 return
             if isinstance(task.get("comments"), list) and isinstance(task.get("links"), list):
                 found[task_id] = task
+
+
+async def _got(
+    http: aiohttp.ClientSession, address: str, seconds: float | None = None, **options: Any
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    """Return the response and its body; if it asks to wait and there is time for that, ask again then."""
+    while True:
+        with anyio.fail_after(seconds):
+            async with http.get(address, allow_redirects=False, **options) as response:
+                body = await response.read()
+        wait = None if response.status == 200 else asked_wait(response)
+        if wait is None or anyio.current_time() + wait >= anyio.current_effective_deadline():
+            return response, body
+        await anyio.sleep(wait)
 
 
 def _is_task(record: Any) -> bool:

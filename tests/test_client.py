@@ -256,7 +256,15 @@ def test_an_endpoint_that_is_none_is_a_value_error_at_once(endpoint: str) -> Non
         TinytaskClient(endpoint)
 
 
-@pytest.mark.parametrize("endpoint", ["user:pass-word@host/x.db", "u:pass/word@host/x.sqlite3"])
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "user:pass-word@host/x.db",
+        "u:pass/word@host/x.sqlite3",
+        "//user:pass-word@host/x.db",
+        "user:/pass-word@host/x.db",
+    ],
+)
 def test_a_password_in_what_ends_like_a_file_is_not_shown(endpoint: str) -> None:
     """It is an address that lacks its http://, and no path of a database."""
     with pytest.raises(ValueError, match=r"^'host/x\.(db|sqlite3)' is not a valid endpoint") as refused:

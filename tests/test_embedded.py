@@ -422,6 +422,8 @@ def test_the_rest_twin_lists_what_the_tools_list(
         ("/tasks?status=idle,", 400, "status: Invalid enum value. .*, received ''"),
         ("/tasks?exclude_status=bogus", 400, "exclude_status: Invalid enum value"),
         ("/tasks?limit=many", 400, "limit: Expected number, received nan"),
+        ("/tasks?limit=1.5", 500, "datatype mismatch"),
+        ("/tasks?limit=1e300", 500, ""),
         ("/tasks?parent_task_id=top", 400, "parent_task_id: Expected number, received nan"),
         ("/tasks?include_archived=maybe", 400, "include_archived: Expected boolean, received string"),
     ],

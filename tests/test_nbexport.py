@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from calypso_nb.view.page import BELOW, report_page, view_bundle
 from calypso_nb.view.run_notebook import export_notebook
@@ -193,6 +194,18 @@ def test_a_notebook_with_output_widgets_ends(tmp_path: Path) -> None:
     nbformat.write(notebook, tmp_path / "n.ipynb")
     export_notebook(tmp_path / "n.ipynb", tmp_path / "n.html")
     assert "All that was asked" in (tmp_path / "n.html").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["workload", "ad_hoc_queries"])
+def test_our_notebooks_run_on_a_server_without_tasks(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: TinytaskStore
+) -> None:
+    """The one that the environment names, if no parameter does."""
+    with running_server(store) as url:
+        monkeypatch.setenv("TINYTASK_ENDPOINT", url)
+        exported = export_notebook(ROOT / "notebooks" / f"{name}.ipynb", tmp_path / "out.html")
+    assert "0 tasks, 0 agents" in exported.contents[0] and url in exported.contents[0]
 
 
 @pytest.mark.browser

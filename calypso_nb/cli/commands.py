@@ -324,7 +324,7 @@ def _translated() -> Iterator[None]:
         if package not in EXTRAS:
             raise
         say(f"this command needs {package}: pip install 'calypso_nb[{EXTRAS[package]}]'")
-        raise typer.Exit(1) from None
+        raise typer.Exit(2) from None
     except tuple(EXPECTED_FAILURES) as error:
         say(str(error))
         codes = (code for kind, code in EXPECTED_FAILURES.items() if isinstance(error, kind))

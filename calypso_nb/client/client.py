@@ -25,7 +25,7 @@ from calypso_nb.client.calls import (
     whole,
 )
 from calypso_nb.client.server import source_of
-from calypso_nb.errors import TinytaskConnectionError
+from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.frames import (
     COMMENT_COLUMNS,
     LINK_COLUMNS,
@@ -254,6 +254,8 @@ class TinytaskClient:
 
         Example: `client.complete_task(7, result="merged")`
         """
+        if not isinstance(success, bool):
+            raise UsageError(f"complete_task: success is True or False, not {success!r:.60}")
         return self._set_and_say(task_id, "complete" if success else "idle", result)
 
     def requeue_task(self, task_id: int | str, reason: str | None = None) -> Task:

@@ -40,7 +40,9 @@ def read(table: Table, lacking: Collection[str] = (), *, stored_times: bool = Fa
         if stored_times or not name.endswith("_at"):
             return name
         # SQLite writes the wire's timestamps far faster than Python would for 20,000 rows.
-        return f"nullif(rtrim(replace({name}, ' ', 'T'), 'Z'), '') || 'Z'"
+        time = f"nullif(rtrim(replace({name}, ' ', 'T'), 'Z'), '')"
+        zone = f"CASE WHEN {name} GLOB '*:*[+-][0-9][0-9]:[0-9][0-9]' THEN '' ELSE 'Z' END"
+        return f"{time} || {zone}"
 
     columns = [expression(name) for name in COLUMNS[table]]
     if table == "tasks":

@@ -5,6 +5,7 @@ import errno
 import http.client
 import ipaddress
 import socket
+import sqlite3
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator
@@ -295,6 +296,8 @@ def _rest(store: TinytaskStore) -> Mount:
             value = getattr(store, tool)(**accepted)
         except StoreError:
             return _json({"error": f"Task {accepted['id']} not found"}, 404)
+        except (sqlite3.Error, OverflowError) as error:  # Half a task as a limit, say.
+            return _json({"error": str(error)}, 500)
         response = _json(value)
         digest = b64encode(sha1(response.body, usedforsecurity=False).digest()).decode()[:27]
         tag = f'W/"{len(response.body):x}-{digest}"'  # Express makes it so.

@@ -325,6 +325,8 @@ def work_item_age_chart(tasks: pd.DataFrame, most: int = 30) -> alt.Chart:
         for task in plain_records(longest)
     ]
     subtitle = "Working tasks: in progress since some moment between creation and last edit"
+    if len(ages) > len(longest):
+        subtitle += f"; the {len(longest)} longest of {len(ages):,}"
     order = alt.EncodingSortField("to_days", order="descending")
     y = alt.Y("label:N", title=None, sort=order, axis=alt.Axis(labelLimit=260))
     tooltip = [alt.Tooltip("label:N", title="task"), "agent:N", alt.Tooltip("range:N", title="work item age")]

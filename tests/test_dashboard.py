@@ -329,6 +329,10 @@ def test_selected_is_what_the_filter_lets_through(asked: Asked) -> None:
     assert dashboard.selected["id"].tolist() == [1, 4]
     with pytest.raises(ValueError, match="unknown filter 'agent'"):
         dashboard.filter = {"agent": "alice"}
+    for wrong in ({"agents": "alice"}, {"priority": 5}, {"statuses": ["idel"]}, {"search": None}):
+        with pytest.raises(ValueError, match=f"the filter '{next(iter(wrong))}'"):
+            dashboard.filter = wrong
+    assert dashboard.selected["id"].tolist() == [1, 4]
 
 
 def test_the_dashboard_starts_with_the_filters_that_it_is_given(store: TinytaskStore) -> None:

@@ -417,10 +417,11 @@ def test_an_odd_value_in_a_file_is_na_and_named(
     assert data.to_json() and data.to_console() and data.to_markdown()
 
 
-def test_a_time_with_a_zone_in_a_file_is_that_time(database: Path) -> None:
+@pytest.mark.parametrize("time", ["2026-11-20T10:00:00Z", "2026-11-20 15:30:00+05:30"])
+def test_a_time_with_a_zone_in_a_file_is_that_time(time: str, database: Path) -> None:
     """Written by hand as the wire writes it, it means the same."""
     with closing(sqlite3.connect(database)) as connection:
-        connection.execute("UPDATE tasks SET created_at = '2026-11-20T10:00:00Z' WHERE id = 5")
+        connection.execute("UPDATE tasks SET created_at = ? WHERE id = 5", (time,))
         connection.commit()
     tasks = TinytaskClient(database).list_tasks().set_index("id")
     assert str(tasks.loc[5, "created_at"]) == "2026-11-20 10:00:00+00:00"

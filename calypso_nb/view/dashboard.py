@@ -150,6 +150,12 @@ class Dashboard(widgets.VBox):
         unknown = change.keys() - NO_FILTER.keys()
         if unknown:
             raise ValueError(f"unknown filter {min(unknown)!r}; the filters are {', '.join(NO_FILTER)}")
+        for name, value in change.items():
+            kind = str if name == "search" else list | tuple
+            if not isinstance(value, kind) or (name == "priority" and len(value) != 2):
+                raise UsageError(f"the filter {name!r} is like {NO_FILTER[name]!r}, not {value!r:.60}")
+        if odd := [status for status in change.get("statuses", ()) if status not in STATUSES]:
+            raise UsageError(f"the filter 'statuses' has any of {', '.join(STATUSES)}, not {odd[0]!r}")
         filter = {**self.filter, **change}
         self._offer_agents(filter["agents"])
         self.view.filter = filter

@@ -145,10 +145,12 @@ class Workload:
         - agent_filter: one agent or several, of which `None` stands for unassigned tasks; `None` alone
           leaves this filter as it is.
 
-        Raise ValueError for a status that TinyTask doesn't have.
+        Warn if no task is an agent's that is named. Raise ValueError for a status that TinyTask doesn't have.
         Example: `data.select(status_filter=["idle"], agent_filter="alice").summary`
         """
         statuses, agents = _statuses(status_filter), _names(agent_filter)
+        for problem in _unmatched(self.all_tasks, (), agents or ()):
+            warnings.warn(problem, stacklevel=2)
         return replace(
             self,
             tasks=_narrowed(self.tasks, statuses, agents),

@@ -149,7 +149,8 @@ class Workload:
         Example: `data.select(status_filter=["idle"], agent_filter="alice").summary`
         """
         statuses, agents = _statuses(status_filter), _names(agent_filter)
-        for problem in _unmatched(self.all_tasks, (), agents or ()):
+        current = self.all_tasks[self.all_tasks["archived_at"].isna()]
+        for problem in _unmatched(current, (), agents or ()):
             warnings.warn(problem, stacklevel=2)
         return replace(
             self,

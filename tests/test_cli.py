@@ -410,7 +410,7 @@ def test_a_command_without_its_extra_says_what_to_install(
     """In one line, not in a traceback."""
     Path("x.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     done = run_without(package, environment, *arguments)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"calypso-nb: this command needs {package}: pip install 'calypso_nb[{extra}]'\n"
 
 

@@ -115,14 +115,15 @@ def run(function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) 
     if _loop.ending:
         _let_the_process_end()
     _callers.add(threading.get_ident())
-    future: Future[T] = _loop.portal().start_task_soon(partial(function, *args, **kwargs))
+    future: Future[T] | None = None
     try:
-        with _interruptible():
+        with _interruptible():  # Before the start, for an interrupt may come as soon as something is sent.
+            future = _loop.portal().start_task_soon(partial(function, *args, **kwargs))
             return future.result()
     except BaseException as error:
         if _loop.ending:
             _let_the_process_end()
-        if not isinstance(error, Exception):
+        if future is not None and not isinstance(error, Exception):
             future.cancel()
         raise
 

@@ -441,8 +441,9 @@ def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
     assert all(map(is_left, unrecorded)) and len(unrecorded) <= 3 * len(
         left
     )  # Each of these had three places.
-    # What ran to its end more than once had a scheduler that could not tell so: the record says that, too.
-    for task in (task for task, times in finished.items() if times > 1):
+    # What ran to its end more than once had a scheduler that could not tell so: the record, if the last one
+    # came to write it, says that, too.
+    for task in (task for task, times in finished.items() if times > 1 and task not in unrecorded):
         assert "given up, no sign of it" in json.dumps(records(board, task))
     assert len(log.of("start")) >= 203  # Three runs were lost, at least.
 

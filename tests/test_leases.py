@@ -438,9 +438,8 @@ def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
     finished = Counter(event.task for event in log.of("stop"))
     assert set(finished) == tasks
     unrecorded = [task for task in tasks if not is_recorded(task)]
-    assert all(map(is_left, unrecorded)) and len(unrecorded) <= 3 * len(
-        left
-    )  # Each of these had three places.
+    # Each of those that failed had three places.
+    assert all(map(is_left, unrecorded)) and len(unrecorded) <= 3 * len(left)
     # What ran to its end more than once had a scheduler that could not tell so: the record, if the last one
     # came to write it, says that, too.
     for task in (task for task, times in finished.items() if times > 1 and task not in unrecorded):

@@ -324,9 +324,8 @@ def _moved(then: Mapping[str, Any], task: Task | None) -> str:
     if not words and (others := _changes(then, now)):
         words.append(f"{', '.join(others)} since {clock} at the latest")
     if not words and then["updated_at"] not in (None, now["updated_at"]):
-        at, saw = (
-            _clock(one, two, "%H:%M:%S") for one, two in permutations((now["updated_at"], then["updated_at"]))
-        )
+        moments = (now["updated_at"], then["updated_at"])
+        at, saw = (_clock(one, other, "%H:%M:%S") for one, other in permutations(moments))
         words.append(f"it was edited at {at} (you saw it as of {saw})")
     return " and ".join(words)
 
@@ -412,9 +411,8 @@ def _write(client: TinytaskClient, before: Task, fields: Mapping[str, Any]) -> N
                 client.add_task_to_queue(before.id, queue)
             written.append("its queue")
         if "assigned_to" in rest:
-            rest["assigned_to"] = (
-                rest["assigned_to"] or ""
-            )  # TinyTask's word for unassigned; null is an error.
+            # TinyTask's word for unassigned is an empty text; null is an error.
+            rest["assigned_to"] = rest["assigned_to"] or ""
         if rest:
             client.update_task(before.id, **rest)
     except TinytaskClientError as error:

@@ -112,9 +112,8 @@ def _words(error: BaseException) -> str:
         return f"the proxy refuses to connect (HTTP {error.status})"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"the proxy {error.host}:{error.port} can't be reached: {_cause(error)}"
-    if isinstance(
-        error, aiohttp.ClientConnectorDNSError
-    ):  # It may be the proxy's name, and not the server's.
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        # It may be the proxy's name, and not the server's.
         return f"{error.host}: {_cause(error)}"
     return _WORDS.get(type(error)) or _cause(error) or str(error) or type(error).__name__
 

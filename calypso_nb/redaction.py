@@ -83,6 +83,7 @@ _WRITTEN: tuple[Callable[[str], str], ...] = (
     lambda text: ascii(text)[1:-1],
     lambda text: quote(text, safe=""),
 )
+SHORTEST = 6  # letters of a secret, as a shorter one would be cut out of other words
 # A longer secret is known by its first letters too, if it is cut off there, as in a frame.
 _KNOWN_BY = 12
 
@@ -111,12 +112,12 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
     return pieces.text
 
 
-def secrets_of_environment(shortest: int = 6) -> list[str]:
+def secrets_of_environment(shortest: int = SHORTEST) -> list[str]:
     """Return the values of environment variables whose names mean a secret, longest first.
 
     Passwords in addresses, and the values in a variable that holds JSON, are among them.
 
-    - shortest: how many letters a secret has at least, as a shorter one would be cut out of other words
+    - shortest: how many letters a secret has at least
     """
     values = {
         value for name, value in os.environ.items() if _SECRET_NAME.search(name) and name not in _NO_SECRETS

@@ -109,7 +109,7 @@ def test_a_read_waits_as_long_as_it_is_asked_to(before: Gateway) -> None:
     assert time.monotonic() - start >= 2
 
 
-def test_the_twin_too_is_asked_again_no_sooner_than_it_wants(before: Gateway, store: TinytaskStore) -> None:
+def test_the_twin_too_is_asked_again_no_sooner_than_it_wants(before: Gateway) -> None:
     """Neither the same nor MCP in its place: that is the same server."""
     with TinytaskClient(before.url, timeout=20) as client:
         client.health_check()

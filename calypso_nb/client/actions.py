@@ -7,14 +7,14 @@ The second look finds other fields that changed, and whom the task was taken fro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import permutations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
-from calypso_nb.client.calls import closest
+from calypso_nb.client.calls import closest, text
 from calypso_nb.client.claims import find_task
 from calypso_nb.client.file import FileSource
 from calypso_nb.errors import (
@@ -116,8 +116,7 @@ def reassign(
     """Hand a task on, or assign one that is unassigned: see `TinytaskClient.reassign`."""
     if not isinstance(to, str) or not to.strip():
         raise UsageError("name an agent to assign the task to; release() makes it unassigned")
-    if not isinstance(comment, str):
-        raise UsageError(f"comment is text, not {comment!r:.60}")
+    text("reassign: comment", comment)
     before = look(client, task_id, seen, "reassign")
     if before.archived_at is not None or before.status == "complete":
         raise UsageError(f"#{task_id} is {_state(before)}, and TinyTask hands on open tasks only")
@@ -148,9 +147,7 @@ def change(
 ) -> Action:
     """Change fields of a task that is as it was seen, after what that would do is agreed to."""
     before = look(client, task_id, seen, name)
-    consequences = [] if sure else list(_consequences(client, before, fields))
-    if consequences:
-        raise UnconfirmedError(consequences)
+    _check_agreed(sure, _consequences(client, before, fields))
     _write(client, before, fields)
     return _finished(client, name, before, fields, author)
 
@@ -169,8 +166,7 @@ def archive(client: TinytaskClient, task_id: int, seen: Seen, sure: bool, author
     before = look(client, task_id, seen, "archive")
     if before.archived_at is not None:
         raise UsageError(f"#{task_id} is archived already")
-    if consequences := [] if sure else list(left_behind(client, before)):
-        raise UnconfirmedError(consequences)
+    _check_agreed(sure, left_behind(client, before))
     client.archive_task(task_id)
     return _finished(client, "archive", before, {}, author)
 
@@ -186,9 +182,7 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str, sure:
     if (number := _restored_as(client, before)) is not None:
         raise UsageError(f"#{task_id} is restored already, as #{number}")
     links = {"parent_task_id": before.parent_task_id, "blocked_by_task_id": before.blocked_by_task_id}
-    consequences = [] if sure or before.status == "complete" else list(_consequences(client, before, links))
-    if consequences:
-        raise UnconfirmedError(consequences)
+    _check_agreed(sure or before.status == "complete", _consequences(client, before, links))
     hanging: dict[int, list[str]] = {}
     records = {record["id"]: record for record in client.list_task_records()}
     for name in ("blocked_by_task_id", "parent_task_id"):
@@ -208,7 +202,7 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str, sure:
             client.complete_task(copy.id)
         remark = f"restored from #{task_id}, which stays archived with its comments and links"
         client.add_comment(copy.id, remark, created_by=author)
-        client.add_comment(task_id, f"{_RESTORED_AS}{copy.id}", created_by=author)
+        client.add_comment(task_id, f"restored as #{copy.id}", created_by=author)
         for one, names in hanging.items():
             fields = dict.fromkeys(names, copy.id)
             also.append(change(client, "restore", one, records[one], fields, author=author, sure=True))
@@ -222,15 +216,14 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str, sure:
 def _restored_as(client: TinytaskClient, task: Task) -> int | None:
     """Return the number of the copy that an archived task has, unless that is gone or archived too."""
     for comment in task.comments or ():
-        number = comment.content.removeprefix(_RESTORED_AS)
-        if number != comment.content and number.isascii() and number.isdecimal() and len(number) < 19:
-            copy = find_task(client, int(number))
+        if told := _RESTORED_AS.fullmatch(comment.content):
+            copy = find_task(client, int(told[1]))
             if copy is not None and copy.archived_at is None and copy.title == task.title:
                 return copy.id
     return None
 
 
-_RESTORED_AS = "restored as #"
+_RESTORED_AS = re.compile("restored as #([0-9]{1,18})")
 
 
 def undo(client: TinytaskClient, action: Action) -> Action:
@@ -324,8 +317,8 @@ def _moved(then: Mapping[str, Any], task: Task | None) -> str:
     if not words and (others := _changes(then, now)):
         words.append(f"{', '.join(others)} since {clock} at the latest")
     if not words and then["updated_at"] not in (None, now["updated_at"]):
-        moments = (now["updated_at"], then["updated_at"])
-        at, saw = (_clock(one, other, "%H:%M:%S") for one, other in permutations(moments))
+        at = _clock(now["updated_at"], then["updated_at"], "%H:%M:%S")
+        saw = _clock(then["updated_at"], now["updated_at"], "%H:%M:%S")
         words.append(f"it was edited at {at} (you saw it as of {saw})")
     return " and ".join(words)
 
@@ -444,6 +437,12 @@ def _finished(
 # What an action would do besides
 
 
+def _check_agreed(sure: bool, consequences: Iterable[str]) -> None:
+    """Raise UnconfirmedError if there are consequences that nobody has agreed to."""
+    if not sure and (unconfirmed := list(consequences)):
+        raise UnconfirmedError(unconfirmed)
+
+
 def _check_agent(client: TinytaskClient, to: str) -> None:
     """Raise UnconfirmedError if no task has ever been an agent's."""
     if client.list_task_records(assigned_to=to, include_archived=True, limit=1):
@@ -494,6 +493,7 @@ def _waiting(client: TinytaskClient, task: Task, blocker: int) -> Iterable[str]:
     first = records.get(blocker, {})
     if following == task_id:
         yield f"#{task_id} would wait for itself: {' → '.join(f'#{one}' for one in [*chain, task_id])}"
+    # The copy of an archived task only goes on waiting for nothing.
     if first.get("status") == "complete" and task.archived_at is None:
         yield f"#{blocker} is complete, so #{task_id} would wait for nothing"
     elif first.get("archived_at") is not None:

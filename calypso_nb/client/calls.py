@@ -254,16 +254,18 @@ def _status(name: str, value: Any) -> str | list[str]:
 def _tags(name: str, value: Any) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):  # A text is a sequence of its letters.
         raise UsageError(f"{name} is a list of texts, not {value!r} but [{value!r}]")
-    return [_text("a tag", tag) for tag in value]
+    return [text("a tag", tag) for tag in value]
 
 
-def _flag(name: str, value: Any) -> bool:
+def flag(name: str, value: Any) -> bool:
+    """Return True or False; raise UsageError for what only counts as one of them."""
     if isinstance(value, bool):
         return value
     raise UsageError(f"{name} is True or False, not {value!r}")
 
 
-def _text(name: str, value: Any) -> str:
+def text(name: str, value: Any) -> str:
+    """Return a text that can be sent; raise UsageError for anything else."""
     if not isinstance(value, str):
         raise UsageError(f"{name} is text, not {value!r}")
     try:
@@ -287,7 +289,7 @@ _KINDS: dict[str, Callable[[str, Any], Any]] = {
     ),
     **dict.fromkeys(("blocked_by_task_id", "limit", "offset"), whole),
     **dict.fromkeys(("status", "exclude_status"), _status),
-    **dict.fromkeys(("recursive", "include_archived", "exclude_subtasks"), _flag),
+    **dict.fromkeys(("recursive", "include_archived", "exclude_subtasks"), flag),
     "priority": _priority,
     "tags": _tags,
 }
@@ -299,7 +301,7 @@ def _checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in arguments.items():
         required = name in _REQUIRED or (tool == "update_task" and name in _NEVER_NULL)
         if value is not None or required:
-            check: Callable[[str, Any], Any] = _KINDS.get(name, _text)
+            check: Callable[[str, Any], Any] = _KINDS.get(name, text)
             checked[name] = check(f"{tool}: {name}", value)
     return checked
 

@@ -19,13 +19,14 @@ from calypso_nb.client.calls import (
     Counts,
     Details,
     aware,
+    flag,
     given,
     nested,
     progress_bar,
     whole,
 )
 from calypso_nb.client.server import source_of
-from calypso_nb.errors import TinytaskConnectionError, UsageError
+from calypso_nb.errors import TinytaskConnectionError
 from calypso_nb.frames import (
     COMMENT_COLUMNS,
     LINK_COLUMNS,
@@ -254,9 +255,8 @@ class TinytaskClient:
 
         Example: `client.complete_task(7, result="merged")`
         """
-        if not isinstance(success, bool):
-            raise UsageError(f"complete_task: success is True or False, not {success!r:.60}")
-        return self._set_and_say(task_id, "complete" if success else "idle", result)
+        status: Status = "complete" if flag("complete_task: success", success) else "idle"
+        return self._set_and_say(task_id, status, result)
 
     def requeue_task(self, task_id: int | str, reason: str | None = None) -> Task:
         """Set a task idle again, its agent unchanged, and return it.

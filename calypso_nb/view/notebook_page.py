@@ -12,7 +12,7 @@ from nbconvert.exporters.html import HTMLExporter
 from nbformat import NotebookNode, from_dict
 from traitlets import Bool, default
 
-from calypso_nb.redaction import redacted, secrets_of_environment, without_secrets
+from calypso_nb.redaction import SHORTEST, redacted, secrets_of_environment, without_secrets
 from calypso_nb.settings import own_secrets
 from calypso_nb.view.page import BELOW, VIEW, Drawings, page_of
 
@@ -26,7 +26,6 @@ _HEADING = re.compile(
     r'((?:(?!</?h[1-6]\b|<a class="anchor-link").)*+)<a class="anchor-link"',
     re.DOTALL,
 )
-_SHORTEST = 6  # letters of a secret, as a shorter one would be cut out of words
 _LONG = 4  # headings or more, and a page has a table of contents
 _PICTURES = ("image/png", "image/jpeg")
 _STATIC = ("text/html", "text/markdown", "image/svg+xml", *_PICTURES, "text/plain", "text/latex")
@@ -93,8 +92,8 @@ class _Redaction:
     """Cut credentials and paths out of code and outputs; out of text and our own views only known secrets."""
 
     def __init__(self, folders: list[Path | str]) -> None:
-        own = [secret for secret in own_secrets() if len(secret) >= _SHORTEST]
-        self._secrets, self._folders = [*own, *secrets_of_environment(_SHORTEST)], folders
+        own = [secret for secret in own_secrets() if len(secret) >= SHORTEST]
+        self._secrets, self._folders = [*own, *secrets_of_environment()], folders
 
     def text(self, text: str) -> str:
         return redacted(text, self._secrets, self._folders)

@@ -49,7 +49,7 @@ class _ShellChannel(AsyncZMQSocketChannel):
     """Looks for a reply every second too, besides waiting to be told of one.
 
     What nbclient sends for an Output widget goes past the socket's event loop, and may take the news of a
-    reply with it: without a second look, one notebook with such widgets in a hundred would never end.
+    reply with it: without a second look, some notebooks with such widgets would never end.
     """
 
     async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:  # type: ignore[override]

@@ -108,6 +108,8 @@ class Settings(BaseSettings):
     - token: sent as a bearer token
     - headers: sent with every HTTP request; JSON in the environment
     - url, config_path: what TinyTask's own command line calls its server, and its file, `~/.tinytaskrc.json`
+    - history: the file that `calypso-nb record` writes and everything else reads what happened from
+    - hub_token: the secret in the URL of a recorder's hub
     - agent: who I am; `TKO_AGENT` comes before `TINYTASK_AGENT`
     """
 
@@ -130,6 +132,8 @@ class Settings(BaseSettings):
     agent: str | None = Field(None, validation_alias=AliasChoices("TKO_AGENT", "TINYTASK_AGENT"))
     token: SecretStr | None = None
     headers: dict[str, SecretStr] = {}
+    history: Path = Path("history.db")
+    hub_token: SecretStr | None = None
 
     def secret_headers(self, endpoint: Endpoint | None = None) -> dict[str, str]:
         """Return the HTTP headers to send, secrets in clear: never to be printed.
@@ -210,6 +214,8 @@ def own_secrets() -> list[str]:
     """Return what is secret in the settings, from wherever, whole and in parts: never to be shown."""
     settings = load_settings()
     sent = list(settings.secret_headers().values())
+    if settings.hub_token is not None:
+        sent.append(settings.hub_token.get_secret_value())
     parts = [part for value in sent for part in re.findall(r"[^\s;,=]{8,}", value)]
     return [secret for secret in (*Endpoint(settings.endpoint).credentials, *sent, *parts) if secret]
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from calypso_nb.errors import TinytaskConnectionError, UsageError, closed
 from calypso_nb.frames import STATUSES
 from calypso_nb.records import Comment, Handoff, Link, QueueStats, Task
+from calypso_nb.wire.clock import ServerClock
 
 
 class Details(NamedTuple):
@@ -65,10 +66,27 @@ _ABOUT_A_TASK = re.compile(r"Task #[0-9]+ (?:claimed|moved|transferred) ")
 R = TypeVar("R", Task, Comment, Link, QueueStats, Handoff)
 
 
+class Look(NamedTuple):
+    """All tasks of a source, archived ones included, as they were at one moment between two.
+
+    - tasks: the source's own JSON objects
+    - began, ended: seconds since 1970 by the clock of the source, before it was asked and after its answer
+    - jumps: how often that clock has been set so far
+    - comments: the newer ones, if they can be read along
+    """
+
+    tasks: list[dict[str, Any]]
+    began: float
+    ended: float
+    jumps: int
+    comments: list[dict[str, Any]]
+
+
 class Source(Protocol):
     """What a client asks: a server, or a database file. Any thread may call it."""
 
     name: str  # It is shown, so it holds no credentials.
+    clock: ServerClock
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return a tool's response: a JSON object, or a sentence without one."""
@@ -78,6 +96,12 @@ class Source(Protocol):
 
     def now(self) -> datetime:
         """Return the time by the clock of the source, in UTC."""
+
+    def written(self) -> tuple[int, ...] | None:
+        """Return numbers that are others once something has changed; None if only a listing shows that."""
+
+    def comments(self, since: str) -> list[dict[str, Any]]:
+        """Return the comments since a time of the wire, from a source that gives them all at once."""
 
     def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
         """Count each task's comments and links, some tasks at a time; stop when the time is over."""
@@ -148,6 +172,12 @@ class Calls:
         """Return what a frame of `list_tasks` is made of."""
         columns = self.source.listing(_checked("list_tasks", arguments))
         return self.records("tasks", "list_tasks", **arguments) if columns is None else columns
+
+    def look(self, commented: str) -> Look:
+        """List all tasks between two times by the clock of the source."""
+        began, clock = time.monotonic(), self.source.clock
+        tasks = self.records("tasks", "list_tasks", include_archived=True)
+        return Look(tasks, *clock.between(began), clock.jumps, self.source.comments(commented))
 
     def record(self, kind: type[R], tool: str, response: dict[str, Any] | str, write: bool = False) -> R:
         """Return the record that a response describes."""

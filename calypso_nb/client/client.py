@@ -18,6 +18,7 @@ from calypso_nb.client.calls import (
     Calls,
     Counts,
     Details,
+    Look,
     aware,
     flag,
     given,
@@ -699,6 +700,29 @@ class TinytaskClient:
         Example: `tasks, moment = client.snapshot()`
         """
         return self._listed("tasks", "list_tasks", now, include_archived=True)
+
+    def look(self, commented: str = "") -> Look:
+        """Return all tasks as the server has them, archived ones included, between two times by its clock.
+
+        - commented: the time, as the server writes it, since when a database file is to give comments along
+
+        Example: `client.look().tasks`
+        """
+        return self._calls.look(commented)
+
+    def written(self) -> tuple[int, ...] | None:
+        """Return numbers that change as soon as somebody writes to a database file; None for a server.
+
+        Example: `client.written() is None`
+        """
+        return self._calls.source.written()
+
+    def now(self) -> datetime:
+        """Return the time by the server's clock, in UTC.
+
+        Example: `client.now()`
+        """
+        return self._calls.source.now()
 
     def _tasks(self, key: str, tool: str, now: datetime | None, /, **arguments: Any) -> pd.DataFrame:
         return self._listed(key, tool, now, **arguments)[0]

@@ -6,6 +6,7 @@ import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from calypso_nb.client.calls import Counts, Details
 from calypso_nb.embedded.database import COLUMNS, TASK_KEYS, StoreError, Table, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
+from calypso_nb.wire.clock import ServerClock
 
 T = TypeVar("T")
 
@@ -38,6 +40,7 @@ class FileSource:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path.expanduser()
+        self.clock = ServerClock()
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any]:
         """Return what a TinyTask over this file would respond."""
@@ -71,6 +74,21 @@ class FileSource:
     def now(self) -> datetime:
         """Return the time by this computer's clock: whoever writes to the file is on the same one."""
         return datetime.now(UTC)
+
+    def written(self) -> tuple[int, ...]:
+        """Return numbers that are others once somebody has written to the file."""
+        # Not SQLite's `data_version`: it takes a connection that stays open, and with it files beside the
+        # database, which its own server might then not be allowed to open.
+        numbers = []
+        for path in (self._path, Path(f"{self._path.resolve()}-wal")):
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                numbers += [found.st_mtime_ns, found.st_size, found.st_ino]
+        return tuple(numbers)
+
+    def comments(self, since: str) -> list[dict[str, Any]]:
+        """Return the comments that were written or edited at a time of the wire or later."""
+        return self._read(lambda reader: reader.comments(since))
 
     def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
         """Count the comments and links of all the tasks at once."""
@@ -176,6 +194,12 @@ class _Reader(TinytaskStore):
         except orjson.JSONDecodeError:
             return stored
         return tags if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else stored
+
+    def comments(self, since: str) -> list[dict[str, Any]]:
+        """Return the comments that were written or edited at a time of the wire or later."""
+        return self._select(
+            "comments", "WHERE updated_at >= ? ORDER BY id", [since.replace("T", " ").rstrip("Z")]
+        )
 
     def counts(self, task_ids: Sequence[int]) -> Counts:
         """Count comments and links of tasks, all at once."""

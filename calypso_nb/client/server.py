@@ -20,6 +20,7 @@ from calypso_nb.client.calls import Counts, Details, Source, decoded, unexpected
 from calypso_nb.errors import TinytaskAPIError, UsageError
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
+from calypso_nb.wire.clock import ServerClock
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer, Server
@@ -98,28 +99,28 @@ class ServerSource:
     """Asks over one kept session, on the background loop, or over the REST twin if that is faster."""
 
     def __init__(self, target: Target, name: str, settings: Settings) -> None:
-        from calypso_nb.wire.http import ServerClock
         from calypso_nb.wire.rest import RestTwin
 
         self.name = name
         self._target = target
         self._settings = settings
-        self._clock = ServerClock()
-        self._twin = RestTwin(target, settings, self._clock) if isinstance(target, Endpoint) else None
+        self.clock = ServerClock()
+        self._twin = RestTwin(target, settings, self.clock) if isinstance(target, Endpoint) else None
         self._lists_archived: bool | None = None  # Whether the twin does; None is not known yet.
+        self._complete: str | None = None  # The tag of the twin's listing that was last found to be all.
         self._told_offset = False
 
     @cached_property  # Used on the background loop only, so that no two threads make it.
     def _connection(self) -> Connection:
         from calypso_nb.wire.connection import Connection
 
-        connection = Connection(self._target, self.name, self._settings, self._clock)
+        connection = Connection(self._target, self.name, self._settings, self.clock)
         weakref.finalize(self, bridge.run_soon, connection.abandon)
         return connection
 
     def now(self) -> datetime:
         """Return the server's time; warn once if this computer's clock is half a minute or more from it."""
-        offset = self._clock.offset
+        offset = self.clock.offset
         if abs(offset) >= OFFSET_SECONDS and not self._told_offset:
             self._told_offset = True
             direction = "behind" if offset > 0 else "ahead of"
@@ -128,7 +129,7 @@ class ServerSource:
                 "ages are measured by the server's",
                 stacklevel=2,
             )
-        return self._clock.now()
+        return self.clock.now()
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return what the server responds; a list of tasks is the same from v1 and v2."""
@@ -156,6 +157,13 @@ class ServerSource:
                 counts |= bridge.run(self._count_over_mcp, missing, end - time.monotonic())
             yield counts
             task_ids = task_ids[size:]
+
+    def written(self) -> None:
+        """Say that only a listing shows what has changed."""
+
+    def comments(self, since: str) -> list[dict[str, Any]]:
+        """Return none: a server gives the comments of one task at a time."""
+        return []
 
     def check(self) -> bool:
         """Return True if a TinyTask answers; TinytaskConnectionError says what does instead."""
@@ -200,8 +208,11 @@ class ServerSource:
         if any(one.get("archived_at") for one in records):
             self._lists_archived = True
             return records, True
+        if twin.tag is not None and twin.tag == self._complete:
+            return records, True
         left = seconds - (time.monotonic() - start)
         confirmed = bridge.run(twin.lists_all, arguments, len(records), left)
+        self._complete = twin.tag if confirmed else None
         if confirmed is False:
             self._lists_archived = False
             return None, False

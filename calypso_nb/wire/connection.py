@@ -16,8 +16,8 @@ from mcp_types import TextContent
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError, closed
 from calypso_nb.settings import Settings
 from calypso_nb.wire import bridge
+from calypso_nb.wire.clock import ServerClock
 from calypso_nb.wire.faults import Fault, fault_of
-from calypso_nb.wire.http import ServerClock
 from calypso_nb.wire.transport import Target, Tools, open_session, tools_of
 
 T = TypeVar("T")

@@ -1,11 +1,9 @@
-"""HTTP to one server: the session of its requests, what a refusal by HTTP means, and the server's clock."""
+"""HTTP to one server: the session of its requests and what a refusal by HTTP means."""
 
 import os
 import ssl
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,39 +13,13 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp  # 1,700 tasks per second with 8 in flight; httpx2, which MCP's SDK uses, 720.
 
 from calypso_nb.settings import Endpoint, Settings
+from calypso_nb.wire.clock import ServerClock, header_time
 from calypso_nb.wire.faults import Fault
 
 # What TinyTask takes at most: the limit of Express for a body of JSON.
 BODY_BYTES = 100 * 1024
 # Shorter than the 5 s of Node, so that a write is rarely sent to a connection that is just being closed.
 _KEPT_ALIVE_SECONDS = 3.0
-
-
-class ServerClock:
-    """How far the server's clock is from this computer's, as the `Date` of its responses shows.
-
-    - offset: seconds to add to this computer's time; 0 while the two may agree
-    """
-
-    def __init__(self) -> None:
-        self.offset = 0.0
-
-    def now(self) -> datetime:
-        """Return the server's time in UTC."""
-        return datetime.fromtimestamp(time.time() + self.offset, UTC)
-
-    def heard(self, date: str | None, seconds: float) -> None:
-        """Take in the `Date` of a response.
-
-        - seconds: how long the request took, whatever this computer's clock did meanwhile
-        """
-        said = _moment(date)
-        if said is None:
-            return
-        # The header leaves out the fraction of a second, and was written between question and response.
-        least = said - time.time()
-        most = least + 1 + seconds
-        self.offset = 0.0 if least <= 0 <= most else (least + most) / 2
 
 
 def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> aiohttp.ClientSession:
@@ -154,15 +126,8 @@ def asked_wait(response: aiohttp.ClientResponse) -> float | None:
         return None
     if retry_after.isascii() and retry_after.strip().isdigit() and len(retry_after) < 10:
         return float(retry_after)
-    until = _moment(retry_after)
-    return None if until is None else max(until - (_moment(date) or time.time()), 0.0)
-
-
-def _moment(date: str | None) -> float | None:
-    try:
-        return None if date is None else parsedate_to_datetime(date).timestamp()
-    except (ValueError, OverflowError):
-        return None
+    until = header_time(retry_after)
+    return None if until is None else max(until - (header_time(date) or time.time()), 0.0)
 
 
 # What a request to MCP says of its body, and of what it takes for an answer.

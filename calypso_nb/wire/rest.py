@@ -13,8 +13,9 @@ import orjson
 
 from calypso_nb.frames import STATUSES
 from calypso_nb.settings import Endpoint, Settings
+from calypso_nb.wire.clock import ServerClock
 from calypso_nb.wire.faults import Fault
-from calypso_nb.wire.http import JSON, ServerClock, asked_wait, http_session, server_sent_events
+from calypso_nb.wire.http import JSON, asked_wait, http_session, server_sent_events
 
 Record: TypeAlias = dict[str, Any]
 
@@ -39,6 +40,11 @@ class RestTwin:
         self._clock = clock
         # Of the last listing: its query, the tag that the server gave it, and the listing itself.
         self._last: tuple[dict[str, str], str, bytes] | None = None
+
+    @property
+    def tag(self) -> str | None:
+        """What the server calls the last listing, None if it has no name for it."""
+        return None if self._last is None else self._last[1]
 
     async def list_tasks(self, filters: Mapping[str, Any], seconds: float) -> list[Record] | None:
         """Return the tasks that pass the filters, or None if the twin did not list them in half of the time.

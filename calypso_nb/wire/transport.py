@@ -36,8 +36,9 @@ from mcp_types import (
 from pydantic import ValidationError
 
 from calypso_nb.settings import Endpoint, Settings
+from calypso_nb.wire.clock import ServerClock
 from calypso_nb.wire.faults import BELOW_MCP, Fault, fault_of
-from calypso_nb.wire.http import JSON, ServerClock, http_session, refusal, server_sent_events
+from calypso_nb.wire.http import JSON, http_session, refusal, server_sent_events
 
 # An address, the words of a command, or a server object.
 Target: TypeAlias = Endpoint | tuple[str, ...] | Server[Any] | MCPServer

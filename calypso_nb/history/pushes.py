@@ -1,0 +1,118 @@
+"""What a TinyTask v2 pushes to a hub, taken apart; TinyTask's own words for its events stand here only."""
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, Literal
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from calypso_nb.history.changes import Push, Record, micros, record_of
+
+
+class Pushed(BaseModel):
+    """One event as it comes: what happened, when by the server's clock in milliseconds, and to what."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: str
+    timestamp: AwareDatetime
+    payload: dict[str, Any]
+
+    @property
+    def task_id(self) -> int | None:
+        """The task that it is about, None if it says of none, or of something else."""
+        task_id = self.payload.get("taskId")
+        return task_id if type(task_id) is int and abs(task_id) < 2**63 else None
+
+    @property
+    def at(self) -> int:
+        """When it happened, in microseconds."""
+        return micros(self.timestamp.isoformat()) or 0
+
+    @property
+    def key(self) -> bytes:
+        """What two deliveries of the same event have in common, and no two events."""
+        said = orjson.dumps([self.type, self.at, self.payload], option=orjson.OPT_SORT_KEYS)
+        return blake2b(said, digest_size=16).digest()
+
+
+def pushed(event: Any) -> Pushed | None:
+    """Return an event that a server sent to a hub, None if it is none."""
+    try:
+        return Pushed.model_validate(event)
+    except ValidationError:
+        return None
+
+
+# What each event says of the task's fields from then on, beside whole tasks.
+_AFTER: dict[str, Callable[[Mapping[str, Any]], Record]] = {
+    "task-status-changed": lambda said: {"status": said["after"]},
+    "task-assigned": lambda said: {"assigned_to": said["after"]},
+    "task-queue-changed": lambda said: {"queue_name": said["after"]},
+    "task-added-to-queue": lambda said: {"queue_name": said["queueName"]},
+    "task-removed-from-queue": lambda said: {"queue_name": None},
+    "task-signed-up": lambda said: {"status": "working"},
+    "task-transferred": lambda said: {
+        "assigned_to": said["to"],
+        "previous_assigned_to": said["from"],
+        "status": "idle",
+    },
+}
+_BEFORE: dict[str, Callable[[Mapping[str, Any]], Record]] = {
+    "task-status-changed": lambda said: {"status": said["before"]},
+    "task-assigned": lambda said: {"assigned_to": said["before"]},
+    "task-queue-changed": lambda said: {"queue_name": said["before"]},
+    "task-transferred": lambda said: {"assigned_to": said["from"]},
+}
+# Beside what it is about, every event says these of its task.
+_STATED = {"status": "status", "assignee": "assigned_to", "cue": "queue_name"}
+
+
+def push_of(event: Pushed) -> Push:
+    """Return what an event says of its task."""
+    said = event.payload
+    whole = said.get("after") if event.type == "task-updated" else said.get("task")
+    before, after = dict[str, Any](), dict[str, Any]()
+    kind: Literal["created", "changed", "deleted"] = "changed"
+    if isinstance(whole, dict):
+        after = record_of(whole)
+        if event.type in ("task-created", "subtask-created"):
+            kind = "created"
+        elif isinstance(old := said.get("before"), dict):
+            before = record_of(old)
+        else:  # As it is archived, say: all else was so before.
+            before = {field: value for field, value in after.items() if field != "archived_at"}
+    else:
+        try:
+            after = _AFTER[event.type](said) if event.type in _AFTER else {}
+            before = _BEFORE[event.type](said) if event.type in _BEFORE else {}
+        except KeyError:  # Of another version: what it says is left out, and a listing shows it.
+            after, before = {}, {}
+        stated = {field: said[name] for name, field in _STATED.items() if name in said}
+        before = {field: value for field, value in stated.items() if field not in after} | before
+    if event.type == "task-deleted":
+        kind, after = "deleted", {}
+    by = said.get("agent") or said.get("from")
+    return Push(event.at, event.task_id, before, after, kind, by if isinstance(by, str) else None)
+
+
+def change_of(before: Record | None, after: Record | None, at: int, task_id: int, by: str | None) -> Push:
+    """Return what our own server says of a change: all of it."""
+    kind: Literal["created", "changed", "deleted"] = "changed"
+    if before is None or after is None:
+        kind = "created" if before is None else "deleted"
+    was, now = ({} if task is None else record_of(task) for task in (before, after))
+    return Push(at, task_id, was, now, kind, by)
+
+
+def comment_of(event: Pushed) -> Record | None:
+    """Return the comment that an event is about, with `gone` if it was deleted; None if it is about none."""
+    if not event.type.startswith("comment-"):
+        return None
+    comment = event.payload.get("comment")
+    number = comment.get("id") if isinstance(comment, dict) else event.payload.get("commentId")
+    if type(number) is not int or event.task_id is None:
+        return None
+    comment = comment if isinstance(comment, dict) else {}
+    return {**comment, "id": number, "task_id": event.task_id, "gone": event.type == "comment-deleted"}

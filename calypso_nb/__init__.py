@@ -26,6 +26,8 @@ if _typing.TYPE_CHECKING:
     from calypso_nb.errors import TinytaskClientError as TinytaskClientError
     from calypso_nb.errors import TinytaskConnectionError as TinytaskConnectionError
     from calypso_nb.history.difference import difference as difference
+    from calypso_nb.history.recorder import Recorder as Recorder
+    from calypso_nb.report import History as History
     from calypso_nb.report import WorkloadData as WorkloadData
     from calypso_nb.report import WorkloadReporter as WorkloadReporter
     from calypso_nb.scheduler import Scheduler as Scheduler
@@ -42,6 +44,8 @@ _PUBLIC = {
     "WorkloadData": ("report", "one moment of it: numbers and DataFrames, to_html, to_json, to_csv, ..."),
     "Thresholds": ("workload.attention", "from where on something needs attention"),
     "difference": ("history.difference", "what changed from one report to another"),
+    "Recorder": ("history.recorder", "write down what happens, in the background"),
+    "History": ("report", "what happened: events, spells, a report of how it was at any moment"),
     "write_report": ("view.page", "write a report as one interactive HTML page"),
     "Dashboard": ("view.dashboard", "the live view: numbers, filters, charts, tasks and actions"),
     "charts": ("charts", "the same charts one by one, in Altair"),

@@ -1,13 +1,20 @@
 """The report that a user holds: the numbers of a workload, with all that they can be shown and saved as."""
 
+from __future__ import annotations
+
 import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+import pandas as pd
+
+from calypso_nb.history.memory import Memory
+from calypso_nb.history.moments import moment_in
 from calypso_nb.history.saved import from_document
 from calypso_nb.text.console import to_console
 from calypso_nb.text.csv import to_csv
@@ -16,6 +23,9 @@ from calypso_nb.text.markdown import to_markdown
 from calypso_nb.visible import visible
 from calypso_nb.workload.phrases import moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
+
+if TYPE_CHECKING:
+    from calypso_nb.client import TinytaskClient
 
 _ROWS = 10
 _HEADS = ("task", "title", "status", "agent", "priority", "age")
@@ -103,15 +113,46 @@ class WorkloadData(Workload):
         )
 
 
+class History(Memory[WorkloadData]):
+    """What happened on a server, as a recorder has written it down; only read, while it is written too.
+
+    - path: the file, by default `TINYTASK_HISTORY`, then `history.db`
+    - server: which server, if the file has several; `servers` names them
+
+    What happened at a known time has equal bounds, or a second between them; all else happened between them.
+    If another database has been behind the server, all is about the newest one.
+
+    Raise UsageError if the file is not a history, is damaged, or is of another version.
+    Example: `history.events.query("change == 'finished'")`
+    """
+
+    makes = WorkloadData
+
+
 class WorkloadReporter(Reporter[WorkloadData]):
     """Reads the workload of a team from one TinyTask server.
 
     - tinytask_client: the client to read with
+    - history: the file that `as_of` reads from, by default `TINYTASK_HISTORY`, then `history.db`
 
     Example: `WorkloadReporter(TinytaskClient("demo")).collect_workload_data().agents`
     """
 
     makes = WorkloadData
+
+    def __init__(
+        self, tinytask_client: TinytaskClient, history: str | os.PathLike[str] | None = None
+    ) -> None:
+        super().__init__(tinytask_client)
+        self.history = history
+
+    def _read_past(self, moment: datetime | str) -> tuple[pd.DataFrame, datetime]:
+        when = moment_in(moment)
+        history = History(self.history, self.client.endpoint)
+        try:
+            return history.tasks_at(when), when
+        finally:
+            history.close()
 
     def to_json(self, data: WorkloadData, indent: int | None = 2) -> str:
         """Return a report as JSON: another way to write `data.to_json(indent)`."""

@@ -109,7 +109,7 @@ def changes(
     task_id: int,
     old: Record | None,
     pushes: Sequence[Push],
-    new: Record | None | Literal["unknown"],
+    new: Record | Literal["unknown"] | None,
     after: int,
     until: int,
 ) -> list[Event]:

@@ -122,12 +122,13 @@ def _changes(edits: dict[str, tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
     if "assigned_to" in edits:
         told_by_another.add("previous_assigned_to")
     for name, (before, after) in edits.items():
-        change = _change(name, before, after)
+        change = name_of(name, before, after)
         if change and name not in told_by_another:
             yield change, name
 
 
-def _change(name: str, before: Any, after: Any) -> str:
+def name_of(name: str, before: Any, after: Any) -> str:
+    """Return which of `CHANGES` a field's change is, an empty text if nothing has happened."""
     if name == "status":
         return _move(before, after)
     if name == "archived_at":

@@ -31,11 +31,13 @@ class Journal:
 
     - store: the file
     - name: the server, without credentials
-    - source: what shows the tasks: `listing`, `file` or `serve`
+    - source: what shows the tasks: `listing` or `file`
+    - every: in how many microseconds after a look the next is due
     """
 
-    def __init__(self, store: HistoryStore, name: str, source: str) -> None:
-        self.store, self.name, self._source = store, name, source
+    def __init__(self, store: HistoryStore, name: str, source: str, every: int) -> None:
+        self.store, self.name = store, name
+        self._about = {"source": source, "every": every}
         self.server: int | None = None
         self.state: dict[int, Record] = {}
         self._observation = 0  # The last one that went well, of an earlier run too.
@@ -61,16 +63,19 @@ class Journal:
         - jumped: whether the server's clock has been set since the last listing
         - pushed: whether the server could push all the time since then
         """
+        tasks = list(tasks)
         found = {task["id"]: record_of(task) for task in tasks}
         with self.store.transaction():
             self._open(found, began, jumped)
             assert self.server is not None
+            if any(task.get("is_currently_blocked") is not None for task in tasks):
+                self.store.write(
+                    "UPDATE server SET says_blocked = 1 WHERE id = ? AND NOT says_blocked", self.server
+                )
             newest = max((micros(task["updated_at"]) or 0 for task in found.values()), default=0)
             if jumped or ended < self._last or newest > ended + TOLERANCE:
                 why = "the server's clock was set" if newest <= ended + TOLERANCE else "edits of the future"
-                self.store.fail(
-                    self.server, self._source, ended, f"{why}: times before and after don't compare"
-                )
+                self._fail(ended, f"{why}: times before and after don't compare")
                 self._last, self._own = min(self._last, began), False
                 ended = max(ended, newest)
             different = {
@@ -83,7 +88,7 @@ class Journal:
                 return 0
             before, since = self._observation, self._last
             observation = self.store.observe(
-                self.server, self._source, began, max(ended, began), len(found), pushed
+                self.server, began, max(ended, began), tasks=len(found), pushed=pushed, **self._about
             )
             late = self._after(waiting, found, began, observation)
             known: dict[int, Record | None] = {}
@@ -115,8 +120,12 @@ class Journal:
     def fail(self, at: int, error: str) -> None:
         """Write down that the tasks could not be read."""
         if self.server is not None:
-            self.store.fail(self.server, self._source, at, error)
+            self._fail(at, error)
             self._own = False
+
+    def _fail(self, at: int, error: str) -> None:
+        assert self.server is not None
+        self.store.fail(self.server, at, error, **self._about)
 
     def _open(self, found: Mapping[int, Record], now: int, jumped: bool) -> None:
         """Go on where the file ends, or begin an epoch if these are the tasks of another database."""

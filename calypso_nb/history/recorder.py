@@ -84,9 +84,8 @@ class Recorder:
         self._thread: threading.Thread | None = None
         try:
             self._store.take(client.endpoint, self._who, self.how)
-            self._journal = Journal(
-                self._store, client.endpoint, "listing" if self._written is None else "file"
-            )
+            source = "listing" if self._written is None else "file"
+            self._journal = Journal(self._store, client.endpoint, source, int(self.every * SECOND))
             self.look()
             if hub is not None:
                 self._hub = Hub(hub, _token(self.path), self._receive)

@@ -25,6 +25,7 @@ LEASE_SECONDS = 60.0
 SCHEMA = """
 CREATE TABLE server (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL, epoch INTEGER NOT NULL, first_seen INTEGER NOT NULL,
+    says_blocked INTEGER NOT NULL DEFAULT 0,
     UNIQUE (name, epoch)
 );
 -- A row for looks that found the same: its first look was between `began` and `until`, its last one between
@@ -32,7 +33,8 @@ CREATE TABLE server (
 CREATE TABLE observation (
     id INTEGER PRIMARY KEY, server INTEGER NOT NULL REFERENCES server (id), source TEXT NOT NULL,
     began INTEGER NOT NULL, until INTEGER NOT NULL, last INTEGER NOT NULL, ended INTEGER NOT NULL,
-    looks INTEGER NOT NULL DEFAULT 1, ok INTEGER NOT NULL, tasks INTEGER, pushed INTEGER NOT NULL, error TEXT
+    looks INTEGER NOT NULL DEFAULT 1, ok INTEGER NOT NULL, tasks INTEGER, pushed INTEGER NOT NULL, error TEXT,
+    every INTEGER NOT NULL
 );
 CREATE INDEX observation_of ON observation (server, ok, id);
 -- `observation` is the last one before it happened.
@@ -231,22 +233,16 @@ class HistoryStore:
         rows = self.rows("SELECT task_id, record FROM state WHERE server = ?", server)
         return {task_id: orjson.loads(record) for task_id, record in rows}
 
-    def observe(
-        self,
-        server: int,
-        source: str,
-        began: int,
-        ended: int,
-        tasks: int | None,
-        pushed: bool,
-        error: str | None = None,
-    ) -> int:
-        """Add an observation, which failed if there is an error, and return its number."""
+    def observe(self, server: int, began: int, ended: int, **about: Any) -> int:
+        """Add an observation, and return its number.
+
+        - about: its further columns: `source`, `every` (in how many microseconds the next look is due), and more
+        """
+        row = {"server": server, "began": began, "until": ended, "last": began, "ended": ended}
+        row |= {"ok": True, "pushed": False} | about
         return self._inserted(
-            "INSERT INTO observation (server, source, began, until, last, ended, ok, tasks, pushed, error)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            server, source, began, ended, began, ended, error is None, tasks, pushed, error,
-        )  # fmt: skip
+            f"INSERT INTO observation ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", *row.values()
+        )
 
     def look_again(self, observation: int, last: int, ended: int, looks: int = 1) -> None:
         """Say of an observation that further looks found the same, the last one at that time."""
@@ -255,7 +251,7 @@ class HistoryStore:
             last, ended, looks, observation,
         )  # fmt: skip
 
-    def fail(self, server: int, source: str, at: int, error: str) -> None:
+    def fail(self, server: int, at: int, error: str, **about: Any) -> None:
         """Note a look that failed; the same failure again widens the last one."""
         with self.transaction():
             newest = self.rows(
@@ -264,7 +260,7 @@ class HistoryStore:
             if newest and newest[0][1:] == (0, error):
                 self.look_again(newest[0][0], at, at)
             else:
-                self.observe(server, source, at, at, None, False, error)
+                self.observe(server, at, at, ok=False, error=error, **about)
 
     def replace_events(self, server: int, task_id: int, observation: int, events: Iterable[Event]) -> None:
         """Let these be what happened to a task after an observation and before the next."""

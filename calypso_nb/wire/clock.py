@@ -9,6 +9,7 @@ _DRIFT = 5e-4
 # From where on a clock that says something else has been set.
 _SET_SECONDS = 1.0
 _TICK_SECONDS = 0.005
+_KEPT_SECONDS = 1.5
 
 
 class ServerClock:
@@ -37,14 +38,15 @@ class ServerClock:
         said = header_time(date)
         if said is None:
             return
-        # The header leaves out the fraction of a second, and was written between question and response.
+        # The header leaves out the fraction of a second, and was written between question and response, or
+        # somewhat before: servers keep it, uvicorn for a second.
         least = said - time.time()
-        most = least + 1 + seconds
+        most = least + 1 + _KEPT_SECONDS + seconds
         self.offset = 0.0 if least <= 0 <= most else (least + most) / 2
         now = time.monotonic()
         if not self._told:
             self._told, self._ahead = True, None
-        self._narrow(said - now, said - now + 1 + seconds, now)
+        self._narrow(said - now, said - now + 1 + _KEPT_SECONDS + seconds, now)
 
     def between(self, began: float) -> tuple[float, float]:
         """Return the server's time before something began, and its time after now: bounds, in seconds.

@@ -198,6 +198,7 @@ class Reporter(Generic[W_co]):
         details: bool = True,
         now: datetime | None = None,
         progress: bool | Callable[[int, int], None] = True,
+        as_of: datetime | str | None = None,
     ) -> W_co:
         """Read all tasks in one listing, complete at any size, and report the open ones.
 
@@ -210,26 +211,52 @@ class Reporter(Generic[W_co]):
           that are counted; what was not read by then is NA, and a warning says so.
         - now: the moment at which ages are measured, an aware datetime; the current time by default.
         - progress: show a progress bar if counting takes long, or call `progress(done, total)`.
+        - as_of: report how it was then, from the history instead of the server: an aware datetime, or like
+          `"yesterday 18:00"`, in local time. Comments and links are NA.
 
         Warn if no task is an agent's that is named, or in a status that is. Raise TinytaskConnectionError if
         the server can't be reached or is not a TinyTask, TinytaskAPIError if it refuses, ValueError for a
         status that TinyTask doesn't have and for a `now` without a time zone.
         Example: `reporter.collect_workload_data(status_filter="all").summary`
         """
-        statuses = OPEN_STATUSES if status_filter is None else _statuses(status_filter)
-        agents = _names(agent_filter)
         start = time.monotonic()
-        all_tasks, moment = self.client.snapshot(now)
+        all_tasks, moment = self._read(now) if as_of is None else self._read_past(as_of)
+        report = report_of(self.makes, all_tasks, moment, self.client.endpoint, status_filter, agent_filter)
+        if not details or as_of is not None:
+            return report
+        left = self.client.seconds_for(len(report.tasks)) - (time.monotonic() - start)
+        found = self.client.count_details(report.tasks["id"].tolist(), progress, seconds=left)
+        all_tasks = with_counts(all_tasks, found)
         current = all_tasks[all_tasks["archived_at"].isna()]
-        tasks = _narrowed(current, statuses, agents)
-        for problem in _unmatched(current, () if status_filter is None else statuses or (), agents or ()):
-            warnings.warn(problem, stacklevel=2)
-        if details:
-            left = self.client.seconds_for(len(tasks)) - (time.monotonic() - start)
-            found = self.client.count_details(tasks["id"].tolist(), progress, seconds=left)
-            all_tasks = with_counts(all_tasks, found)
-            tasks = _narrowed(all_tasks[all_tasks["archived_at"].isna()], statuses, agents)
-        return self.makes(tasks, all_tasks, moment, self.client.endpoint, statuses, agents, details)
+        tasks = _narrowed(current, report.status_filter, report.agent_filter)
+        return replace(report, tasks=tasks, all_tasks=all_tasks, details=True)
+
+    def _read(self, now: datetime | None) -> tuple[pd.DataFrame, datetime]:
+        return self.client.snapshot(now)
+
+    def _read_past(self, moment: datetime | str) -> tuple[pd.DataFrame, datetime]:
+        raise UsageError(f"a {type(self).__name__} has no history to read {moment!r} from")
+
+
+def report_of(
+    makes: type[W_co],
+    all_tasks: pd.DataFrame,
+    moment: datetime,
+    endpoint: str,
+    status_filter: str | Iterable[str] | None = None,
+    agent_filter: str | Iterable[str | None] | None = None,
+) -> W_co:
+    """Return the report of all tasks at one moment, by default of the open ones.
+
+    Warn if no task is an agent's that is named, or in a status that is; raise ValueError for a status that
+    TinyTask doesn't have.
+    """
+    statuses = OPEN_STATUSES if status_filter is None else _statuses(status_filter)
+    agents = _names(agent_filter)
+    current = all_tasks[all_tasks["archived_at"].isna()]
+    for problem in _unmatched(current, () if status_filter is None else statuses or (), agents or ()):
+        warnings.warn(problem, stacklevel=3)
+    return makes(_narrowed(current, statuses, agents), all_tasks, moment, endpoint, statuses, agents)
 
 
 def _statuses(names: str | Iterable[str] | None) -> tuple[str, ...] | None:

@@ -1,0 +1,485 @@
+"""What a recorder has written down, as DataFrames and as reports of how it was."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby, zip_longest
+from pathlib import Path
+from typing import Any, Generic, NamedTuple
+
+import pandas as pd
+
+from calypso_nb.errors import UsageError
+from calypso_nb.frames import TIME, Column, conformed, tasks_frame
+from calypso_nb.history.changes import CREATED, DELETED, SECOND, Record, blocked, moment_of
+from calypso_nb.history.difference import name_of
+from calypso_nb.history.moments import moment_in
+from calypso_nb.history.store import HistoryStore, unpacked
+from calypso_nb.settings import load_settings
+from calypso_nb.workload.phrases import moment as shown_moment
+from calypso_nb.workload.reporter import W_co, report_of
+
+_BOUNDS: dict[str, Column] = {
+    "not_before": Column(TIME, "UTC", "it happened then or later, by the server's clock"),
+    "not_after": Column(TIME, "UTC", "it happened then or earlier"),
+}
+_OF_TASK: dict[str, Column] = {
+    "task_id": Column("int64", "", "the task"),
+    "title": Column("str", "", "its title at the end of what is known"),
+}
+
+EVENT_COLUMNS: dict[str, Column] = {
+    **_BOUNDS,
+    "exact": Column("bool", "", "the bounds are a second apart at most"),
+    **_OF_TASK,
+    "change": Column(
+        "str", "", "what that was, one of `CHANGES` without newly blocked, unblocked and touched"
+    ),
+    "field": Column("str", "", "the field that changed, NA for a task that came or went"),
+    "before": Column("str", "", "what it held, NA if nothing"),
+    "after": Column("str", "", "what it holds from then on, NA if nothing"),
+    "by": Column("str", "", "the agent who did it, NA if the server doesn't say so"),
+    "source": Column(
+        "str", "", "pushed by the server, listed, or unseen: passed through, and seen by nobody"
+    ),
+}
+
+SPELL_COLUMNS: dict[str, Column] = {
+    **_OF_TASK,
+    "status": Column("str", "", "idle, working or complete"),
+    "agent": Column("str", "", "who had it, NA if unassigned"),
+    "queue": Column("str", "", "the queue that it was in, NA if in none"),
+    "from_not_before": Column(TIME, "UTC", "it began then or later"),
+    "from_not_after": Column(TIME, "UTC", "it began then or earlier"),
+    "to_not_before": Column(TIME, "UTC", "it ended then or later, NA while it goes on"),
+    "to_not_after": Column(TIME, "UTC", "it ended then or earlier, NA while it goes on"),
+    "hours_least": Column("float64", "hours", "how long it lasted at least, up to what is known"),
+    "hours_most": Column("float64", "hours", "how long it lasted at most, up to what is known"),
+    "seen": Column("bool", "", "somebody saw it; else it was passed through, or lasted no time at all"),
+}
+
+COVERAGE_COLUMNS: dict[str, Column] = {
+    "from": Column(TIME, "UTC", "from when on"),
+    "to": Column(TIME, "UTC", "until when"),
+    "hours": Column("float64", "hours", "how long that was"),
+    "recorded": Column(
+        "bool", "", "it was recorded; else it is a gap, in which times are known within it only"
+    ),
+    "looks": Column("int64", "looks", "how often all tasks were looked at"),
+    "source": Column(
+        "str", "", "listing or file, with `+ pushed` if a server pushed all the time; NA for a gap"
+    ),
+    "why": Column("str", "", "why it is a gap: what failed, or that nothing recorded"),
+}
+
+FEED_COLUMNS: dict[str, Column] = {
+    **_BOUNDS,
+    **_OF_TASK,
+    "agent": Column("str", "", "who said or did it, NA if unknown"),
+    "what": Column("str", "", "said, or the change as `events` has it"),
+    "text": Column("str", "", "the comment, or what the field held before and after"),
+}
+
+SERVER_COLUMNS: dict[str, Column] = {
+    "server": Column("str", "", "the server or file, without credentials"),
+    "epoch": Column(
+        "int64", "", "counts the databases that were behind it: numbers of tasks start anew with each"
+    ),
+    "from": Column(TIME, "UTC", "when recording began"),
+    "to": Column(TIME, "UTC", "the last time that something was known"),
+    "events": Column("int64", "events", "changes of all fields"),
+}
+
+# Fields of a spell, and what makes a task come to the board and leave it.
+_SPELL = ("status", "assigned_to", "queue_name")
+_BOARD = (CREATED, DELETED, "archived_at")
+
+
+class Span(NamedTuple):
+    """How well a time was recorded."""
+
+    hours: float
+    recorded_hours: float
+    longest_gap_hours: float
+    changes: int
+    exact: int
+
+
+class Memory(Generic[W_co]):
+    """What happened on a server, as a recorder has written it down; `makes` is the class of its reports."""
+
+    makes: type[W_co]
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, server: str | None = None) -> None:
+        self.path = Path(load_settings().history if path is None else path).expanduser()
+        self._asked = server
+        self._store = HistoryStore(self.path)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.server} in {self.path}>"
+
+    def close(self) -> None:
+        """Close the file; any later question fails. Twice is fine.
+
+        Example: `history.close()`
+        """
+        self._store.close()
+
+    @property
+    def servers(self) -> pd.DataFrame:
+        """The servers in the file, each with its epochs: `frames.schema(SERVER_COLUMNS)` describes it."""
+        rows = self._store.rows(
+            "SELECT name, epoch, coalesce(min(began), first_seen), coalesce(max(ended), first_seen),"
+            " (SELECT count(*) FROM event WHERE event.server = server.id)"
+            " FROM server LEFT JOIN observation ON observation.server = server.id AND ok"
+            " GROUP BY server.id ORDER BY name, epoch"
+        )
+        return _framed(rows, SERVER_COLUMNS)
+
+    @property
+    def server(self) -> str:
+        """The server that all else is about; UsageError if the file has several and none was named."""
+        return self._which[1]
+
+    @property
+    def _which(self) -> tuple[int, str, bool]:
+        rows = self._store.rows("SELECT max(id), name, says_blocked FROM server GROUP BY name ORDER BY name")
+        names = [name for _, name, _ in rows]
+        if self._asked is not None and self._asked not in names:
+            raise UsageError(f"{self.path} has nothing of {self._asked}, but of {', '.join(names) or 'none'}")
+        found = [row for row in rows if self._asked in (None, row[1])]
+        if len(found) != 1:
+            what = f"several servers: name one, History(path, server=...): {', '.join(names)}"
+            raise UsageError(f"{self.path} has {what if names else 'nothing yet'}")
+        number, name, says_blocked = found[0]
+        return int(number), str(name), bool(says_blocked)
+
+    # How it was
+
+    def at(
+        self,
+        moment: datetime | str,
+        status_filter: str | Iterable[str] | None = None,
+        agent_filter: str | Iterable[str | None] | None = None,
+    ) -> W_co:
+        """Report how it was at a moment; comments and links are NA.
+
+        - moment: an aware datetime, or words like `"yesterday 18:00"`, `"3h ago"` or `"2026-11-23 18:00"`, in
+          local time
+        - status_filter, agent_filter: as `collect_workload_data` takes them
+
+        Warn of tasks that had certainly changed only later and may have changed before, and if the moment is
+        after all that is known. Raise UsageError if it is before that, or not a moment.
+        Example: `history.at("1 min ago").summary`
+        """
+        when = moment_in(moment)
+        frame = self.tasks_at(when)
+        return report_of(self.makes, frame, when, self.server, status_filter, agent_filter)
+
+    def now(self, status_filter: str | Iterable[str] | None = "all") -> W_co:
+        """Report how it is, as far as is known, without asking the server; by default all tasks.
+
+        Example: `history.now().summary.total_open_tasks`
+        """
+        server, name, says_blocked = self._which
+        with self._store.snapshot():
+            records = self._store.state(server)
+            known = self._store.scalar("SELECT max(ended) FROM observation WHERE server = ? AND ok", server)
+        when = moment_of(known or 0)
+        return report_of(self.makes, _tasks(records, when, says_blocked), when, name, status_filter)
+
+    def tasks_at(self, when: datetime) -> pd.DataFrame:
+        """Return all tasks as they were at a moment, archived ones included, with `frames.TASK_COLUMNS`.
+
+        Example: `history.tasks_at(datetime.now(UTC)).id.is_unique`
+        """
+        server, _, says_blocked = self._which
+        at = int(when.timestamp() * SECOND)
+        with self._store.snapshot():
+            [(first, last)] = self._store.rows(
+                "SELECT min(began), max(ended) FROM observation WHERE server = ? AND ok", server
+            )
+            rows = self._store.rows(
+                "SELECT task_id, field, new, not_before, not_after FROM event WHERE server = ? AND not_before <= ?"
+                " ORDER BY observation, id",
+                server, at,
+            )  # fmt: skip
+        if first is None or at < first:
+            began = "nothing is recorded yet" if first is None else f"recording began at {_shown(first)}"
+            raise UsageError(f"{_shown(at)} is not known: {began}")
+        if at > last:
+            warnings.warn(f"nothing is known after {_shown(last)}: this is how it was then", stacklevel=3)
+        records: dict[int, Record] = {}
+        open_bounds: dict[int, tuple[int, int]] = {}
+        for task_id, field, new, not_before, not_after in rows:
+            if not_after > at:
+                if field != "updated_at" and not_after - not_before > SECOND:
+                    open_bounds.setdefault(task_id, (not_before, not_after))
+            elif field == CREATED:
+                records[task_id] = unpacked(field, new)
+            elif field == DELETED:
+                records.pop(task_id, None)
+            elif task_id in records:
+                records[task_id][field] = unpacked(field, new)
+        if open_bounds:
+            some = ", ".join(f"#{task}" for task in sorted(open_bounds)[:5])
+            more = f" and {len(open_bounds) - 5} more" if len(open_bounds) > 5 else ""
+            since = _shown(min(low for low, _ in open_bounds.values()))
+            until = _shown(max(high for _, high in open_bounds.values()))
+            warnings.warn(
+                f"{some}{more} may have changed already: between {since} and {until}, nobody looked",
+                stacklevel=3,
+            )
+        return _tasks(records, when, says_blocked)
+
+    # What happened
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """What happened, the oldest first: a row per change of a field, with `EVENT_COLUMNS`.
+
+        That a task was edited is told by what was edited; that only `updated_at` moved is left out.
+        """
+        rows = self._events("AND field <> 'updated_at'")
+        titles = self._titles()
+        frame = pd.DataFrame(
+            rows,
+            columns=["task_id", "field", "old", "new", "not_before", "not_after", "seen", "pushed", "by"],
+        )
+        moved = [
+            "new" if field == CREATED else "gone" if field == DELETED else name_of(field, old, new)
+            for field, old, new in zip(frame["field"], frame["old"], frame["new"], strict=True)
+        ]
+        whole = frame["field"].isin((CREATED, DELETED))
+        source = (
+            pd.Series("listed", frame.index)
+            .mask(frame["pushed"] == 1, "pushed")
+            .mask((frame["seen"] == 0) & ~whole, "unseen")
+        )
+        shown = pd.DataFrame(
+            {
+                "not_before": _times(frame["not_before"]),
+                "not_after": _times(frame["not_after"]),
+                "exact": frame["not_after"] - frame["not_before"] <= SECOND,
+                "task_id": frame["task_id"],
+                "title": frame["task_id"].map(titles),
+                "change": moved,
+                "field": frame["field"].mask(whole),
+                "before": list(map(_text, frame["field"], frame["old"])),
+                "after": list(map(_text, frame["field"], frame["new"])),
+                "by": frame["by"],
+                "source": source,
+            }
+        )
+        return conformed(shown.sort_values("not_after", kind="stable"), EVENT_COLUMNS)
+
+    @property
+    def spells(self) -> pd.DataFrame:
+        """Who had which task in which state and queue, from when to when, with `SPELL_COLUMNS`.
+
+        A spell ends when one of the three changes, and when the task is archived or deleted.
+        """
+        server, _, _ = self._which
+        known = self._store.scalar("SELECT max(ended) FROM observation WHERE server = ? AND ok", server) or 0
+        fields = ", ".join(f"'{field}'" for field in (*_SPELL, *_BOARD))
+        rows = self._events(f"AND field IN ({fields})", order="task_id, observation, id")
+        titles = self._titles()
+        spells = [
+            (task, titles.get(task), *spell)
+            for task, events in groupby(rows, key=lambda row: row[0])
+            for spell in _spells(list(events), known)
+        ]
+        return _framed(spells, SPELL_COLUMNS)
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """When it was recorded and when not, in order of time, with `COVERAGE_COLUMNS`."""
+        return _framed([*_coverage(self._observations())], COVERAGE_COLUMNS)
+
+    @property
+    def feed(self) -> pd.DataFrame:
+        """What agents said and did, the oldest first, with `FEED_COLUMNS`.
+
+        Comments are those that were pushed, or read anyway; a deleted one is left out.
+        """
+        server, _, _ = self._which
+        notes = self._store.rows(
+            "SELECT coalesce(at, 0), task_id, by, text FROM note WHERE server = ? AND NOT gone", server
+        )
+        titles = self._titles()
+        said = pd.DataFrame(
+            [(at, at, task, titles.get(task), by, "said", text) for at, task, by, text in notes],
+            columns=[*FEED_COLUMNS],
+        )
+        said["not_before"], said["not_after"] = _times(said["not_before"]), _times(said["not_after"])
+        events = self.events
+        arrow = events["before"].fillna("\N{EN DASH}") + " → " + events["after"].fillna("\N{EN DASH}")
+        did = events.assign(
+            agent=events["by"], what=events["change"], text=arrow.mask(events["field"].isna())
+        )
+        both = pd.concat([conformed(said, FEED_COLUMNS), conformed(did, FEED_COLUMNS)])
+        return conformed(both.sort_values("not_after", kind="stable"), FEED_COLUMNS)
+
+    def recorded(self, since: datetime | None = None) -> Span:
+        """Say how well the time since a moment was recorded, or all of it.
+
+        Example: `history.recorded().longest_gap_hours`
+        """
+        begin = 0 if since is None else int(since.timestamp() * SECOND)
+        spans = [span for span in _coverage(self._observations()) if span[1] > begin]
+        hours = [(span[1] - max(span[0], begin)) / SECOND / 3600 for span in spans]
+        gaps = [length for length, span in zip(hours, spans, strict=True) if not span[3]]
+        bounds = [row[4:6] for row in self._events("AND field <> 'updated_at' AND seen") if row[5] >= begin]
+        exact = sum(high - low <= SECOND for low, high in bounds)
+        return Span(sum(hours), sum(hours) - sum(gaps), max(gaps, default=0.0), len(bounds), exact)
+
+    def _events(
+        self, condition: str = "", order: str = "not_after, observation, id"
+    ) -> list[tuple[Any, ...]]:
+        server, _, _ = self._which
+        return self._store.rows(
+            "SELECT task_id, field, old, new, not_before, not_after, seen, pushed, by FROM event"
+            f" WHERE server = ? {condition} ORDER BY {order}",
+            server,
+        )
+
+    def _observations(self) -> list[tuple[Any, ...]]:
+        server, _, _ = self._which
+        return self._store.rows(
+            "SELECT began, ended, looks, source, pushed, ok, error, every FROM observation WHERE server = ?"
+            " ORDER BY id",
+            server,
+        )
+
+    def _titles(self) -> dict[int, str]:
+        """Return the last title of each task, that of a deleted one too."""
+        titles: dict[int, str] = {}
+        for task_id, field, _, new, *_ in self._events(
+            "AND field IN ('created', 'title')", order="observation, id"
+        ):
+            titles[task_id] = unpacked(field, new)["title"] if field == CREATED else new
+        return titles
+
+
+def _coverage(observations: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Yield the times that were recorded and the gaps between them, as rows of the coverage."""
+    began = ended = looks = 0
+    source, why = "", None
+    for first, last, count, shows, pushed, ok, error, every in observations:
+        if not ok:
+            why = error
+            if looks:  # Of a failure it is known until when it lasted only once a look goes well.
+                yield _stretch(began, ended, looks, source)
+                began, looks = ended, 0
+            continue
+        shows = f"{shows} + pushed" if pushed else shows
+        # A look may take its time, and the next is due after it.
+        late = bool(ended) and not pushed and first - ended > 2 * every + 5 * SECOND
+        if looks and (late or shows != source):
+            yield _stretch(began, ended, looks, source)
+            began, looks = ended, 0
+        if why is not None or late:
+            if ended:
+                yield _gap(ended, first, why)
+            began = first
+        elif not ended:
+            began = first
+        ended, looks, source, why = max(ended, last), looks + count, shows, None
+    if looks:
+        yield _stretch(began, ended, looks, source)
+    elif ended and why is not None:
+        yield _gap(ended, max(last, ended), why)
+
+
+def _stretch(began: int, ended: int, looks: int, source: str) -> tuple[Any, ...]:
+    return began, ended, (ended - began) / SECOND / 3600, True, looks, source, None
+
+
+def _gap(began: int, ended: int, why: str | None) -> tuple[Any, ...]:
+    return began, ended, (ended - began) / SECOND / 3600, False, 0, None, why or "nothing recorded"
+
+
+def _spells(events: list[tuple[Any, ...]], known: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the spells of one task, as rows without the task."""
+    now: dict[str, Any] = {}
+    points = [*_points(events)]
+    for (began, seen, changed), following in zip_longest(points, points[1:]):
+        now |= changed
+        if not now.get("there"):
+            continue
+        ended = (None, None) if following is None else following[0]
+        low, high = (known, known) if following is None else following[0]
+        least, most = max(low - began[1], 0), max(high - began[0], 0)
+        yield (
+            now["status"], now["assigned_to"], now["queue_name"], *began, *ended,
+            least / SECOND / 3600, most / SECOND / 3600, seen,
+        )  # fmt: skip
+
+
+def _points(events: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[int, int], bool, dict[str, Any]]]:
+    """Yield when something of a spell has changed, and to what; changes with the same bounds are one."""
+    held: tuple[tuple[int, int], bool, dict[str, Any]] | None = None
+    for _, field, _, new, low, high, seen, _, _ in events:
+        changed = _changed(field, new)
+        if (
+            held is not None
+            and held[0] == (low, high)
+            and seen
+            and held[1]
+            and not held[2].keys() & changed.keys()
+        ):
+            held[2].update(changed)
+            continue
+        if held is not None:
+            yield held
+        held = ((low, high), bool(seen), changed)
+    if held is not None:
+        yield held
+
+
+def _changed(field: str, new: Any) -> dict[str, Any]:
+    if field == CREATED:
+        record = unpacked(field, new)
+        return {name: record[name] for name in _SPELL} | {"there": record["archived_at"] is None}
+    if field in _BOARD:
+        return {"there": field == "archived_at" and new is None}
+    return {field: new}
+
+
+def _tasks(records: dict[int, Record], when: datetime, says_blocked: bool) -> pd.DataFrame:
+    waits = dict(blocked(records)) if says_blocked else {}
+    rows = [
+        {"id": number, **record, "is_currently_blocked": waits.get(number)}
+        for number, record in records.items()
+    ]
+    frame = tasks_frame(rows, when)
+    return frame.sort_values(
+        ["priority", "created_at", "id"], ascending=[False, True, True], kind="stable", ignore_index=True
+    )
+
+
+def _times(values: pd.Series) -> pd.Series:
+    return pd.to_datetime(values, unit="us", utc=True).dt.as_unit("us")
+
+
+def _framed(rows: list[tuple[Any, ...]], columns: dict[str, Column]) -> pd.DataFrame:
+    """Return rows as the frame that a table of columns describes; times are in microseconds."""
+    frame = pd.DataFrame(rows, columns=[*columns])
+    for name, column in columns.items():
+        if column.dtype == TIME:
+            frame[name] = _times(frame[name])
+    return conformed(frame, columns)
+
+
+def _text(field: str, value: Any) -> str | None:
+    value = unpacked(field, value)
+    if value is None or field in (CREATED, DELETED):
+        return None
+    return ", ".join(map(str, value)) or None if isinstance(value, list) else str(value)
+
+
+def _shown(time: int) -> str:
+    return shown_moment(moment_of(time))

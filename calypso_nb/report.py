@@ -116,8 +116,8 @@ class WorkloadData(Workload):
 class History(Memory[WorkloadData]):
     """What happened on a server, as a recorder has written it down; only read, while it is written too.
 
-    - path: the file, by default `TINYTASK_HISTORY`, then `history.db`
-    - server: which server, if the file has several; `servers` names them
+    - path: the file, by default `TINYTASK_HISTORY`, then `history.db`; or a folder that `export` has written
+    - server: which server, if there are several; `servers` names them
 
     What happened at a known time has equal bounds, or a second between them; all else happened between them.
     If another database has been behind the server, all is about the newest one.

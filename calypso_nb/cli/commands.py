@@ -8,7 +8,7 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -47,6 +47,9 @@ EXTRAS = {
     "psutil": "run",
     "yaml": "run",
     "distributed": "dask",
+    "dask": "dask",
+    "duckdb": "lake",
+    "pyarrow": "lake",
 }
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -75,6 +78,12 @@ NoColor = Annotated[
 EnvFile = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, help="A file of TINYTASK_… settings; the environment wins."),
+]
+HistoryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--history", dir_okay=False, help="A recorder's file; by default TINYTASK_HISTORY, then history.db."
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Report progress on standard error.")]
 
@@ -148,6 +157,13 @@ def report(
     context: Annotated[
         bool, typer.Option("--context", help="In JSON, tell all of the tasks that the filters leave out.")
     ] = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            help="How it was then, from the history: '2026-11-23 18:00', 'yesterday 18:00', '3h ago'."
+        ),
+    ] = None,
+    history: HistoryFile = None,
     mcp_endpoint: Endpoint = None,
     no_color: NoColor = False,
     env_file: EnvFile = None,
@@ -169,8 +185,9 @@ def report(
             condition=None if fail_if is None else parse_condition(fail_if),
             seconds=watch,
             context=context,
+            as_of=as_of,
         )
-        held = reporting.run(_reporter(mcp_endpoint, env_file, verbose), options)
+        held = reporting.run(_reporter(mcp_endpoint, env_file, verbose, history), options)
     if held is not None:
         say(f"condition holds: {held}")
         raise typer.Exit(EXIT_CONDITION_HOLDS)
@@ -178,27 +195,34 @@ def report(
 
 @app.command(epilog=EXIT_CODES)
 def diff(
-    first: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A report saved as JSON.")],
+    first: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="A report saved as JSON.")
+    ] = None,
     second: Annotated[
         Path | None,
         typer.Argument(exists=True, dir_okay=False, help="A later one; without it the server."),
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="Instead of a saved report how it was then, from the history: 'yesterday 18:00'."),
+    ] = None,
     format: Annotated[DiffFormat, typer.Option("--format", "-f")] = "console",
     output: Output = None,
+    history: HistoryFile = None,
     mcp_endpoint: Endpoint = None,
     no_color: NoColor = False,
     env_file: EnvFile = None,
     verbose: Verbose = False,
 ) -> None:
-    """Say what changed between two reports saved as JSON, or since a saved one."""
+    """Say what changed between two reports saved as JSON, since a saved one, or since a moment."""
     from calypso_nb.cli import report as reporting
 
     with _translated():
-        before = reporting.saved(first)
-        if second is not None:
-            after = reporting.saved(second)
-        else:
-            after = reporting.again(_reporter(mcp_endpoint, env_file, verbose), before)
+        if (first is None) == (since is None):
+            raise UsageError("diff takes either a saved report or --since, such as --since 'yesterday 18:00'")
+        reporter = _reporter(mcp_endpoint, env_file, verbose, history)
+        before = reporting.saved(first) if first is not None else reporting.past(reporter, str(since))
+        after = reporting.saved(second) if second is not None else reporting.again(reporter, before)
         reporting.write_difference(before, after, format, output, color=not no_color)
 
 
@@ -232,6 +256,52 @@ def export(
             typer.echo(f"  {visible(line)}")
 
 
+@app.command(epilog=EXIT_CODES)
+def record(
+    history: HistoryFile = None,
+    every: Annotated[
+        float,
+        typer.Option(min=0.1, max=86_400, help="Seconds between two looks; a database file is watched."),
+    ] = 30,
+    hub: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Also be told each change by a TinyTask 2: 127.0.0.1:3390."),
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="LENGTH", help="Forget what is older: 180d; by default nothing.")
+    ] = None,
+    mcp_endpoint: Endpoint = None,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Write down what happens on a server or in a database file, until Ctrl-C."""
+    with _translated():
+        from calypso_nb.cli.record import run
+
+        run(_reporter(mcp_endpoint, env_file, verbose).client, history, every, hub, keep)
+
+
+history_app = typer.Typer(
+    help="What a recorder has written down.", no_args_is_help=True, context_settings=HELP
+)
+app.add_typer(history_app, name="history")
+
+
+@history_app.command("export", epilog=EXIT_CODES)
+def export_history(
+    parquet: Annotated[
+        Path, typer.Option(file_okay=False, help="A folder, in which each server and month gets its own.")
+    ],
+    history: HistoryFile = None,
+) -> None:
+    """Write a history as Parquet, for DuckDB, Dask and others."""
+    with _translated():
+        from calypso_nb.report import History
+
+        for line in History(history).export(parquet):
+            typer.echo(line)
+
+
 @app.command()
 def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 3000,
@@ -245,6 +315,19 @@ def serve(
         list[str] | None,
         typer.Option(help="A further name that clients reach it by; may be repeated, '*' is any name."),
     ] = None,
+    history: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write down exactly what happens, in this file.")
+    ] = None,
+    hub: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TINYTASK_SIGNALR_HUB_URL",
+            help="Push each change to this SignalR hub, as a TinyTask 2 does.",
+        ),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(envvar="TINYTASK_SIGNALR_GROUP", help="Push to this group of the hub.")
+    ] = None,
 ) -> None:
     """Serve a local TinyTask to any MCP client at /mcp, with /health; Ctrl-C ends it."""
     with _translated():
@@ -253,6 +336,10 @@ def serve(
         from calypso_nb.embedded.web import LOOPBACK
 
         def announce(url: str) -> None:
+            if history is not None:
+                from calypso_nb.cli.record import recording_of
+
+                recording.enter_context(recording_of(store, url, history))
             typer.echo(f"TinyTask at {url}")
             if host not in LOOPBACK:
                 say("open to the network without a password: anyone who reaches it can change all tasks")
@@ -266,10 +353,10 @@ def serve(
         try:
             if db is not None:
                 db.parent.mkdir(parents=True, exist_ok=True)
-            with TinytaskStore(db) as store:
+            with TinytaskStore(db) as store, ExitStack() as recording:
                 if demo and not store.list_tasks(include_archived=True, limit=1):
                     fill_sample(store)
-                serve_store(store, host, port, transport, announce, allow_host or ())
+                serve_store(store, host, port, transport, announce, allow_host or (), hub=hub, group=group)
         except (StoreError, sqlite3.Error) as error:
             raise OSError(f"{db}: {error}") from error
         except OSError as error:
@@ -302,14 +389,16 @@ def _parameter(pair: str) -> tuple[str, object]:
         return name, text
 
 
-def _reporter(endpoint: str | None, env_file: Path | None, verbose: bool) -> WorkloadReporter:
+def _reporter(
+    endpoint: str | None, env_file: Path | None, verbose: bool, history: Path | None = None
+) -> WorkloadReporter:
     from calypso_nb.client import TinytaskClient
     from calypso_nb.report import WorkloadReporter
 
     client = TinytaskClient(endpoint, env_file=env_file)
     if verbose:
         say(f"the server is {client.endpoint}")
-    return WorkloadReporter(client)
+    return WorkloadReporter(client, history)
 
 
 @contextmanager

@@ -20,7 +20,10 @@ _BOTH = ((".json", "json"), (".txt", "console"))
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked `report` for; `seconds` is the time between two readings, None for one."""
+    """What the user asked `report` for; `seconds` is the time between two readings, None for one.
+
+    `as_of` is the moment to report, in words, None for the present.
+    """
 
     format: str
     output: Path | None
@@ -32,6 +35,7 @@ class Options:
     condition: Condition | None
     seconds: float | None
     context: bool = False
+    as_of: str | None = None
 
 
 def run(reporter: WorkloadReporter, options: Options) -> str | None:
@@ -40,6 +44,8 @@ def run(reporter: WorkloadReporter, options: Options) -> str | None:
     While it repeats, a server that stops responding is waited for; at the start that is an error. It also
     ends, and that is no error, when nobody reads the pipe any more.
     """
+    if options.as_of is not None and options.seconds is not None:
+        raise UsageError("--as-of is one moment: leave out --watch")
     if options.seconds is None:
         return _round(reporter, options, _written)[0]
     if options.format == "console" and options.output is None and sys.stdout.isatty():
@@ -53,6 +59,11 @@ def saved(path: Path) -> WorkloadData:
         return WorkloadData.from_json(path.read_text("utf-8"))
     except ValueError as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def past(reporter: WorkloadReporter, moment: str) -> WorkloadData:
+    """Return all tasks as they were at a moment, from the history."""
+    return reporter.collect_workload_data("all", as_of=moment)
 
 
 def again(reporter: WorkloadReporter, before: WorkloadData) -> WorkloadData:
@@ -90,7 +101,7 @@ def _round(
     details = options.details and options.format in ("json", "both", "csv", "html")
     # A page has a filter of its own, which begins with the open tasks.
     statuses = options.statuses or ("all" if options.format == "html" else None)
-    data = reporter.collect_workload_data(statuses, options.agents, details=details)
+    data = reporter.collect_workload_data(statuses, options.agents, details=details, as_of=options.as_of)
     if options.verbose:
         took = time.monotonic() - started
         say(f"{len(data.all_tasks):,} tasks read, {len(data.tasks):,} reported, {took:.1f} s")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import groupby, zip_longest
 from pathlib import Path
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, Self
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from calypso_nb.errors import UsageError
 from calypso_nb.frames import TIME, Column, conformed, tasks_frame
 from calypso_nb.history.changes import CREATED, DELETED, SECOND, Record, blocked, moment_of
 from calypso_nb.history.difference import name_of
+from calypso_nb.history.lake import each_of, export_parquet, servers_of, store_of
 from calypso_nb.history.moments import moment_in
 from calypso_nb.history.store import HistoryStore, unpacked
 from calypso_nb.settings import load_settings
@@ -90,7 +91,6 @@ SERVER_COLUMNS: dict[str, Column] = {
     ),
     "from": Column(TIME, "UTC", "when recording began"),
     "to": Column(TIME, "UTC", "the last time that something was known"),
-    "events": Column("int64", "events", "changes of all fields"),
 }
 
 # Fields of a spell, and what makes a task come to the board and leave it.
@@ -116,10 +116,37 @@ class Memory(Generic[W_co]):
     def __init__(self, path: str | os.PathLike[str] | None = None, server: str | None = None) -> None:
         self.path = Path(load_settings().history if path is None else path).expanduser()
         self._asked = server
-        self._store = HistoryStore(self.path)
+        self._store = store_of(self.path, server) if self.path.is_dir() else HistoryStore(self.path)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.server} in {self.path}>"
+
+    @classmethod
+    def each(
+        cls,
+        folder: str | os.PathLike[str],
+        function: Callable[[Self], pd.DataFrame],
+        dask: str | None = None,
+    ) -> pd.DataFrame:
+        """Return what a function makes of the history of each server in a folder, with a column `server`.
+
+        - folder: what `export` has written, of any number of servers
+        - function: called with one history after the other, so that only one is in memory
+        - dask: the address of a Dask cluster whose workers have the folder and do it; by default this process
+
+        Example: `History.each(folder, lambda history: history.coverage)`
+        """
+        place = Path(folder).expanduser()
+        return each_of(lambda server: cls(place, server), servers_of(place), function, dask)
+
+    def export(self, folder: str | os.PathLike[str]) -> list[str]:
+        """Write all servers of the file as Parquet, and return a line for each; `History(folder)` reads it.
+
+        - folder: a folder, in which each server and each month gets its own; what it has of them is replaced
+
+        Example: `history.export(tmp_path / "lake")`
+        """
+        return export_parquet(self._store, folder)
 
     def close(self) -> None:
         """Close the file; any later question fails. Twice is fine.
@@ -132,9 +159,7 @@ class Memory(Generic[W_co]):
     def servers(self) -> pd.DataFrame:
         """The servers in the file, each with its epochs: `frames.schema(SERVER_COLUMNS)` describes it."""
         rows = self._store.rows(
-            "SELECT name, epoch, coalesce(min(began), first_seen), coalesce(max(ended), first_seen),"
-            " (SELECT count(*) FROM event WHERE event.server = server.id)"
-            " FROM server LEFT JOIN observation ON observation.server = server.id AND ok"
+            "SELECT name, epoch, coalesce(min(began), first_seen), coalesce(max(ended), first_seen) FROM server LEFT JOIN observation ON observation.server = server.id AND ok"
             " GROUP BY server.id ORDER BY name, epoch"
         )
         return _framed(rows, SERVER_COLUMNS)

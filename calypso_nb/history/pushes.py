@@ -1,13 +1,18 @@
 """What a TinyTask v2 pushes to a hub, taken apart; TinyTask's own words for its events stand here only."""
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from calypso_nb.history.changes import Push, Record, micros, record_of
+
+if TYPE_CHECKING:
+    from calypso_nb.embedded.database import Change
 
 
 class Pushed(BaseModel):
@@ -71,6 +76,8 @@ _STATED = {"status": "status", "assignee": "assigned_to", "cue": "queue_name"}
 
 def push_of(event: Pushed) -> Push:
     """Return what an event says of its task."""
+    if event.type == "change":
+        return _change(event)
     said = event.payload
     whole = said.get("after") if event.type == "task-updated" else said.get("task")
     before, after = dict[str, Any](), dict[str, Any]()
@@ -97,13 +104,25 @@ def push_of(event: Pushed) -> Push:
     return Push(event.at, event.task_id, before, after, kind, by if isinstance(by, str) else None)
 
 
-def change_of(before: Record | None, after: Record | None, at: int, task_id: int, by: str | None) -> Push:
-    """Return what our own server says of a change: all of it."""
+def served(changes: Iterable[Change]) -> Iterator[Pushed]:
+    """Return what our own server says of changes, which is all of it, as events."""
+    for change in changes:
+        verb = "deleted" if change.after is None else "added" if change.before is None else "updated"
+        payload = {"taskId": change.id, "before": change.before, "after": change.after, "agent": change.by}
+        kind = "change"
+        if change.table == "comments":
+            comment = change.after or change.before or {}
+            payload, kind = {"taskId": comment["task_id"], "comment": comment}, f"comment-{verb}"
+        yield Pushed(type=kind, timestamp=change.at, payload=payload)
+
+
+def _change(event: Pushed) -> Push:
+    before, after = event.payload["before"], event.payload["after"]
+    was, now = ({} if task is None else record_of(task) for task in (before, after))
     kind: Literal["created", "changed", "deleted"] = "changed"
     if before is None or after is None:
         kind = "created" if before is None else "deleted"
-    was, now = ({} if task is None else record_of(task) for task in (before, after))
-    return Push(at, task_id, was, now, kind, by)
+    return Push(event.at, event.task_id, was, now, kind, event.payload["agent"])
 
 
 def comment_of(event: Pushed) -> Record | None:

@@ -48,7 +48,8 @@ class Recorder:
     - every: seconds between two looks
     - hub: `HOST:PORT` at which to be told of changes; `hub_url` is what the server needs to be given
     - keep: forget what is older than that, as a timedelta or like `"180d"`; by default nothing is forgotten
-    - on_change: called, in the recorder's thread, after changes have been written down
+    - on_change: called, in a thread of the recorder's, after changes have been written down
+    - name: what the server is called in the history, by default its address
 
     Raise what `client.look()` raises if the first look fails; later failures are written down as gaps. Raise
     UsageError if somebody else records that server in that file, and if the file is not a history; OSError
@@ -65,8 +66,10 @@ class Recorder:
         hub: str | None = None,
         keep: timedelta | str | None = None,
         on_change: Callable[[], object] | None = None,
+        name: str | None = None,
     ) -> None:
         self.client, self.every = client, _seconds(every)
+        self.name = client.endpoint if name is None else name
         self.path = Path(load_settings().history if path is None else path).expanduser()
         self.failure: str | None = None  # What went wrong at the last look, if anything.
         self._keep = None if keep is None else length_of(keep)
@@ -83,9 +86,9 @@ class Recorder:
         self._store = HistoryStore(self.path, write=True)
         self._thread: threading.Thread | None = None
         try:
-            self._store.take(client.endpoint, self._who, self.how)
+            self._store.take(self.name, self._who, self.how)
             source = "listing" if self._written is None else "file"
-            self._journal = Journal(self._store, client.endpoint, source, int(self.every * SECOND))
+            self._journal = Journal(self._store, self.name, source, int(self.every * SECOND))
             self.look()
             if hub is not None:
                 self._hub = Hub(hub, _token(self.path), self._receive)
@@ -103,7 +106,7 @@ class Recorder:
         self.stop()
 
     def __repr__(self) -> str:
-        return f"<Recorder of {self.client.endpoint} in {self.path}: {self.how}>"
+        return f"<Recorder of {self.name} in {self.path}: {self.how}>"
 
     @property
     def how(self) -> str:
@@ -137,7 +140,7 @@ class Recorder:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         with suppress(OSError, ValueError):
-            self._store.leave(self.client.endpoint, self._who)
+            self._store.leave(self.name, self._who)
         self._store.close()
 
     def look(self) -> int:
@@ -225,7 +228,7 @@ class Recorder:
         """Stay the recorder of this server, and forget what is too old, from time to time."""
         now = time.monotonic()
         if now - self._renewed > _STAY_SECONDS:
-            self._store.take(self.client.endpoint, self._who, self.how)
+            self._store.take(self.name, self._who, self.how)
             self._renewed = now
         if now - self._pruned > _PRUNE_SECONDS:
             self.prune()

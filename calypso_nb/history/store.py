@@ -67,22 +67,23 @@ CREATE TABLE recorder (
 class HistoryStore:
     """One file of history; any thread may use it, and other processes may read it.
 
-    - path: the file; it is made if it is to be written and is not there
+    - path: the file; it is made if it is to be written and is not there; None for one in memory
     - write: False to read only, which nothing that a recorder does holds up
 
     Raise UsageError if the file is not a history, is damaged, or is of another version, OSError if it can't
     be opened. What a full disk or the like refuses later is an OSError too, and leaves all as it was.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, write: bool = False) -> None:
-        self.path = Path(path).expanduser()
+    def __init__(self, path: str | os.PathLike[str] | None, *, write: bool = False) -> None:
+        self.path = Path(path or ":memory:").expanduser()
         self._lock = threading.RLock()
+        write = write or path is None
         if not write and not self.path.is_file():
             raise UsageError(f"no history at {self.path}: `calypso-nb record` makes one")
         with self._readable():
             mode = "rwc" if write else "ro"
             self._connection = sqlite3.connect(
-                f"{self.path.resolve().as_uri()}?mode={mode}",
+                f"{self.path.resolve().as_uri()}?mode={mode}" if path is not None else ":memory:",
                 uri=True,
                 timeout=10,
                 isolation_level=None,
@@ -368,6 +369,12 @@ class HistoryStore:
             if record is not None
         ]
         self.add_events(server, keep - 1, kept)
+
+    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows as another file had them, each after the number of its server."""
+        names, places = ", ".join(("server", *columns)), ", ".join("?" * (len(columns) + 1))
+        with self.transaction():
+            self._connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", rows)
 
     def write(self, sql: str, *values: Any) -> int:
         """Run one statement, and return how many rows it has changed."""

@@ -1,0 +1,180 @@
+"""Histories of many servers as Parquet: written by one recorder each, read by DuckDB, one server at a time.
+
+`FOLDER/events/server=…/month=…/` and `FOLDER/observations/server=…/` hold what the tables of a history's file
+hold, each value as text. The extra `lake` brings DuckDB and PyArrow.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+
+from calypso_nb.errors import UsageError
+from calypso_nb.history.store import HistoryStore
+
+_BATCH = 50_000
+_EVENT = (
+    "id", "task_id", "field", "old", "new", "not_before", "not_after", "seen", "pushed", "by", "observation",
+)  # fmt: skip
+_OBSERVATION = (
+    "id", "source", "began", "until", "last", "ended", "looks", "ok", "tasks", "pushed", "error", "every",
+)  # fmt: skip
+_COLUMNS = {"event": _EVENT, "observation": _OBSERVATION}
+_WHOLE = {
+    "id",
+    "task_id",
+    "not_before",
+    "not_after",
+    "seen",
+    "pushed",
+    "observation",
+    "epoch",
+    "says_blocked",
+}
+_WHOLE |= {"began", "until", "last", "ended", "looks", "ok", "tasks", "every"}
+# Fields whose values are numbers, which are text in a column that has both.
+_NUMBERS = ("priority", "parent_task_id", "blocked_by_task_id")
+
+
+def export_parquet(store: HistoryStore, folder: str | os.PathLike[str]) -> list[str]:
+    """Write each server of a history as Parquet, over what that server has there, and return a line for each."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    lines = []
+    servers = store.rows("SELECT id, name, epoch, says_blocked FROM server ORDER BY name, epoch")
+    for table, columns in _COLUMNS.items():
+        keys = ("server", "month") if table == "event" else ("server",)
+        names = [*keys, "epoch", "says_blocked", *columns]
+        schema = pa.schema([(name, pa.int64() if name in _WHOLE else pa.string()) for name in names])
+
+        def batches(table: str = table, schema: Any = schema, names: Sequence[str] = names) -> Iterator[Any]:
+            for server, name, epoch, says_blocked in servers:
+                for rows in _rows(store, table, server):
+                    frame = pd.DataFrame(rows, columns=_COLUMNS[table], dtype="object")
+                    frame = frame.assign(server=name, epoch=epoch, says_blocked=says_blocked)
+                    if table == "event":
+                        stamps = pd.to_datetime(frame["not_after"].astype("int64"), unit="us")
+                        frame["month"] = stamps.dt.strftime("%Y-%m")
+                        for value in ("old", "new"):
+                            frame[value] = frame[value].map(str, na_action="ignore")
+                    yield pa.RecordBatch.from_pandas(frame[names], schema=schema, preserve_index=False)
+
+        ds.write_dataset(
+            batches(),
+            Path(folder) / f"{table}s",
+            schema=schema,
+            format="parquet",
+            partitioning=ds.partitioning(schema.empty_table().select(keys).schema, flavor="hive"),
+            existing_data_behavior="delete_matching",
+        )
+    for server, name, epoch, _ in servers:
+        events = store.scalar("SELECT count(*) FROM event WHERE server = ?", server)
+        lines.append(f"{name}{'' if epoch == 1 else f', database {epoch}'}: {events:,} events in {folder}")
+    return lines
+
+
+def _rows(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[Any, ...]]]:
+    last = -1
+    while rows := store.rows(
+        f"SELECT {', '.join(_COLUMNS[table])} FROM {table} WHERE server = ? AND id > ? ORDER BY id LIMIT {_BATCH}",
+        server, last,
+    ):  # fmt: skip
+        yield rows
+        last = rows[-1][0]
+
+
+def servers_of(folder: Path) -> list[str]:
+    """Return the servers that have a history in a folder."""
+    rows = _asked(folder, "SELECT DISTINCT server FROM observations ORDER BY server")
+    return [name for (name,) in rows]
+
+
+def store_of(folder: Path, server: str | None) -> HistoryStore:
+    """Return what a folder has of one server, by default of its only one, as a history in memory."""
+    known = servers_of(folder)
+    chosen = server if server is not None else known[0] if len(known) == 1 else None
+    store = HistoryStore(None)
+    epochs: dict[int, int] = {}
+    for name, epoch, says_blocked, began, ended in _asked(
+        folder,
+        "SELECT server, epoch, max(says_blocked), min(began), max(ended) FROM observations WHERE ok = 1"
+        " GROUP BY ALL ORDER BY server, epoch",
+    ):
+        number = store.server(name, began, anew=True)
+        store.write("UPDATE server SET epoch = ?, says_blocked = ? WHERE id = ?", epoch, says_blocked, number)
+        if name == chosen:
+            epochs[epoch] = number
+        else:
+            store.observe(number, began, ended, source="listing", every=0)
+    if chosen in known:
+        for table, columns in _COLUMNS.items():
+            rows = _asked(
+                folder,
+                f"SELECT epoch, COLUMNS({list(columns)}) FROM {table}s WHERE server = ? ORDER BY epoch, id",
+                chosen,
+            )
+            store.fill(table, columns, ((epochs[epoch], *_typed(table, row)) for epoch, *row in rows))
+    return store
+
+
+def _typed(table: str, row: list[Any]) -> list[Any]:
+    if table == "event" and row[2] in _NUMBERS:
+        row[3:5] = [None if value is None else orjson.loads(value) for value in row[3:5]]
+    return row
+
+
+def _asked(folder: Path, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a query over `events` and `observations`, some at a time."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        for table in _COLUMNS:
+            files = str(folder / f"{table}s" / "**" / "*.parquet").replace("'", "''")
+            if not (folder / f"{table}s").is_dir():
+                raise UsageError(
+                    f"{folder} has no {table}s of a history: `calypso-nb history export` writes them"
+                )
+            connection.execute(
+                f"CREATE VIEW {table}s AS SELECT * FROM read_parquet('{files}', hive_partitioning = true,"
+                " hive_types_autocast = false)"
+            )
+        found = connection.execute(sql, values)
+        while rows := found.fetchmany(_BATCH):
+            yield from rows
+
+
+def each_of(
+    open_history: Callable[[str], Any],
+    servers: Sequence[str],
+    function: Callable[[Any], pd.DataFrame],
+    dask: str | None = None,
+) -> pd.DataFrame:
+    """Return what a function makes of each server's history, one under the other, with a column `server`.
+
+    - open_history: returns the history of a server
+    - dask: the address of a cluster that does it, whose workers have the folder; by default this process
+    """
+
+    def of(server: str) -> pd.DataFrame:
+        history = open_history(server)
+        try:
+            frame = function(history)
+        finally:
+            history.close()
+        return frame.assign(server=server)
+
+    if dask is None:
+        frames = [of(server) for server in servers]
+    else:
+        from distributed import Client
+
+        with Client(dask) as cluster:
+            frames = cluster.gather(cluster.map(of, servers, pure=False))
+    both = pd.concat(frames, ignore_index=True)
+    return both[["server", *both.columns.drop("server")]]

@@ -1,0 +1,145 @@
+"""What a history says is true: replay, bounds, order, and what a second source may change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calypso_nb.history.changes import SECOND, replayed
+from tests.worlds import Recorded, World, live, values_at
+
+
+def at_once(random: Random) -> float:
+    """As pushes come while all is well."""
+    return random.uniform(0.001, 0.5)
+
+
+def late_and_lossy(random: Random) -> float | None:
+    """Up to eight minutes late, or dropped."""
+    return random.choice((0.01, 0.2, random.uniform(0, 480), random.uniform(0, 480), None))
+
+
+ARRIVALS = {"at once": at_once, "late and lossy": late_and_lossy}
+
+
+def lived(seed: int, arrivals: str, folder: Path) -> tuple[World, dict[str, Recorded]]:
+    """A world that has been recorded twice: by listings alone, and with pushes."""
+    world = World(seed, busy=Random(seed).choice((1, 20, 200)))
+    histories = {name: Recorded(world, folder / f"{name}.db") for name in ("listed", "pushed")}
+    live(world, histories, 60, ARRIVALS[arrivals])
+    return world, histories
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A source of new folders."""
+    return [tmp_path_factory.getbasetemp()]
+
+
+@given(seed=st.integers(0, 10**9), arrivals=st.sampled_from(sorted(ARRIVALS)))
+def test_a_history_is_true(
+    seed: int, arrivals: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Replay gives each listing, truth is within the bounds, order holds, and pushes only narrow."""
+    world, histories = lived(seed, arrivals, tmp_path_factory.mktemp("world"))
+    moments = [Random(seed).uniform(world.times[0], world.time) for _ in range(60)]
+    moments += [time + offset for time in world.times for offset in (-1, 1)]
+    for history in histories.values():
+        check_replay(history)
+        check_order(history)
+        check_bounds(world, history)
+        check_values(world, history, [int(moment) for moment in moments])
+    check_narrower(*histories.values(), [int(moment) for moment in moments])
+    for history in histories.values():
+        history.store.close()
+
+
+def check_replay(history: Recorded) -> None:
+    """Replaying what happened before an observation gives exactly what it showed."""
+    for number, shown in history.shown:
+        rows = history.store.rows(
+            "SELECT DISTINCT task_id FROM event WHERE server = ? AND observation < ?", history.server, number
+        )
+        replay = {task: history.store.record_before(history.server, task, number) for (task,) in rows}
+        assert {task: record for task, record in replay.items() if record is not None} == shown
+    assert history.journal.state == history.store.state(history.server) == history.shown[-1][1]
+
+
+def check_order(history: Recorded) -> None:
+    """Each change of a field begins where the last one ended, and no earlier."""
+    last: dict[tuple[int, str], tuple[object, int, int]] = {}
+    task, record = None, None
+    for event in history.events():
+        if event.task_id != task:
+            task, record = event.task_id, None
+        assert event.not_before <= event.not_after, event
+        if event.field == "created":
+            assert record is None
+        else:
+            assert record is not None, event
+            before = record if event.field == "deleted" else record[event.field]
+            assert event.old == before, event
+        record = replayed([(event.field, event.new)], record)
+        _, low, high = last.get((event.task_id, event.field), (None, 0, 0))
+        assert low <= event.not_before, event
+        assert high <= event.not_after, event
+        last[event.task_id, event.field] = event.new, event.not_before, event.not_after
+
+
+def check_bounds(world: World, history: Recorded) -> None:
+    """Whatever somebody saw to have changed did so between the two times."""
+    for event in history.events():
+        if not event.seen:
+            continue
+        times = [
+            time
+            for time, before, after in zip(world.times[1:], world.boards, world.boards[1:], strict=False)
+            if event.not_before - 1 <= time <= event.not_after + 1
+            and happened(event.field, event.new, before.get(event.task_id), after.get(event.task_id))
+        ]
+        assert times, event
+
+
+def happened(field: str, new: object, before: dict | None, after: dict | None) -> bool:
+    """Whether a change of a task gave a field that value, or the task came or went."""
+    if field in ("created", "deleted"):
+        return (before is None, after is None) == ((True, False) if field == "created" else (False, True))
+    if after is None:
+        return False
+    # Created by somebody and moved on: what nobody has seen in between has no time of its own.
+    return after[field] == new and (before is None or before[field] != new)
+
+
+def check_values(world: World, history: Recorded, moments: list[int]) -> None:
+    """What is certain of a moment is how it was."""
+    events = history.events()
+    first = history.shown[0]
+    begun = history.store.scalar("SELECT min(ended) FROM observation WHERE ok")
+    assert first
+    for moment in moments:
+        if moment < begun:
+            continue
+        board = world.at(moment)
+        for task, field, value, certain in values_at(events, moment):
+            if not certain:
+                continue
+            if field == "there":
+                assert (task in board) == value, (task, moment)
+            elif task in board:
+                assert board[task][field] == value, (task, field, moment)
+
+
+def check_narrower(listed: Recorded, pushed: Recorded, moments: list[int]) -> None:
+    """What is certain by listings alone is certain, and the same, with pushes."""
+    by_listing, by_both = listed.events(), pushed.events()
+    for moment in moments:
+        certain = {(task, name): value for task, name, value, sure in values_at(by_listing, moment) if sure}
+        both = {(task, name): (value, sure) for task, name, value, sure in values_at(by_both, moment)}
+        for key, value in certain.items():
+            if key[1] != "there" and not certain.get((key[0], "there")):
+                continue
+            assert both[key] == (value, True), (key, moment)

@@ -1,0 +1,223 @@
+"""Simulated boards with a known truth: a store whose clock is the world's, somebody who changes it, a recorder.
+
+Nothing here waits: a world's time passes by being set, and pushes arrive when the world says so.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from calypso_nb.embedded import StoreError, TinytaskStore
+from calypso_nb.embedded.push import call_and_push
+from calypso_nb.embedded.server import call_tool
+from calypso_nb.history.changes import SECOND, Event, Record, micros, moment_of, record_of
+from calypso_nb.history.journal import Journal
+from calypso_nb.history.pushes import Pushed, pushed
+from calypso_nb.history.store import HistoryStore, events_of
+
+START = micros("2026-11-23T09:00:00Z") or 0
+AGENTS = ("alice", "bob", "carol")
+NAME = "http://simulated"
+
+
+class World:
+    """A board on which things happen by chance, and what is known of it for certain.
+
+    - seed: the same world again
+    - busy: the longest time between two changes, in seconds
+    """
+
+    def __init__(self, seed: int, busy: float = 40) -> None:
+        self.random, self.busy = Random(seed), busy
+        self.time = START
+        self.store = TinytaskStore(now=lambda: moment_of(self.time))
+        self.events: list[Pushed] = []  # What the server has said, in order.
+        self.times: list[int] = [self.time]
+        self.boards: list[dict[int, Record]] = [{}]
+
+    def act(self) -> None:
+        """Let somebody change something, a little later."""
+        wait = self.random.choice((0.002, 0.3, self.busy / 4, self.busy))
+        self.time += int(self.random.uniform(0.001, wait) * SECOND)
+        tool, arguments = self._deed()
+        try:
+            call_and_push(
+                self.store, tool, arguments, lambda: call_tool(self.store, tool, arguments), self._say
+            )
+        except StoreError:
+            return
+        self.times.append(self.time)
+        self.boards.append(self.listing())
+
+    def listing(self) -> dict[int, Record]:
+        """Return all tasks as the server lists them now."""
+        return {task["id"]: record_of(task) for task in self.store.list_tasks(include_archived=True)}
+
+    def at(self, time: int) -> dict[int, Record]:
+        """Return the board as it was at a time."""
+        return self.boards[bisect_right(self.times, time) - 1]
+
+    def _say(self, event: Record) -> None:
+        known = pushed(event)
+        assert known is not None
+        self.events.append(known)
+
+    def _deed(self) -> tuple[str, dict[str, Any]]:
+        choose = self.random.choice
+        tasks = [*self.boards[-1]]
+        if not tasks or self.random.random() < 0.2:
+            fields: dict[str, Any] = {"title": f"task {len(self.times)}", "created_by": choose(AGENTS)}
+            fields |= {"assigned_to": choose(AGENTS), "queue_name": choose(("dev", "review"))}
+            if tasks and self.random.random() < 0.4:
+                fields["parent_task_id"] = choose(tasks)
+            if tasks and self.random.random() < 0.3:
+                fields["blocked_by_task_id"] = choose(tasks)
+            return "create_task", fields
+        task = choose(tasks)
+        status = choose(("idle", "working", "working", "complete"))
+        deeds: list[tuple[str, dict[str, Any]]] = [
+            ("update_task", {"id": task, "status": status}),
+            ("update_task", {"id": task, "status": status}),
+            ("update_task", {"id": task, "assigned_to": choose(AGENTS), "priority": self.random.randint(0, 9)}),
+            ("update_task", {"id": task}),
+            ("signup_for_task", {"agent_name": choose(AGENTS)}),
+            (
+                "move_task",
+                {
+                    "task_id": task,
+                    "current_agent": self.boards[-1][task]["assigned_to"],
+                    "new_agent": choose(AGENTS),
+                    "comment": "yours",
+                },
+            ),
+            ("add_comment", {"task_id": task, "content": "so far so good", "created_by": choose(AGENTS)}),
+            ("move_task_to_queue", {"task_id": task, "new_queue_name": choose(("dev", "review", "qa"))}),
+        ]
+        rare: list[tuple[str, dict[str, Any]]] = [
+            ("archive_task", {"id": task}),
+            ("delete_task", {"id": task}),
+            ("clear_queue", {"queue_name": "qa"}),
+            ("remove_task_from_queue", {"task_id": task}),
+        ]
+        return choose(rare) if self.random.random() < 0.1 else choose(deeds)
+
+
+class Recorded:
+    """A history of a world: listings with the bounds that a real clock gives, and pushes that arrive or don't."""
+
+    def __init__(self, world: World, path: Path) -> None:
+        self.world = world
+        self.store = HistoryStore(path, write=True)
+        self.journal = Journal(self.store, NAME, "listing", 30 * SECOND)
+        self.shown: list[tuple[int, dict[int, Record]]] = []
+        self.heard = 0
+
+    def look(self, began: int, listed: dict[int, Record], ended: int) -> None:
+        """Write down a listing."""
+        self.journal.see(({"id": number, **task} for number, task in listed.items()), began, ended)
+        number = self.store.scalar("SELECT max(id) FROM observation WHERE ok")
+        self.shown.append((number, listed))
+
+    def hear(self, events: list[Pushed]) -> None:
+        """Write down events that have arrived."""
+        self.heard += self.journal.hear(events)
+
+    @property
+    def server(self) -> int:
+        """The number of the newest epoch."""
+        assert self.journal.server is not None
+        return self.journal.server
+
+    def events(self) -> list[Event]:
+        """Return what is written down, by task, in the order in which it happened."""
+        return events_of(
+            self.store.rows(
+                "SELECT task_id, field, old, new, not_before, not_after, seen, pushed, by FROM event"
+                " WHERE server = ? ORDER BY task_id, observation, id",
+                self.server,
+            )
+        )
+
+
+def live(world: World, histories: dict[str, Recorded], acts: int, delivered: Callable[[Random], float | None]) -> None:
+    """Let a world live and be recorded: by listings in all of the histories, by pushes in that called `pushed`.
+
+    - acts: how many changes
+    - delivered: after how many seconds an event arrives, None for never; it may arrive twice
+    """
+    random = Random(world.random.random())
+    waiting: list[tuple[int, Pushed]] = []
+    said = 0
+    away = 0
+    for _ in range(acts):
+        for _ in range(random.randint(0, 3)):
+            world.act()
+        if world.time < away:
+            continue
+        began, listed, ended = _look(world, random)
+        for event in world.events[said:]:
+            delay = delivered(random)
+            if delay is not None and "pushed" in histories:
+                waiting += [(event.at + int(delay * SECOND), event)] * random.choice((1, 1, 1, 2))
+        said = len(world.events)
+        due = sorted((one for one in waiting if one[0] <= world.time), key=lambda one: one[0])
+        waiting = [one for one in waiting if one[0] > world.time]
+        early = random.random() < 0.5  # Whether the pushes are written down before the listing or after it.
+        if due and early and histories["pushed"].shown:
+            histories["pushed"].hear([event for _, event in due])
+            due = []
+        for history in histories.values():
+            history.look(began, listed, ended)
+        if due:
+            histories["pushed"].hear([event for _, event in due])
+        if random.random() < 0.05:
+            away = world.time + random.randint(60, 1800) * SECOND
+            world.time += random.randint(1, 600) * SECOND
+    world.time += 1800 * SECOND
+    if "pushed" in histories:
+        histories["pushed"].hear([event for _, event in sorted(waiting, key=lambda one: one[0])])
+    began, listed, ended = _look(world, random)
+    for history in histories.values():
+        history.look(began, listed, ended)
+
+
+def _look(world: World, random: Random) -> tuple[int, dict[int, Record], int]:
+    """List all tasks while somebody may be at work, and return it with the times before and after."""
+    world.time += 1
+    began = world.time - random.randint(0, SECOND)
+    if random.random() < 0.3:
+        world.act()
+    listed = world.listing()
+    if random.random() < 0.3:
+        world.act()
+    return began, listed, world.time + random.randint(0, SECOND)
+
+
+def values_at(events: list[Event], time: int) -> Iterator[tuple[int, str, Any, bool]]:
+    """Yield the value of each field of each task at a time, and whether it is certain."""
+    known: dict[tuple[int, str], tuple[Any, bool]] = {}
+    for event in events:
+        key = event.task_id, event.field
+        if event.not_after <= time:
+            if event.field == "created":
+                known |= {(event.task_id, name): (value, True) for name, value in event.new.items()}
+                known[event.task_id, "there"] = True, True
+            elif event.field == "deleted":
+                known[event.task_id, "there"] = False, True
+            else:
+                known[key] = event.new, True
+        elif event.not_before <= time:
+            fields = [name for task, name in known if task == event.task_id]
+            gone = event.field == "deleted"
+            for name in ["there", *fields] if gone else [event.field]:
+                known[event.task_id, name] = known.get((event.task_id, name), (None, False))[0], False
+    for (task, name), (value, certain) in known.items():
+        yield task, name, value, certain
+
+
+HOUR = timedelta(hours=1)

@@ -6,10 +6,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from calypso_nb.history.changes import SECOND, replayed
+from calypso_nb.history.changes import replayed
 from tests.worlds import Recorded, World, live, values_at
 
 
@@ -41,9 +41,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @given(seed=st.integers(0, 10**9), arrivals=st.sampled_from(sorted(ARRIVALS)))
-def test_a_history_is_true(
-    seed: int, arrivals: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_history_is_true(seed: int, arrivals: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Replay gives each listing, truth is within the bounds, order holds, and pushes only narrow."""
     world, histories = lived(seed, arrivals, tmp_path_factory.mktemp("world"))
     moments = [Random(seed).uniform(world.times[0], world.time) for _ in range(60)]

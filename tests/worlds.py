@@ -12,8 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from calypso_nb.embedded import StoreError, TinytaskStore
 from calypso_nb.embedded.push import call_and_push
+
+from calypso_nb.embedded import StoreError, TinytaskStore
 from calypso_nb.embedded.server import call_tool
 from calypso_nb.history.changes import SECOND, Event, Record, micros, moment_of, record_of
 from calypso_nb.history.journal import Journal
@@ -83,7 +84,10 @@ class World:
         deeds: list[tuple[str, dict[str, Any]]] = [
             ("update_task", {"id": task, "status": status}),
             ("update_task", {"id": task, "status": status}),
-            ("update_task", {"id": task, "assigned_to": choose(AGENTS), "priority": self.random.randint(0, 9)}),
+            (
+                "update_task",
+                {"id": task, "assigned_to": choose(AGENTS), "priority": self.random.randint(0, 9)},
+            ),
             ("update_task", {"id": task}),
             ("signup_for_task", {"agent_name": choose(AGENTS)}),
             (
@@ -144,7 +148,9 @@ class Recorded:
         )
 
 
-def live(world: World, histories: dict[str, Recorded], acts: int, delivered: Callable[[Random], float | None]) -> None:
+def live(
+    world: World, histories: dict[str, Recorded], acts: int, delivered: Callable[[Random], float | None]
+) -> None:
     """Let a world live and be recorded: by listings in all of the histories, by pushes in that called `pushed`.
 
     - acts: how many changes

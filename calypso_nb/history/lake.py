@@ -101,6 +101,7 @@ def store_of(folder: Path, server: str | None) -> HistoryStore:
     chosen = server if server is not None else known[0] if len(known) == 1 else None
     store = HistoryStore(None)
     epochs: dict[int, int] = {}
+    others = []
     for name, epoch, says_blocked, began, ended in _asked(
         folder,
         "SELECT server, epoch, max(says_blocked), min(began), max(ended) FROM observations WHERE ok = 1"
@@ -111,7 +112,7 @@ def store_of(folder: Path, server: str | None) -> HistoryStore:
         if name == chosen:
             epochs[epoch] = number
         else:
-            store.observe(number, began, ended, source="listing", every=0)
+            others.append((number, began, ended))
     if chosen in known:
         for table, columns in _COLUMNS.items():
             rows = _asked(
@@ -120,6 +121,8 @@ def store_of(folder: Path, server: str | None) -> HistoryStore:
                 chosen,
             )
             store.fill(table, columns, ((epochs[epoch], *_typed(table, row)) for epoch, *row in rows))
+    for number, began, ended in others:  # Only when they were recorded.
+        store.observe(number, began, ended, source="listing", every=0)
     return store
 
 

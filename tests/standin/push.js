@@ -69,13 +69,13 @@ export class Pusher {
 
   // Return for how many ms the limits allow no further event.
   _wait() {
-    const now = Date.now();
+    const now = performance.now();
     const free = ([count, ms]) => (this.sent.at(-count) ?? -Infinity) + ms - now;
     return Math.max(...this.limits.map(free));
   }
 
   async _deliver(event) {
-    this.sent.push(Date.now());
+    this.sent.push(performance.now());
     this.sent.splice(0, this.sent.length - Math.max(...this.limits.map(([count]) => count)));
     const [target, ...whom] = this.group ? ["SendToGroup", this.group] : ["BroadcastMessage"];
     try {

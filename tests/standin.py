@@ -39,11 +39,6 @@ class Standin(NamedTuple):
             return connection.execute(query).fetchall()
 
 
-# How a v2 server tries to reach its hub again, and how many events it sends at most: (count, milliseconds).
-PUSH_RETRY = (0, 2_000, 10_000, 30_000, 5_000)
-PUSH_LIMIT = ((10, 10_000), (60, 60_000))
-
-
 @contextmanager
 def running_standin(
     kind: Kind,
@@ -51,20 +46,23 @@ def running_standin(
     port: int = 0,
     hub: str | None = None,
     group: str | None = None,
-    push_retry: Sequence[int] = PUSH_RETRY,
-    push_limit: Sequence[tuple[int, int]] = PUSH_LIMIT,
+    push_retry: Sequence[int] = (),
+    push_limit: Sequence[tuple[int, int]] = (),
 ) -> Iterator[Standin]:
     """Serve a database file from a stand-in of v2 over `http` or `sse`, or of `v1`, which is SSE.
 
     Args:
         hub: the URL of the SignalR hub that v2 pushes its events to.
-        group: the group of the hub's clients that gets the events; all do without one.
-        push_retry: the milliseconds before each new try to reach the hub; the last ones are repeated.
-        push_limit: how many events are sent in how many milliseconds, at most.
+        group: the group of the hub's clients that gets the events; all get them without one.
+        push_retry: the milliseconds before each new try to reach the hub, of which the last is repeated;
+            a real server's without it.
+        push_limit: how many events are sent in how many milliseconds, at most; a real server's without it.
     """
     command = ["node", str(FOLDER / "server.js"), "--kind", kind, "--db", str(database), "--port", str(port)]
-    command += ["--push-retry-ms", ",".join(map(str, push_retry))]
-    command += ["--push-limit", ",".join(f"{count}/{span}" for count, span in push_limit)]
+    if push_retry:
+        command += ["--push-retry-ms", ",".join(map(str, push_retry))]
+    if push_limit:
+        command += ["--push-limit", ",".join(f"{count}/{span}" for count, span in push_limit)]
     # As a real server gets them; a hub that the tester's environment names hears nothing.
     environment = os.environ | {"TINYTASK_SIGNALR_HUB_URL": hub or "", "TINYTASK_SIGNALR_GROUP": group or ""}
     process = subprocess.Popen(

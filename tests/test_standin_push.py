@@ -1,4 +1,4 @@
-"""The pushes of the foreign server (tests.standin) to a SignalR hub, against what a real server was seen to push."""
+"""The pushes of the foreign server (tests.standin) to a SignalR hub, against those of a real server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import WSMsgType, web
@@ -29,9 +29,8 @@ END = "\x1e"
 PING = {"type": 6}
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
 
-# No test waits for a hub or for a minute to end.
-unhurried = running_standin
-running_standin = partial(running_standin, push_retry=(0, 20, 50), push_limit=((100_000, 1),))
+# No test waits for a hub as long as a real server does, or for a minute to end.
+hurried = partial(running_standin, push_retry=(0, 20, 50), push_limit=((100_000, 1),))
 
 
 class Hub:
@@ -43,6 +42,7 @@ class Hub:
         self.lost = 0  # So many of the next completions are lost, and the connection with them.
         self._loop = asyncio.new_event_loop()
         self._runner: web.AppRunner | None = None
+        self._transports: set[asyncio.Transport] = set()
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/hub"
@@ -69,7 +69,7 @@ class Hub:
     def stop(self) -> None:
         """Cut all connections, and listen no more."""
         if self._runner:
-            self._run(self._runner.cleanup())
+            self._run(self._stop(self._runner))
         self._runner = None
 
     @contextmanager
@@ -91,9 +91,17 @@ class Hub:
     async def _start(self) -> None:
         app = web.Application()
         app.add_routes([web.post("/hub/negotiate", self._negotiate), web.get("/hub", self._connect)])
-        self._runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True)
+        self._runner = web.AppRunner(app, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+
+    async def _stop(self, runner: web.AppRunner) -> None:
+        for site in list(runner.sites):
+            await site.stop()
+        # Without an end of its own, a WebSocket would hold up the cleanup for a minute.
+        for transport in list(self._transports):
+            transport.abort()
+        await runner.cleanup()
 
     async def _negotiate(self, request: web.Request) -> web.Response:
         self.connections += 1
@@ -114,6 +122,8 @@ class Hub:
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        transport = cast(asyncio.Transport, request.transport)
+        self._transports.add(transport)
         self.conversation.append({"websocket": request.path_qs})
         pings = asyncio.create_task(self._ping(socket))
         try:
@@ -121,6 +131,7 @@ class Hub:
                 await self._listen(socket)
         finally:
             pings.cancel()
+            self._transports.discard(transport)
         return socket
 
     async def _listen(self, socket: web.WebSocketResponse) -> None:
@@ -214,7 +225,7 @@ def told(hub: Hub) -> list[tuple[str, dict[str, Any]]]:
 def test_the_recorded_conversation_is_repeated(kind: Any, hub: Hub, tmp_path: Path) -> None:
     """The hub hears the real server's records word for word, in their order, but for the times."""
     conversation = recorded("signalr")
-    with running_standin(kind, tmp_path / "tinytask.db", hub=hub.url) as standin:
+    with hurried(kind, tmp_path / "tinytask.db", hub=hub.url) as standin:
         play_the_recording(partial(call if kind == "http" else call_over_sse, standin.url))
         last = [entry["received"] for entry in conversation if "received" in entry][-1]
         assert hub.heard(int(last["invocationId"]) + 1)
@@ -225,7 +236,7 @@ def test_the_recorded_conversation_is_repeated(kind: Any, hub: Hub, tmp_path: Pa
 def test_a_ping_follows_the_handshake(hub: Hub, tmp_path: Path) -> None:
     """A hub learns at once that its client lives, as it was recorded."""
     ping = recorded("signalr")[4]["received"]
-    with running_standin("http", tmp_path / "tinytask.db", hub=hub.url):
+    with hurried("http", tmp_path / "tinytask.db", hub=hub.url):
         assert eventually(lambda: len(hub.conversation) >= 5)
     assert hub.conversation[3:5] == [{"sent": {}}, {"received": ping}]
 
@@ -233,7 +244,7 @@ def test_a_ping_follows_the_handshake(hub: Hub, tmp_path: Path) -> None:
 def test_every_event_has_the_time_of_its_change(hub: Hub, tmp_path: Path) -> None:
     """Times are in milliseconds, in the order of the changes, and between before and after by the clock."""
     started = time.time()
-    with running_standin("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
+    with hurried("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
         play_the_recording(partial(call, standin.url))
         ended = time.time()
         assert hub.heard(29)
@@ -252,7 +263,7 @@ def test_every_event_has_the_time_of_its_change(hub: Hub, tmp_path: Path) -> Non
 
 def test_an_update_tells_each_of_its_changes(hub: Hub, tmp_path: Path) -> None:
     """A new status, agent and queue have events of their own, after the one with the whole task."""
-    with running_standin("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
+    with hurried("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
         call(standin.url, "create_task", title="Design", created_by="lead", assigned_to="alice")
         call(standin.url, "update_task", id=1, status="working", assigned_to="bob", queue_name="dev")
         assert hub.heard(5)
@@ -270,7 +281,7 @@ def test_an_update_tells_each_of_its_changes(hub: Hub, tmp_path: Path) -> None:
 
 def test_notes_and_subtasks_that_change_are_told(hub: Hub, tmp_path: Path) -> None:
     """What comes with an edited, deleted or moved note, and with a moved subtask."""
-    with running_standin("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
+    with hurried("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
         do = partial(call, standin.url)
         do("create_task", title="Epic", created_by="lead")
         do("create_task", title="Part", created_by="lead", parent_task_id=1)
@@ -308,7 +319,7 @@ def test_notes_and_subtasks_that_change_are_told(hub: Hub, tmp_path: Path) -> No
 
 def test_what_follows_from_a_change_is_not_told(hub: Hub, tmp_path: Path) -> None:
     """Tasks of a cleared queue, subtasks of a deleted parent, a task that is unblocked, a refused change."""
-    with running_standin("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
+    with hurried("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
         do = partial(call, standin.url)
         do("create_task", title="Epic", created_by="lead", queue_name="dev")
         do("create_subtask", title="Part", created_by="lead", parent_task_id=1)
@@ -336,8 +347,8 @@ def test_what_follows_from_a_change_is_not_told(hub: Hub, tmp_path: Path) -> Non
 def test_v1_never_pushes(hub: Hub, tmp_path: Path) -> None:
     """A hub that hears from a v2 server, which started later, has heard nothing from v1."""
     with (
-        running_standin("v1", tmp_path / "v1.db", hub=hub.url) as old,
-        running_standin("http", tmp_path / "v2.db", hub=hub.url) as new,
+        hurried("v1", tmp_path / "v1.db", hub=hub.url) as old,
+        hurried("http", tmp_path / "v2.db", hub=hub.url) as new,
     ):
         call_over_sse(old.url, "create_task", title="old")
         call(new.url, "create_task", title="new", created_by="lead")
@@ -350,7 +361,7 @@ def test_v1_never_pushes(hub: Hub, tmp_path: Path) -> None:
 
 def test_a_group_is_joined_on_every_connection_before_it_is_sent_to(hub: Hub, tmp_path: Path) -> None:
     """A hub that was away forgot who is in which group; what happened meanwhile arrives after that."""
-    with running_standin("http", tmp_path / "tinytask.db", hub=hub.url, group="team") as standin:
+    with hurried("http", tmp_path / "tinytask.db", hub=hub.url, group="team") as standin:
         create = partial(call, standin.url, "create_task", created_by="lead")
         create(title="before")
         assert hub.heard(1)
@@ -373,7 +384,7 @@ def test_a_group_is_joined_on_every_connection_before_it_is_sent_to(hub: Hub, tm
 def test_the_oldest_of_more_than_500_events_are_dropped(absent_hub: Hub, tmp_path: Path) -> None:
     """A hub that comes late gets the newest 500 events, with the times of their changes."""
     with (
-        running_standin("http", tmp_path / "tinytask.db", hub=absent_hub.url) as standin,
+        hurried("http", tmp_path / "tinytask.db", hub=absent_hub.url) as standin,
         TinytaskClient(standin.url) as client,
     ):
         client.create_task("edit 0", created_by="lead")
@@ -394,7 +405,7 @@ def test_the_oldest_of_more_than_500_events_are_dropped(absent_hub: Hub, tmp_pat
 def test_an_event_whose_completion_is_lost_is_sent_again(hub: Hub, tmp_path: Path) -> None:
     """The hub gets it twice, the same in all, and what came after it once."""
     hub.lost = 2
-    with running_standin("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
+    with hurried("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
         call(standin.url, "create_task", title="first", created_by="lead")
         call(standin.url, "create_task", title="second", created_by="lead")
         assert hub.heard(4)
@@ -406,21 +417,11 @@ def test_an_event_whose_completion_is_lost_is_sent_again(hub: Hub, tmp_path: Pat
 
 def test_no_more_events_are_sent_than_the_limits_allow(hub: Hub, tmp_path: Path) -> None:
     """Of 7 events, with 3 a second, the last is sent after two seconds, and none is lost."""
-    limit = ((3, 1_000), (100, 1))
+    limit = ((3, 1_000), (100, 60_000))
     started = time.monotonic()
-    with running_standin("http", tmp_path / "tinytask.db", hub=hub.url, push_limit=limit) as standin:
+    with hurried("http", tmp_path / "tinytask.db", hub=hub.url, push_limit=limit) as standin:
         for number in range(7):
             call(standin.url, "create_task", title=f"task {number}", created_by="lead")
         assert hub.heard(7)
     assert time.monotonic() - started >= 2
     assert [event["payload"]["taskId"] for event in hub.events] == [*range(1, 8)]
-
-
-def test_ten_events_are_sent_at_once_and_no_eleventh(hub: Hub, tmp_path: Path) -> None:
-    """By default, ten events go out in ten seconds, as was seen of the real server."""
-    with unhurried("http", tmp_path / "tinytask.db", hub=hub.url) as standin:
-        started = time.monotonic()
-        for number in range(11):
-            call(standin.url, "create_task", title=f"task {number}", created_by="lead")
-        assert hub.heard(11)
-    assert time.monotonic() - started >= 10

@@ -3,9 +3,10 @@
 What holds against the embedded server alone is not known to hold. `make node` installs its packages.
 """
 
+import os
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -39,10 +40,34 @@ class Standin(NamedTuple):
 
 
 @contextmanager
-def running_standin(kind: Kind, database: Path, port: int = 0) -> Iterator[Standin]:
-    """Serve a database file from a stand-in of v2 over `http` or `sse`, or of `v1`, which is SSE."""
+def running_standin(
+    kind: Kind,
+    database: Path,
+    port: int = 0,
+    hub: str | None = None,
+    group: str | None = None,
+    push_retry: Sequence[int] = (),
+    push_limit: Sequence[tuple[int, int]] = (),
+) -> Iterator[Standin]:
+    """Serve a database file from a stand-in of v2 over `http` or `sse`, or of `v1`, which is SSE.
+
+    Args:
+        hub: the URL of the SignalR hub that v2 pushes its events to.
+        group: the group of the hub's clients that gets the events; all get them without one.
+        push_retry: the milliseconds before each new try to reach the hub, of which the last is repeated;
+            a real server's without it.
+        push_limit: how many events are sent in how many milliseconds, at most; a real server's without it.
+    """
     command = ["node", str(FOLDER / "server.js"), "--kind", kind, "--db", str(database), "--port", str(port)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    if push_retry:
+        command += ["--push-retry-ms", ",".join(map(str, push_retry))]
+    if push_limit:
+        command += ["--push-limit", ",".join(f"{count}/{span}" for count, span in push_limit)]
+    # As a real server gets them; a hub that the tester's environment names hears nothing.
+    environment = os.environ | {"TINYTASK_SIGNALR_HUB_URL": hub or "", "TINYTASK_SIGNALR_GROUP": group or ""}
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:

@@ -95,7 +95,7 @@ def post(url: str, method: str, **params: Any) -> Any:
     return json.loads("".join(data))["result"]
 
 
-def call(url: str, tool: str, **arguments: Any) -> str:
+def call(url: str, tool: str, /, **arguments: Any) -> str:
     text: str = post(url, "tools/call", name=tool, arguments=arguments)["content"][0]["text"]
     return text
 
@@ -667,7 +667,7 @@ def test_clients_that_stop_reading_do_not_keep_others_waiting(
     assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
-def call_over_sse(url: str, tool: str, **arguments: Any) -> str:
+def call_over_sse(url: str, tool: str, /, **arguments: Any) -> str:
     """A bare SSE session of one call."""
     messages: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": GREETING},

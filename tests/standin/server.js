@@ -1,8 +1,12 @@
 // A stand-in of the TinyTask server for tests: v1 over SSE, v2 over Streamable HTTP or SSE with its REST twin,
 // on the packages that TinyTask stands on, with the answers that were recorded from it.
 //
-//   node server.js --kind http|sse|v1 --db FILE [--port N]
+//   node server.js --kind http|sse|v1 --db FILE [--port N] [--hub URL] [--group NAME]
+//                  [--push-retry-ms 0,2000,10000,30000,5000] [--push-limit 10/10000,60/60000]
 //
+// v2 pushes its events to the SignalR hub that --hub or TINYTASK_SIGNALR_HUB_URL names, to all clients of the hub or to
+// the group that --group or TINYTASK_SIGNALR_GROUP names. --push-retry-ms lists the delays before each new try to
+// connect, of which the last is repeated; --push-limit lists how many events are sent in how many milliseconds.
 // It prints its URL once it accepts connections, and ends when its standard input does.
 
 import { readFileSync } from "node:fs";
@@ -15,15 +19,38 @@ import { CallToolRequestSchema, ListToolsRequestSchema } from "@modelcontextprot
 import express from "express";
 import { z } from "zod";
 
+import { pushing } from "./events.js";
+import { Pusher } from "./push.js";
 import { Refusal, Store } from "./store.js";
 
 const { values: options } = parseArgs({
-  options: { kind: { type: "string" }, db: { type: "string" }, port: { type: "string", default: "0" } },
+  options: {
+    kind: { type: "string" },
+    db: { type: "string" },
+    port: { type: "string", default: "0" },
+    hub: { type: "string", default: process.env.TINYTASK_SIGNALR_HUB_URL },
+    group: { type: "string", default: process.env.TINYTASK_SIGNALR_GROUP },
+    "push-retry-ms": { type: "string", default: "0,2000,10000,30000,5000" },
+    "push-limit": { type: "string", default: "10/10000,60/60000" },
+  },
 });
 const v1 = options.kind === "v1";
-const store = new Store(options.db, v1);
+const store = openStore();
 const recording = new URL(`../data/tinytask-${v1 ? "v1" : "v2"}.jsonl`, import.meta.url);
 const published = JSON.parse(readFileSync(recording, "utf8").split("\n", 1)[0]).tools;
+
+function openStore() {
+  const store = new Store(options.db, v1);
+  if (v1 || !options.hub) return store;
+  const pusher = new Pusher({
+    hub: options.hub,
+    group: options.group,
+    retries: options["push-retry-ms"].split(",").map(Number),
+    limits: options["push-limit"].split(",").map((limit) => limit.split("/").map(Number)),
+  });
+  pusher.start();
+  return pushing(store, (event) => pusher.push(event));
+}
 
 // What arguments a tool takes: as published, and what TinyTask accepts besides.
 
@@ -75,10 +102,9 @@ const signedUp = (agent) => {
     : `No idle tasks available in queue for agent: ${agent}`;
 };
 const reparented = (id, parent = null) => {
-  const task = store.updateTask({ id, parent_task_id: parent });
+  const task = store.moveSubtask(id, parent);
   return `Task #${id} moved to ${parent === null ? "top-level (no parent)" : `parent #${parent}`}\n\n${pretty(task)}`;
 };
-const queued = (id, name) => store.updateTask({ id, queue_name: name });
 const inQueue = ({ queue_name, ...filters }) => {
   const tasks = store.queueTasks(queue_name, filters);
   return { queue_name, count: tasks.length, filters: { include_archived: false, ...filters }, tasks };
@@ -104,9 +130,9 @@ const TOOLS = {
   move_subtask: ["Error moving subtask: ", (a) => reparented(a.subtask_id, a.new_parent_id)],
   list_queues: ["Error listing queues: ", () => counted("queues", store.listQueues())],
   get_queue_stats: ["Error getting queue stats: ", (a) => store.queueStats(a.queue_name)],
-  add_task_to_queue: ["Error adding task to queue: ", (a) => queued(a.task_id, a.queue_name)],
-  remove_task_from_queue: ["Error removing task from queue: ", (a) => queued(a.task_id, null)],
-  move_task_to_queue: ["Error moving task to queue: ", (a) => queued(a.task_id, a.new_queue_name)],
+  add_task_to_queue: ["Error adding task to queue: ", (a) => store.addToQueue(a.task_id, a.queue_name)],
+  remove_task_from_queue: ["Error removing task from queue: ", (a) => store.removeFromQueue(a.task_id)],
+  move_task_to_queue: ["Error moving task to queue: ", (a) => store.moveToQueue(a.task_id, a.new_queue_name)],
   get_queue_tasks: ["Error getting queue tasks: ", inQueue],
   clear_queue: [
     "Error clearing queue: ",
@@ -116,7 +142,7 @@ const TOOLS = {
   update_comment: ["Error updating comment: ", (a) => store.updateNote("comments", a)],
   delete_comment: ["Error deleting comment: ", (a) => (store.deleteNote("comments", a.id), deleted("Comment", a.id))],
   list_comments: ["", ({ task_id }) => counted("comments", store.notes("comments", task_id), { task_id })],
-  get_comment: ["", (a) => store.getComment(a.id)],
+  get_comment: ["", (a) => store.getNote("comments", a.id)],
   move_comment: ["Error moving comment: ", (a) => store.moveComment(a.comment_id, a.to_task_id)],
   add_link: ["Error adding link: ", (a) => store.addNote("links", a)],
   update_link: ["Error updating link: ", (a) => store.updateNote("links", a)],

@@ -98,12 +98,21 @@ export class Store {
     return this._all(sql, taskId).map((row) => this._times(row));
   }
 
+  // Do several things in one transaction.
+  whole(action) {
+    return action();
+  }
+
+  getBareTask(id) {
+    return this._task(id);
+  }
+
   getTask(id) {
     return { ...this._task(id), comments: this.notes("comments", id), links: this.notes("links", id) };
   }
 
-  getComment(id) {
-    return this._note("comments", id);
+  getNote(table, id) {
+    return this._note(table, id);
   }
 
   listTasks(filters = {}) {
@@ -249,6 +258,22 @@ export class Store {
     this._rollUp(before.parent_task_id);
     if (fields.parent_task_id !== undefined) this._rollUp(fields.parent_task_id);
     return this._task(id);
+  }
+
+  moveSubtask(id, parentId) {
+    return this.updateTask({ id, parent_task_id: parentId });
+  }
+
+  addToQueue(id, queue) {
+    return this.updateTask({ id, queue_name: queue });
+  }
+
+  moveToQueue(id, queue) {
+    return this.updateTask({ id, queue_name: queue });
+  }
+
+  removeFromQueue(id) {
+    return this.updateTask({ id, queue_name: null });
   }
 
   archiveTask(id) {

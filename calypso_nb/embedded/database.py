@@ -313,7 +313,11 @@ class Database:
     def _tags(self, stored: Any) -> Any:
         return orjson.loads(stored or "[]")
 
-    def _one(self, table: Table, id: float, what: str) -> Record:
+    def one(self, table: Table, id: float, what: str) -> Record:
+        """Return a task, a comment or a link; raise StoreError if there is no such one.
+
+        - what: what the error calls it
+        """
         found = self._select(table, "WHERE id = ?", [id])
         if not found:
             raise StoreError(f"{what} not found: {id}")

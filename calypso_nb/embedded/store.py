@@ -228,7 +228,7 @@ class TinytaskStore(Database):
 
     def get_comment(self, id: float) -> Record:
         """Return one comment."""
-        return self._one("comments", id, "Comment")
+        return self.one("comments", id, "Comment")
 
     def list_comments(self, task_id: float) -> list[Record]:
         """Return a task's comments, the oldest first; none if there is no such task."""
@@ -281,14 +281,14 @@ class TinytaskStore(Database):
     # What the tools have in common
 
     def _task(self, id: float, what: str = "Task") -> Record:
-        return self._one("tasks", id, what)
+        return self.one("tasks", id, what)
 
     def _comment(self, task_id: float, content: str, created_by: str | None) -> Record:
         fields = {"task_id": task_id, "content": content, "created_by": created_by}
         return self.get_comment(self._insert("comments", fields))
 
     def _link(self, id: float) -> Record:
-        return self._one("links", id, "Link")
+        return self.one("links", id, "Link")
 
     def _lineage(self, id: float | None) -> list[float]:
         """Return the task, its parent, its parent's parent and so on."""

@@ -125,7 +125,8 @@ def call_and_push(
     with store.transaction():
         before: Record = {}
         if tool == "signup_for_task":
-            before = next(iter(store.list_tasks(assigned_to=arguments["agent_name"], status="idle")), {})
+            idle = store.list_tasks(assigned_to=arguments["agent_name"], status="idle", limit=1)
+            before = idle[0] if idle else {}
         elif key is not None:
             before = store.one(table, arguments[key], table[:-1].capitalize())
         value = call()
@@ -181,7 +182,8 @@ class Pusher:
     ) -> None:
         try:
             self._hub = urlsplit(hub)
-            self.name = f"{self._hub.hostname}:{self._hub.port or (443 if hub.startswith('https') else 80)}"
+            port = self._hub.port or (443 if self._hub.scheme == "https" else 80)
+            self.name = f"{self._hub.hostname}:{port}"
         except ValueError:
             self._hub = urlsplit("")
         if self._hub.scheme not in ("http", "https") or not self._hub.hostname:
@@ -266,7 +268,9 @@ class Pusher:
             for record in await self._heard(socket):
                 match record:
                     case {"type": 3, "invocationId": str(number)} if number in self._confirmed:
-                        self._confirmed.pop(number).set_result("error" not in record)
+                        confirmed = self._confirmed.pop(number)
+                        if not confirmed.done():  # Its time may have just run out.
+                            confirmed.set_result("error" not in record)
                     case {"type": 7}:
                         raise ConnectionError("the hub says goodbye")
 
@@ -303,11 +307,14 @@ class Pusher:
     async def _invoke(self, socket: aiohttp.ClientWebSocketResponse, target: str, *arguments: Any) -> bool:
         """Invoke a method of the hub, and return whether it confirms it without an error."""
         number = str(next(self._numbers))
-        confirmed = self._confirmed[number] = asyncio.get_running_loop().create_future()
+        confirmed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._confirmed[number] = confirmed
         call = {"target": target, "arguments": arguments, "invocationId": number, "type": 1}
         try:
             await self._send(socket, call)
-            return await asyncio.wait_for(confirmed, self._patience)
+            # Not wait_for, which can swallow a cancellation on Python 3.11: the server would never stop.
+            async with asyncio.timeout(self._patience):
+                return await confirmed
         finally:
             self._confirmed.pop(number, None)
 

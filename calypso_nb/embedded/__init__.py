@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from calypso_nb.embedded.database import Change as Change
     from calypso_nb.embedded.database import StoreError as StoreError
     from calypso_nb.embedded.sample import demo_store as demo_store
     from calypso_nb.embedded.sample import fill_sample as fill_sample
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from calypso_nb.embedded.web import serve as serve
 
 _HOMES = {
+    "Change": "database",
     "StoreError": "database",
     "TinytaskStore": "store",
     "create_app": "web",

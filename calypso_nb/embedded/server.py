@@ -12,6 +12,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 
 from calypso_nb.embedded.database import Record, StoreError
+from calypso_nb.embedded.push import Pushed, call_and_push
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.embedded.validation import check_arguments
 
@@ -96,16 +97,18 @@ def pretty(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
-def _response(store: TinytaskStore, name: str, arguments: dict[str, Any]) -> tuple[str, bool]:
+def _response(
+    store: TinytaskStore, name: str, arguments: dict[str, Any], pushed: Pushed | None
+) -> tuple[str, bool]:
     """Return the text of the response to a call, and whether it is an error."""
     lenient = name.endswith(("_comment", "_comments", "_link", "_links"))
     accepted, issues = check_arguments(SCHEMAS[name], arguments, strict=not lenient)
     if issues:
         return f"Error calling tool {name}: {pretty(issues)}", True
     failure = _UNPUBLISHED["errors"].get(name, "")
-    tool = _TOOLS.get(name, partial(_respond, name))
+    call = partial(_TOOLS.get(name, partial(_respond, name)), store, **accepted)
     try:
-        value = tool(store, **accepted)
+        value = call() if pushed is None else call_and_push(store, name, accepted, call, pushed)
     except StoreError as refusal:
         return f"{failure}{refusal}", True
     except sqlite3.Error as broken:
@@ -113,12 +116,13 @@ def _response(store: TinytaskStore, name: str, arguments: dict[str, Any]) -> tup
     return value if isinstance(value, str) else pretty(value), False
 
 
-def create_server(store: TinytaskStore) -> Server[Any]:
+def create_server(store: TinytaskStore, pushed: Pushed | None = None) -> Server[Any]:
     """Return an MCP server that responds as TinyTask v2 does.
 
     It serves an `mcp.Client` in this process, or the network through `create_app`.
 
     - store: the tasks to serve.
+    - pushed: called with each event that TinyTask would push to a hub, in order.
 
     Example: `create_server(TinytaskStore()).name == "tinytask"`
     """
@@ -130,7 +134,7 @@ def create_server(store: TinytaskStore) -> Server[Any]:
     async def call_tool(_: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         text, is_error = f"Unknown tool: {params.name}", True
         if params.name in SCHEMAS:
-            text, is_error = _response(store, params.name, params.arguments or {})
+            text, is_error = _response(store, params.name, params.arguments or {}, pushed)
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=is_error)
 
     return Server("tinytask", version="1.0.0", on_list_tools=list_tools, on_call_tool=call_tool)

@@ -31,7 +31,7 @@ class TinytaskStore(Database):
         title = _required(title, "Task title is required").strip(JS_SPACE)
         if created_by is not None:  # As v1 allows.
             _required(created_by, "created_by is required")
-        with self.transaction():
+        with self.transaction(created_by):
             if (parent_id := fields.get("parent_task_id")) is not None:
                 parent = self._task(parent_id, "Parent task")
                 if len(self._lineage(parent_id)) >= MAX_LEVELS:
@@ -126,7 +126,7 @@ class TinytaskStore(Database):
 
     def signup_for_task(self, agent_name: str) -> Record | None:
         """Claim the agent's first idle task, blocked or not, and set it working; None if there is none."""
-        with self.transaction():
+        with self.transaction(agent_name):
             first = self.list_tasks(assigned_to=agent_name, status="idle", limit=1)
             if not first:
                 return None
@@ -135,7 +135,7 @@ class TinytaskStore(Database):
 
     def move_task(self, task_id: float, current_agent: str, new_agent: str, comment: str) -> Record:
         """Hand an unfinished task to another agent, idle again, with a comment by its previous agent."""
-        with self.transaction():
+        with self.transaction(current_agent):
             task = self._task(task_id)
             if task["assigned_to"] != current_agent:
                 holder = task["assigned_to"] or "unassigned"
@@ -147,8 +147,8 @@ class TinytaskStore(Database):
                     f"Task {task_id} with status 'complete' cannot be transferred"
                     " (only 'idle' or 'working' are allowed)"
                 )
-            self._update("tasks", task_id, {"previous_assigned_to": current_agent})
-            moved = self.update_task(task_id, assigned_to=new_agent, status="idle")
+            hands = {"previous_assigned_to": current_agent, "assigned_to": new_agent}
+            moved = self.update_task(task_id, **hands, status="idle")
             return {"task": moved, "comment": self._comment(task_id, comment, current_agent)}
 
     # Subtasks
@@ -214,7 +214,7 @@ class TinytaskStore(Database):
 
     def add_comment(self, task_id: float, content: str, created_by: str | None = None) -> Record:
         """Add a comment to a task."""
-        with self.transaction():
+        with self.transaction(created_by):
             self._task(task_id)
             return self._comment(task_id, _required(content, "Comment content is required"), created_by)
 
@@ -228,7 +228,7 @@ class TinytaskStore(Database):
 
     def get_comment(self, id: float) -> Record:
         """Return one comment."""
-        return self._one("comments", id, "Comment")
+        return self.one("comments", id, "Comment")
 
     def list_comments(self, task_id: float) -> list[Record]:
         """Return a task's comments, the oldest first; none if there is no such task."""
@@ -281,14 +281,14 @@ class TinytaskStore(Database):
     # What the tools have in common
 
     def _task(self, id: float, what: str = "Task") -> Record:
-        return self._one("tasks", id, what)
+        return self.one("tasks", id, what)
 
     def _comment(self, task_id: float, content: str, created_by: str | None) -> Record:
         fields = {"task_id": task_id, "content": content, "created_by": created_by}
         return self.get_comment(self._insert("comments", fields))
 
     def _link(self, id: float) -> Record:
-        return self._one("links", id, "Link")
+        return self.one("links", id, "Link")
 
     def _lineage(self, id: float | None) -> list[float]:
         """Return the task, its parent, its parent's parent and so on."""

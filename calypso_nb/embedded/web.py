@@ -8,8 +8,16 @@ import socket
 import sqlite3
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from functools import partial
 from hashlib import sha1
 from typing import Any, Literal
@@ -31,9 +39,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calypso_nb.embedded.database import StoreError
+from calypso_nb.embedded.push import Pusher
 from calypso_nb.embedded.server import SCHEMAS, create_server
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.embedded.validation import check_arguments
@@ -56,6 +65,8 @@ def create_app(
     transport: Transport = "http",
     host: str = "127.0.0.1",
     allowed_hosts: Collection[str] = (),
+    hub: str | None = None,
+    group: str | None = None,
 ) -> Starlette:
     """Return a web application that responds as a TinyTask v2 does.
 
@@ -64,22 +75,29 @@ def create_app(
     - host: the address that it will be bound to. Requests that name another host than that, this machine or,
       if it is open to the network, any IP address are refused (421), and so are pages of other sites (403).
     - allowed_hosts: other names of this server, without ports; "*" allows all hosts and pages.
+    - hub: the URL of a SignalR hub to push every change to, as TinyTask does.
+    - group: the hub's group to push to; by default to all.
     """
-    server = create_server(store)
+    running: list[Callable[[], AbstractAsyncContextManager[None]]] = []
+    pushed = None
+    if hub is not None:
+        pusher = Pusher(hub, group)
+        running, pushed = [pusher.running], pusher.push
+    server = create_server(store, pushed)
     if transport == "http":
         # TinyTask knows the initialize handshake only; clients of the newer protocol fall back to it.
         server.add_request_handler("server/discover", types.RequestParams, _refuse_discover)
         manager = StreamableHTTPSessionManager(server, stateless=True)
         endpoint: ASGIApp = StreamableHTTPASGIApp(manager)
-        lifespan: Lifespan[Starlette] | None = partial(_running, manager)
+        running.append(manager.run)
         health = {"status": "healthy", "transport": "streamable-http"}
     else:
-        endpoint, lifespan, health = SseEndpoint(server), None, {"status": "healthy"}
+        endpoint, health = SseEndpoint(server), {"status": "healthy"}
 
     routes = [Route("/mcp", endpoint), Route("/health", _json(health)), _rest(store)]
     hosts = [*LOOPBACK, *allowed_hosts] + ([] if host in LOOPBACK else [host, socket.gethostname()])
     middleware = [Middleware(_Guard, hosts, host not in LOOPBACK), Middleware(_Limits)]
-    return Starlette(routes=routes, lifespan=lifespan, middleware=middleware)
+    return Starlette(routes=routes, lifespan=partial(_running, running), middleware=middleware)
 
 
 def serve(
@@ -89,6 +107,8 @@ def serve(
     transport: Transport = "http",
     on_ready: Callable[[str], object] = lambda url: None,
     allowed_hosts: Collection[str] = (),
+    hub: str | None = None,
+    group: str | None = None,
 ) -> None:
     """Serve a store until the process is interrupted; raise OSError if the port is not available.
 
@@ -96,15 +116,21 @@ def serve(
     - transport: "http" for streamable HTTP, "sse" for MCP's older transport.
     - on_ready: called with the base URL once connections are accepted.
     - allowed_hosts: further names under which clients may reach it, "*" for any.
+    - hub, group: the URL of a SignalR hub to push every change to, and the group there.
     """
     listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     on_ready(f"http://{shown}:{listener.getsockname()[1]}")
-    _run(_uvicorn(create_app(store, transport, host, allowed_hosts)), listener)
+    _run(_uvicorn(create_app(store, transport, host, allowed_hosts, hub, group)), listener)
 
 
 def running_server(
-    store: TinytaskStore, transport: Transport = "http", port: int = 0
+    store: TinytaskStore,
+    transport: Transport = "http",
+    port: int = 0,
+    *,
+    hub: str | None = None,
+    group: str | None = None,
 ) -> AbstractContextManager[str]:
     """Serve a store from a background thread, and give the base URL once it responds.
 
@@ -112,10 +138,11 @@ def running_server(
 
     - transport: "http" for streamable HTTP, "sse" for MCP's older transport.
     - port: the port on this machine; 0 takes a free one.
+    - hub, group: the URL of a SignalR hub to push every change to, and the group there.
 
     Example: `with running_server(TinytaskStore()) as url: TinytaskClient(url).list_tasks()`
     """
-    return running_app(create_app(store, transport), port)
+    return running_app(create_app(store, transport, hub=hub, group=group), port)
 
 
 @contextmanager
@@ -172,8 +199,14 @@ def _wait_for_health(port: int) -> None:
         connection.getresponse().read()
 
 
-def _running(manager: StreamableHTTPSessionManager, _: Starlette) -> AbstractAsyncContextManager[None]:
-    return manager.run()
+@asynccontextmanager
+async def _running(
+    parts: list[Callable[[], AbstractAsyncContextManager[None]]], _: Starlette
+) -> AsyncIterator[None]:
+    async with AsyncExitStack() as together:
+        for part in parts:
+            await together.enter_async_context(part())
+        yield
 
 
 async def _refuse_discover(_: ServerRequestContext[Any], __: types.RequestParams) -> types.DiscoverResult:

@@ -79,7 +79,7 @@ def check_order(history: Recorded) -> None:
             assert record is None
         else:
             assert record is not None, event
-            before = record if event.field == "deleted" else record[event.field]
+            before = record if event.field == "deleted" else record.get(event.field)
             assert event.old == before, event
         record = replayed([(event.field, event.new)], record)
         _, low, high = last.get((event.task_id, event.field), (None, 0, 0))
@@ -114,15 +114,12 @@ def happened(field: str, new: object, before: dict | None, after: dict | None) -
 
 def check_values(world: World, history: Recorded, moments: list[int]) -> None:
     """What is certain of a moment is how it was."""
-    events = history.events()
-    first = history.shown[0]
     begun = history.store.scalar("SELECT min(ended) FROM observation WHERE ok")
-    assert first
     for moment in moments:
         if moment < begun:
             continue
         board = world.at(moment)
-        for task, field, value, certain in values_at(events, moment):
+        for task, field, value, certain in values_at(history, moment):
             if not certain:
                 continue
             if field == "there":
@@ -133,10 +130,9 @@ def check_values(world: World, history: Recorded, moments: list[int]) -> None:
 
 def check_narrower(listed: Recorded, pushed: Recorded, moments: list[int]) -> None:
     """What is certain by listings alone is certain, and the same, with pushes."""
-    by_listing, by_both = listed.events(), pushed.events()
     for moment in moments:
-        certain = {(task, name): value for task, name, value, sure in values_at(by_listing, moment) if sure}
-        both = {(task, name): (value, sure) for task, name, value, sure in values_at(by_both, moment)}
+        certain = {(task, name): value for task, name, value, sure in values_at(listed, moment) if sure}
+        both = {(task, name): (value, sure) for task, name, value, sure in values_at(pushed, moment)}
         for key, value in certain.items():
             if key[1] != "there" and not certain.get((key[0], "there")):
                 continue

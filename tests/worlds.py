@@ -1,4 +1,4 @@
-"""Simulated boards with a known truth: a store whose clock is the world's, somebody who changes it, a recorder.
+"""Simulated boards with a known truth: a store whose clock is the world's, and a recorder that watches it.
 
 Nothing here waits: a world's time passes by being set, and pushes arrive when the world says so.
 """
@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from calypso_nb.embedded.push import call_and_push
-
-from calypso_nb.embedded import StoreError, TinytaskStore
-from calypso_nb.embedded.server import call_tool
+from calypso_nb.embedded import TinytaskStore
+from calypso_nb.embedded.server import respond_to
 from calypso_nb.history.changes import SECOND, Event, Record, micros, moment_of, record_of
 from calypso_nb.history.journal import Journal
 from calypso_nb.history.pushes import Pushed, pushed
@@ -44,14 +41,10 @@ class World:
     def act(self) -> None:
         """Let somebody change something, a little later."""
         wait = self.random.choice((0.002, 0.3, self.busy / 4, self.busy))
-        self.time += int(self.random.uniform(0.001, wait) * SECOND)
+        # In whole milliseconds, as a server's clock has them.
+        self.time += int(self.random.uniform(1, wait * 1000) + 1) * 1000
         tool, arguments = self._deed()
-        try:
-            call_and_push(
-                self.store, tool, arguments, lambda: call_tool(self.store, tool, arguments), self._say
-            )
-        except StoreError:
-            return
+        respond_to(self.store, tool, arguments, self._say)
         self.times.append(self.time)
         self.boards.append(self.listing())
 
@@ -112,7 +105,7 @@ class World:
 
 
 class Recorded:
-    """A history of a world: listings with the bounds that a real clock gives, and pushes that arrive or don't."""
+    """A history of a world: listings with the bounds that a real clock gives, and pushes that arrive."""
 
     def __init__(self, world: World, path: Path) -> None:
         self.world = world
@@ -147,20 +140,30 @@ class Recorded:
             )
         )
 
+    def looked(self) -> list[int]:
+        """Return of each event the time of the look before it, in the same order."""
+        rows = self.store.rows(
+            "SELECT coalesce(last, 0) FROM event LEFT JOIN observation ON observation.id = event.observation"
+            " WHERE event.server = ? ORDER BY task_id, observation, event.id",
+            self.server,
+        )
+        return [last for (last,) in rows]
 
-def live(
-    world: World, histories: dict[str, Recorded], acts: int, delivered: Callable[[Random], float | None]
-) -> None:
-    """Let a world live and be recorded: by listings in all of the histories, by pushes in that called `pushed`.
 
-    - acts: how many changes
+Delivery = Callable[[Random], float | None]
+
+
+def live(world: World, histories: dict[str, Recorded], rounds: int, delivered: Delivery) -> None:
+    """Let a world live and be recorded: by listings in each history, by pushes in that called `pushed`.
+
+    - rounds: how many listings, with some changes before each
     - delivered: after how many seconds an event arrives, None for never; it may arrive twice
     """
     random = Random(world.random.random())
     waiting: list[tuple[int, Pushed]] = []
     said = 0
     away = 0
-    for _ in range(acts):
+    for _ in range(rounds):
         for _ in range(random.randint(0, 3)):
             world.act()
         if world.time < away:
@@ -194,7 +197,7 @@ def live(
 
 def _look(world: World, random: Random) -> tuple[int, dict[int, Record], int]:
     """List all tasks while somebody may be at work, and return it with the times before and after."""
-    world.time += 1
+    world.time += 1000
     began = world.time - random.randint(0, SECOND)
     if random.random() < 0.3:
         world.act()
@@ -204,26 +207,26 @@ def _look(world: World, random: Random) -> tuple[int, dict[int, Record], int]:
     return began, listed, world.time + random.randint(0, SECOND)
 
 
-def values_at(events: list[Event], time: int) -> Iterator[tuple[int, str, Any, bool]]:
-    """Yield the value of each field of each task at a time, and whether it is certain."""
-    known: dict[tuple[int, str], tuple[Any, bool]] = {}
-    for event in events:
-        key = event.task_id, event.field
-        if event.not_after <= time:
-            if event.field == "created":
-                known |= {(event.task_id, name): (value, True) for name, value in event.new.items()}
-                known[event.task_id, "there"] = True, True
-            elif event.field == "deleted":
-                known[event.task_id, "there"] = False, True
-            else:
-                known[key] = event.new, True
-        elif event.not_before <= time:
-            fields = [name for task, name in known if task == event.task_id]
-            gone = event.field == "deleted"
-            for name in ["there", *fields] if gone else [event.field]:
-                known[event.task_id, name] = known.get((event.task_id, name), (None, False))[0], False
-    for (task, name), (value, certain) in known.items():
-        yield task, name, value, certain
+def values_at(history: Recorded, time: int) -> Iterator[tuple[int, str, Any, bool]]:
+    """Yield the value of each field of each task at a time, and whether it is certain.
 
-
-HOUR = timedelta(hours=1)
+    Of a task that a listing shows to have changed, nothing is certain from the look before up to the change.
+    """
+    known: dict[int, Record] = {}
+    doubtful = set()
+    for event, looked in zip(history.events(), history.looked(), strict=True):
+        if looked <= time < event.not_after and not event.pushed:
+            doubtful.add(event.task_id)
+        if event.not_after > time:
+            continue
+        if event.field == "created":
+            known[event.task_id] = {**event.new, "there": True}
+        elif event.task_id not in known:
+            continue  # Within the second in which it was created.
+        elif event.field == "deleted":
+            known[event.task_id]["there"] = False
+        elif event.field != "first seen":
+            known[event.task_id][event.field] = event.new
+    for task, record in known.items():
+        for name, value in record.items():
+            yield task, name, value, task not in doubtful

@@ -197,9 +197,8 @@ class _Reader(TinytaskStore):
 
     def comments(self, since: str) -> list[dict[str, Any]]:
         """Return the comments that were written or edited at a time of the wire or later."""
-        return self._select(
-            "comments", "WHERE updated_at >= ? ORDER BY id", [since.replace("T", " ").rstrip("Z")]
-        )
+        found: list[dict[str, Any]] = self._select("comments", "WHERE updated_at >= ? ORDER BY id", [since])
+        return found
 
     def counts(self, task_ids: Sequence[int]) -> Counts:
         """Count comments and links of tasks, all at once."""

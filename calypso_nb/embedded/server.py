@@ -97,8 +97,8 @@ def pretty(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
-def _response(
-    store: TinytaskStore, name: str, arguments: dict[str, Any], pushed: Pushed | None
+def respond_to(
+    store: TinytaskStore, name: str, arguments: dict[str, Any], pushed: Pushed | None = None
 ) -> tuple[str, bool]:
     """Return the text of the response to a call, and whether it is an error."""
     lenient = name.endswith(("_comment", "_comments", "_link", "_links"))
@@ -134,7 +134,7 @@ def create_server(store: TinytaskStore, pushed: Pushed | None = None) -> Server[
     async def call_tool(_: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         text, is_error = f"Unknown tool: {params.name}", True
         if params.name in SCHEMAS:
-            text, is_error = _response(store, params.name, params.arguments or {}, pushed)
+            text, is_error = respond_to(store, params.name, params.arguments or {}, pushed)
         return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=is_error)
 
     return Server("tinytask", version="1.0.0", on_list_tools=list_tools, on_call_tool=call_tool)

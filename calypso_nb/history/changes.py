@@ -3,7 +3,7 @@
 Times are whole microseconds since 1970 by the server's clock, so that they compare and add exactly.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -12,13 +12,15 @@ from calypso_nb.frames import TASK_COLUMNS
 Record: TypeAlias = dict[str, Any]
 
 SECOND = 1_000_000
+# How far the times of two events about the same change are apart at most; 2 ms were seen.
+SAME_CHANGE = 50_000
 
 # What a listing says of a task and the others don't decide: whether it is blocked follows from its blocker.
 FIELDS = tuple(TASK_COLUMNS)[1 : tuple(TASK_COLUMNS).index("archived_at") + 1]
 FIELDS = tuple(name for name in FIELDS if name != "is_currently_blocked")
 
-# The field of an event of a whole task.
-CREATED, DELETED = "created", "deleted"
+# The field of an event of a whole task. Before it was first seen, what a listed task held is not known.
+CREATED, DELETED, FIRST_SEEN = "created", "deleted", "first seen"
 
 # What each edit moves `updated_at` for. A blocker that is deleted empties the field without that.
 _EDITED = {*FIELDS} - {"created_at", "updated_at", "archived_at", "blocked_by_task_id"}
@@ -46,7 +48,7 @@ class Push(NamedTuple):
 class Event(NamedTuple):
     """One change of one field of a task; equal bounds are exact.
 
-    - field: one of `FIELDS`, `created` (`new` is the task) or `deleted` (`old` is the task)
+    - field: one of `FIELDS`, `created` (`new` is the task), `deleted` (`old` is the task), or `first seen`
     - not_before, not_after: between which times it happened, both included
     - seen: False for a status that must have been passed through and was seen by nobody
     - pushed: whether the server said it, rather than that a listing showed it
@@ -62,6 +64,17 @@ class Event(NamedTuple):
     seen: bool = True
     pushed: bool = False
     by: str | None = None
+
+
+def merged(pushes: Iterable[Push]) -> Push:
+    """Return what several pushes about the same change say together."""
+    first, *others = pushes
+    for push in others:
+        kind = push.kind if push.kind != "changed" else first.kind
+        first = Push(
+            push.at, push.task_id, push.before | first.before, first.after | push.after, kind, first.by
+        )
+    return first
 
 
 def micros(time: Any) -> int | None:
@@ -100,7 +113,7 @@ def replayed(events: Sequence[tuple[str, Any]], record: Record | None = None) ->
             record = dict(new)
         elif field == DELETED:
             record = None
-        elif record is not None:
+        elif record is not None and field != FIRST_SEEN:
             record = {**record, field: new}
     return record
 
@@ -153,7 +166,11 @@ class _Story:
             self._appear(
                 push.before or push.after, began, until=push.at, pushed=began is not None, by=push.by
             )
-        self._differ(push.before, push.at, pushed=False)
+        # The same change is told twice, such as in `task-updated` and `task-status-changed`.
+        again = {name for name, value in push.after.items() if self._record[name] == value}
+        again = {name for name in again if push.at - self._since[name] <= SAME_CHANGE}
+        before = {name: value for name, value in push.before.items() if name not in again}
+        self._differ(before, push.at, pushed=False)
         updated = self._record["updated_at"]
         moved = self._differ(push.after, push.at, pushed=True, by=push.by)
         if whole:
@@ -163,6 +180,7 @@ class _Story:
             if (micros(stamp) or 0) > (micros(updated) or 0):
                 self._set("updated_at", stamp, push.at, push.at, pushed=True)
                 self._guessed = len(self.events) - 1
+                self._since["updated_at"] = push.at
         for name in push.before | push.after:
             self._since[name] = max(self._since[name], push.at)
         self._there_since = push.at
@@ -196,6 +214,10 @@ class _Story:
         latest = begun if at is not None else min(begun + SECOND, max(until, begun))
         self.record = first
         self._add(CREATED, None, dict(first), begun, latest, pushed=pushed, by=by or task["created_by"])
+        edited = micros(task["updated_at"])
+        if not pushed and (edited is None or edited > begun):
+            seen_by = until if edited is None else min(edited + SECOND, until)
+            self._add(FIRST_SEEN, None, None, begun, max(seen_by, latest), seen=False)
         self._since = dict.fromkeys(FIELDS, begun)
 
     def _differ(self, told: Record, until: int, *, pushed: bool, by: str | None = None) -> bool:

@@ -75,7 +75,9 @@ class Hub:
         app.router.add_post("/hub/{token}/negotiate", self._negotiate)
         app.router.add_get("/hub/{token}", self._talk)
         # A server keeps its queue for as long as a hub lingers.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handle_signals=False)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handle_signals=False, lingering_time=0
+        )
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         try:

@@ -8,11 +8,13 @@ from typing import Any, Literal
 from calypso_nb.history.changes import (
     CREATED,
     DELETED,
+    SAME_CHANGE,
     SECOND,
     Event,
     Push,
     Record,
     changes,
+    merged,
     micros,
     record_of,
 )
@@ -41,8 +43,9 @@ class Journal:
         self.server: int | None = None
         self.state: dict[int, Record] = {}
         self._observation = 0  # The last one that went well, of an earlier run too.
-        self._last = 0  # Since when nothing is certain any more: the time before its last look.
+        self._last = self._ended = 0  # The time before its last look, and after it.
         self._highest = self._newest = 0  # Of all tasks ever: the number, and when the last one was created.
+        self._told: dict[int, int] = {}  # Of each task the time of its last push, which a listing may show.
         self._own = False  # Whether that one is of this run, so that another look can widen it.
 
     # Listings
@@ -74,21 +77,22 @@ class Journal:
                 )
             newest = max((micros(task["updated_at"]) or 0 for task in found.values()), default=0)
             if jumped or ended < self._last or newest > ended + TOLERANCE:
-                why = "the server's clock was set" if newest <= ended + TOLERANCE else "edits of the future"
+                why = "edits of the future" if newest > ended + TOLERANCE else "the server's clock was set"
                 self._fail(ended, f"{why}: times before and after don't compare")
-                self._last, self._own = min(self._last, began), False
-                ended = max(ended, newest)
+                self._last, self._ended, self._own = min(self._last, began), max(ended, newest), False
+            # Each look is later than the one before, however well its own times are known.
+            began, ended = max(began, self._last), max(ended, self._ended)
             different = {
                 task for task in found.keys() | self.state.keys() if found.get(task) != self.state.get(task)
             }
             waiting = self._waiting()
             if self._own and not different and not waiting:
-                self._last = max(self._last, began)
-                self.store.look_again(self._observation, self._last, max(ended, began))
+                self._last, self._ended = began, ended
+                self.store.look_again(self._observation, began, ended)
                 return 0
             before, since = self._observation, self._last
             observation = self.store.observe(
-                self.server, began, max(ended, began), tasks=len(found), pushed=pushed, **self._about
+                self.server, began, ended, tasks=len(found), pushed=pushed, **self._about
             )
             late = self._after(waiting, found, began, observation)
             known: dict[int, Record | None] = {}
@@ -97,13 +101,14 @@ class Journal:
                 if task in waiting:
                     known[task] = self._work_out(task, before, found.get(task), since, ended)
                 else:
-                    fresh += changes(task, self.state.get(task), (), found.get(task), since, ended)
+                    certain = max(since, self._told.get(task, 0))
+                    fresh += changes(task, self.state.get(task), (), found.get(task), certain, ended)
                     known[task] = found.get(task)
             self.store.add_events(self.server, before, fresh)
             for task in sorted(late):
                 known[task] = self._work_out(task, observation, "unknown", began, ended)
             self._know(known)
-            self._observation, self._last, self._own = observation, began, True
+            self._observation, self._last, self._ended, self._own = observation, began, ended, True
             self._forget(ended)
         return len(different)
 
@@ -113,7 +118,7 @@ class Journal:
         - write: whether to write that down too; it narrows what comes next in any case
         """
         if self._own and now > self._last:
-            self._last = now
+            self._last = self._ended = now
             if write:
                 self.store.look_again(self._observation, now, now)
 
@@ -133,19 +138,27 @@ class Journal:
             self.server = self.store.server(self.name, now)
             self.state = self.store.state(self.server)
             rows = self.store.rows(
-                "SELECT id, last FROM observation WHERE server = ? AND ok ORDER BY id DESC LIMIT 1",
+                "SELECT id, last, ended FROM observation WHERE server = ? AND ok ORDER BY id DESC LIMIT 1",
                 self.server,
             )
-            self._observation, self._last = rows[0] if rows else (0, 0)
+            self._observation, self._last, self._ended = rows[0] if rows else (0, 0, 0)
             self._highest, self._newest = self.store.rows(
                 "SELECT coalesce(max(task_id), 0), coalesce(max(not_before), 0) FROM event"
                 " WHERE server = ? AND field = 'created'",
                 self.server,
             )[0]
+            self._told = dict(
+                self.store.rows(
+                    "SELECT task_id, max(not_before) FROM event WHERE server = ? AND pushed GROUP BY task_id",
+                    self.server,
+                )
+            )
         if self._another_database(found, jumped):
             self._highest = self._newest = 0
+            self._told = {}
             self.server = self.store.server(self.name, now, anew=True)
-            self.state, self._observation, self._last, self._own = {}, 0, 0, False
+            self.state, self._observation = {}, 0
+            self._last, self._ended, self._own = 0, 0, False
 
         self._highest = max(self._highest, max(found, default=0))
         made = (micros(task["created_at"]) or 0 for task in found.values())
@@ -203,50 +216,67 @@ class Journal:
     def _place(self, event: Pushed) -> None:
         """Find out between which two observations an event happened, and work that time out again."""
         assert self.server is not None
-        push = push_of(event)
-        assert push.task_id is not None
-        place = self._interval(push)
-        if place is None:
+        task = event.task_id
+        assert task is not None
+        # What is told twice, in parts, is one change: each part alone may look as if a listing showed it.
+        rows = self.store.rows(
+            "SELECT id, payload, observation FROM inbox WHERE server = ? AND task_id = ? AND payload IS NOT NULL"
+            " AND at BETWEEN ? AND ? ORDER BY at, id",
+            self.server, task, event.at - SAME_CHANGE, event.at + SAME_CHANGE,
+        )  # fmt: skip
+        push = merged(push_of(Pushed.model_validate_json(payload)) for _, payload, _ in rows)
+        before = self._interval(push)
+        if before is None:
             return  # It stays in the inbox, without a place.
-        before, since, after, until = place
-        self.store.write(
-            "UPDATE inbox SET observation = ? WHERE server = ? AND key = ?", before, self.server, event.key
-        )
-        if after is None:
-            self._know({push.task_id: self._work_out(push.task_id, before, "unknown", since, until)})
-        else:
-            found = self.store.record_before(self.server, push.task_id, after)
-            self._work_out(push.task_id, before, found, since, until)
+        self._told[task] = max(self._told.get(task, 0), push.at)
+        moved = {observation for _, _, observation in rows} - {None, before}
+        for number, _, _ in rows:
+            self.store.write("UPDATE inbox SET observation = ? WHERE id = ?", before, number)
+        for observation in sorted({before, *moved}):
+            self._work_out_again(task, observation)
+        # A push that a listing shows may be later than its beginning.
+        following = self.store.rows(
+            "SELECT id FROM observation WHERE server = ? AND ok AND id > ? AND last < ? ORDER BY id LIMIT 1",
+            self.server, before, push.at,
+        )  # fmt: skip
+        if following:
+            self._work_out_again(task, following[0][0])
 
-    def _interval(self, push: Push) -> tuple[int, int, int | None, int] | None:
-        """Return the observation before an event and its time, and the one after it and its time."""
+    def _work_out_again(self, task: int, before: int) -> None:
+        """Write down again what happened to a task after an observation, by what is known now."""
+        assert self.server is not None
+        [(last,)] = self.store.rows("SELECT last FROM observation WHERE id = ?", before)
+        following = self.store.rows(
+            "SELECT id, until FROM observation WHERE server = ? AND ok AND id > ? ORDER BY id LIMIT 1",
+            self.server, before,
+        )  # fmt: skip
+        if following:
+            after, until = following[0]
+            self._work_out(task, before, self.store.record_before(self.server, task, after), last, until)
+        else:
+            self._know({task: self._work_out(task, before, "unknown", last, last)})
+
+    def _interval(self, push: Push) -> int | None:
+        """Return the observation before a push, None if it fits into no time between two."""
         assert self.server is not None
         assert push.task_id is not None
         looks = self.store.rows(
-            "SELECT id, until, last, ended FROM observation WHERE server = ? AND ok AND last <= ?"
-            " ORDER BY id DESC LIMIT 1",
+            "SELECT id, until FROM observation WHERE server = ? AND ok AND last <= ? ORDER BY id DESC LIMIT 2",
             self.server, push.at + TOLERANCE,
         )  # fmt: skip
         if not looks:
             return None
-        before, until, last, _ = looks[0]
+        before, until = looks[0]
+        if len(looks) > 1 and push.at <= until + TOLERANCE:
+            if _shows(self.store.record_before(self.server, push.task_id, before), push):
+                before = looks[1][0]
         after = self.store.rows(
-            "SELECT id, until FROM observation WHERE server = ? AND ok AND id > ? ORDER BY id LIMIT 1",
+            "SELECT until FROM observation WHERE server = ? AND ok AND id > ? ORDER BY id LIMIT 1",
             self.server, before,
         )  # fmt: skip
-        earlier = self.store.rows(
-            "SELECT id, last FROM observation WHERE server = ? AND ok AND id < ? ORDER BY id DESC LIMIT 1",
-            self.server, before,
-        )  # fmt: skip
-        if earlier and push.at <= until + TOLERANCE:
-            record = self.store.record_before(self.server, push.task_id, before)
-            if _shows(record, push):
-                after, (before, last) = [(before, until)], earlier[0]
-        if not after:
-            return before, last, None, max(push.at, last)
-        if push.at > after[0][1] + TOLERANCE or after[0][1] < self._last - LATE:
+        if after and (push.at > after[0][0] + TOLERANCE or after[0][0] < self._last - LATE):
             return None
-        return before, last, *after[0]
+        return int(before)
 
     def _work_out(
         self, task: int, before: int, found: Record | Literal["unknown"] | None, since: int, until: int
@@ -260,7 +290,12 @@ class Journal:
             self.server, task, before,
         )  # fmt: skip
         pushes = [push_of(Pushed.model_validate_json(payload)) for (payload,) in rows]
-        events = changes(task, old, pushes, found, since, until)
+        # A push that the listing before already shows is later than its beginning.
+        told = self.store.scalar(
+            "SELECT max(not_before) FROM event WHERE server = ? AND task_id = ? AND observation < ? AND pushed",
+            self.server, task, before,
+        )  # fmt: skip
+        events = changes(task, old, pushes, found, max(since, told or 0), until)
         self.store.replace_events(self.server, task, before, events)
         return self.store.record_before(self.server, task, before + 1) if found == "unknown" else found
 
@@ -287,7 +322,13 @@ class Journal:
         """Put the pushes that happened only after a listing behind it, and return their tasks."""
         late = set()
         for task, pushes in waiting.items():
-            shown = [_shows(found.get(task), push) or push.at <= began for _, push in pushes]
+            shown = [
+                push.at <= began
+                or _shows(
+                    found.get(task), merged(one for _, one in pushes if abs(one.at - push.at) <= SAME_CHANGE)
+                )
+                for _, push in pushes
+            ]
             # The last one that the listing shows takes all before it along.
             first = len(shown) - shown[::-1].index(True) if True in shown else 0
             for number, _ in pushes[first:]:
@@ -325,10 +366,11 @@ def _shows(record: Record | None, push: Push) -> bool:
     if push.kind == CREATED:
         return True
     edited, second = micros(record["updated_at"]) or 0, push.at // SECOND * SECOND
-    if not push.after:
-        return True
     if edited > second:
         return True
-    return all(record[name] == value for name, value in push.after.items()) and (
-        edited >= second - SECOND or "archived_at" in push.after
+    told = push.before | push.after
+    # Neither a comment nor archiving is an edit.
+    is_edit = push.after.keys() - {"archived_at"} and told.get("archived_at") is None
+    return all(record[name] == value for name, value in told.items()) and (
+        edited >= second - SECOND or not is_edit
     )

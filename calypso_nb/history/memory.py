@@ -14,7 +14,7 @@ import pandas as pd
 
 from calypso_nb.errors import UsageError
 from calypso_nb.frames import TIME, Column, conformed, tasks_frame
-from calypso_nb.history.changes import CREATED, DELETED, SECOND, Record, blocked, moment_of
+from calypso_nb.history.changes import CREATED, DELETED, FIRST_SEEN, SECOND, Record, blocked, moment_of
 from calypso_nb.history.difference import name_of
 from calypso_nb.history.lake import each_of, export_parquet, servers_of, store_of
 from calypso_nb.history.moments import moment_in
@@ -96,6 +96,8 @@ SERVER_COLUMNS: dict[str, Column] = {
 # Fields of a spell, and what makes a task come to the board and leave it.
 _SPELL = ("status", "assigned_to", "queue_name")
 _BOARD = (CREATED, DELETED, "archived_at")
+# What is no change by itself: that a task was edited is told by what was edited.
+_TOLD = f"AND field NOT IN ('updated_at', '{FIRST_SEEN}')"
 
 
 class Span(NamedTuple):
@@ -228,9 +230,17 @@ class Memory(Generic[W_co]):
                 "SELECT min(began), max(ended) FROM observation WHERE server = ? AND ok", server
             )
             rows = self._store.rows(
-                "SELECT task_id, field, new, not_before, not_after FROM event WHERE server = ? AND not_before <= ?"
+                "SELECT task_id, field, new FROM event WHERE server = ? AND not_after <= ?"
                 " ORDER BY observation, id",
                 server, at,
+            )  # fmt: skip
+            # What a listing shows to have changed after the moment may have been anything since the last one.
+            doubts = self._store.rows(
+                "SELECT task_id, max(not_after) FROM event"
+                " LEFT JOIN observation ON observation.id = event.observation"
+                " WHERE event.server = ? AND not_after > ? AND coalesce(last, not_before) <= ?"
+                " AND NOT event.pushed GROUP BY task_id",
+                server, at, at,
             )  # fmt: skip
         if first is None or at < first:
             began = "nothing is recorded yet" if first is None else f"recording began at {_shown(first)}"
@@ -238,24 +248,20 @@ class Memory(Generic[W_co]):
         if at > last:
             warnings.warn(f"nothing is known after {_shown(last)}: this is how it was then", stacklevel=3)
         records: dict[int, Record] = {}
-        open_bounds: dict[int, tuple[int, int]] = {}
-        for task_id, field, new, not_before, not_after in rows:
-            if not_after > at:
-                if field != "updated_at" and not_after - not_before > SECOND:
-                    open_bounds.setdefault(task_id, (not_before, not_after))
-            elif field == CREATED:
+        for task_id, field, new in rows:
+            if field == CREATED:
                 records[task_id] = unpacked(field, new)
             elif field == DELETED:
                 records.pop(task_id, None)
-            elif task_id in records:
+            elif task_id in records and field != FIRST_SEEN:
                 records[task_id][field] = unpacked(field, new)
-        if open_bounds:
-            some = ", ".join(f"#{task}" for task in sorted(open_bounds)[:5])
-            more = f" and {len(open_bounds) - 5} more" if len(open_bounds) > 5 else ""
-            since = _shown(min(low for low, _ in open_bounds.values()))
-            until = _shown(max(high for _, high in open_bounds.values()))
+        if doubts:
+            some = ", ".join(f"#{task}" for task, _ in doubts[:5])
+            more = f" and {len(doubts) - 5} more" if len(doubts) > 5 else ""
+            until = _shown(max(until for _, until in doubts))
             warnings.warn(
-                f"{some}{more} may have changed already: between {since} and {until}, nobody looked",
+                f"{some}{more} may have been different: somebody changed them up to {until}, and nobody looked "
+                "in between",
                 stacklevel=3,
             )
         return _tasks(records, when, says_blocked)
@@ -268,7 +274,7 @@ class Memory(Generic[W_co]):
 
         That a task was edited is told by what was edited; that only `updated_at` moved is left out.
         """
-        rows = self._events("AND field <> 'updated_at'")
+        rows = self._events(_TOLD)
         titles = self._titles()
         frame = pd.DataFrame(
             rows,
@@ -357,7 +363,7 @@ class Memory(Generic[W_co]):
         spans = [span for span in _coverage(self._observations()) if span[1] > begin]
         hours = [(span[1] - max(span[0], begin)) / SECOND / 3600 for span in spans]
         gaps = [length for length, span in zip(hours, spans, strict=True) if not span[3]]
-        bounds = [row[4:6] for row in self._events("AND field <> 'updated_at' AND seen") if row[5] >= begin]
+        bounds = [row[4:6] for row in self._events(f"{_TOLD} AND seen") if row[5] >= begin]
         exact = sum(high - low <= SECOND for low, high in bounds)
         return Span(sum(hours), sum(hours) - sum(gaps), max(gaps, default=0.0), len(bounds), exact)
 

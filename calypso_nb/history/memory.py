@@ -227,7 +227,7 @@ class Memory(Generic[W_co]):
         at = int(when.timestamp() * SECOND)
         with self._store.snapshot():
             [(first, last)] = self._store.rows(
-                "SELECT min(began), max(ended) FROM observation WHERE server = ? AND ok", server
+                "SELECT min(began), max(last) FROM observation WHERE server = ? AND ok", server
             )
             rows = self._store.rows(
                 "SELECT task_id, field, new FROM event WHERE server = ? AND not_after <= ?"
@@ -239,7 +239,7 @@ class Memory(Generic[W_co]):
                 "SELECT task_id, max(not_after) FROM event"
                 " LEFT JOIN observation ON observation.id = event.observation"
                 " WHERE event.server = ? AND not_after > ? AND coalesce(last, not_before) <= ?"
-                " AND NOT event.pushed GROUP BY task_id",
+                f" AND (NOT event.pushed OR field = '{DELETED}') GROUP BY task_id",
                 server, at, at,
             )  # fmt: skip
         if first is None or at < first:

@@ -188,9 +188,9 @@ class Recorder:
         The recorder does that by itself each hour.
         Example: `recorder.prune() == 0`
         """
-        if self._keep is None or self._journal.server is None:
+        if self._keep is None:
             return 0
-        return self._store.prune(self._journal.server, self._now() - self._keep // timedelta(microseconds=1))
+        return self._journal.prune(self._now() - self._keep // timedelta(microseconds=1))
 
     def _record(self) -> None:
         while self._wait():

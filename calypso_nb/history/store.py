@@ -50,6 +50,7 @@ CREATE TABLE inbox (
     at INTEGER NOT NULL, payload TEXT, observation INTEGER, UNIQUE (server, key)
 );
 CREATE INDEX inbox_of ON inbox (server, task_id, observation);
+CREATE INDEX inbox_at ON inbox (server, at);
 CREATE TABLE state (
     server INTEGER NOT NULL, task_id INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (server, task_id)
 ) WITHOUT ROWID;
@@ -263,15 +264,11 @@ class HistoryStore:
             else:
                 self.observe(server, at, at, ok=False, error=error, **about)
 
-    def replace_events(self, server: int, task_id: int, observation: int, events: Iterable[Event]) -> None:
-        """Let these be what happened to a task after an observation and before the next."""
+    def forget_events(self, server: int, task_id: int, first: int) -> None:
+        """Let go of what happened to a task from an observation on, to write it down again."""
         self.write(
-            "DELETE FROM event WHERE server = ? AND task_id = ? AND observation = ?",
-            server,
-            task_id,
-            observation,
+            "DELETE FROM event WHERE server = ? AND task_id = ? AND observation >= ?", server, task_id, first
         )
-        self.add_events(server, observation, events)
 
     def add_events(self, server: int, observation: int, events: Iterable[Event]) -> None:
         """Add what happened after an observation and before the next."""

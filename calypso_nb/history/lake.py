@@ -42,7 +42,7 @@ _NUMBERS = ("priority", "parent_task_id", "blocked_by_task_id")
 
 
 def export_parquet(store: HistoryStore, folder: str | os.PathLike[str]) -> list[str]:
-    """Write each server of a history as Parquet, over what that server has there, and return a line for each."""
+    """Write each server as Parquet, over what it has there, and return a line for each."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 
@@ -82,7 +82,8 @@ def export_parquet(store: HistoryStore, folder: str | os.PathLike[str]) -> list[
 def _rows(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[Any, ...]]]:
     last = -1
     while rows := store.rows(
-        f"SELECT {', '.join(_COLUMNS[table])} FROM {table} WHERE server = ? AND id > ? ORDER BY id LIMIT {_BATCH}",
+        f"SELECT {', '.join(_COLUMNS[table])} FROM {table} WHERE server = ? AND id > ?"
+        f" ORDER BY id LIMIT {_BATCH}",
         server, last,
     ):  # fmt: skip
         yield rows

@@ -161,7 +161,8 @@ class Memory(Generic[W_co]):
     def servers(self) -> pd.DataFrame:
         """The servers in the file, each with its epochs: `frames.schema(SERVER_COLUMNS)` describes it."""
         rows = self._store.rows(
-            "SELECT name, epoch, coalesce(min(began), first_seen), coalesce(max(ended), first_seen) FROM server LEFT JOIN observation ON observation.server = server.id AND ok"
+            "SELECT name, epoch, coalesce(min(began), first_seen), coalesce(max(ended), first_seen)"
+            " FROM server LEFT JOIN observation ON observation.server = server.id AND ok"
             " GROUP BY server.id ORDER BY name, epoch"
         )
         return _framed(rows, SERVER_COLUMNS)
@@ -260,8 +261,8 @@ class Memory(Generic[W_co]):
             more = f" and {len(doubts) - 5} more" if len(doubts) > 5 else ""
             until = _shown(max(until for _, until in doubts))
             warnings.warn(
-                f"{some}{more} may have been different: somebody changed them up to {until}, and nobody looked "
-                "in between",
+                f"{some}{more} may have been different: somebody changed them up to {until}, and nobody "
+                "looked in between",
                 stacklevel=3,
             )
         return _tasks(records, when, says_blocked)

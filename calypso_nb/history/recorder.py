@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # nothing of parents, of blocked tasks and of what a cleared queue held.
 WATCH_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
-# While a server pushes, it is listed all the same now and then: what was pushed while it was away can be lost.
+# While a server pushes, it is listed all the same now and then: of what it pushes some can be lost.
 PUSHED_SECONDS = 600.0
 _PRUNE_SECONDS = 3600.0
 _STAY_SECONDS = LEASE_SECONDS / 4
@@ -115,7 +115,7 @@ class Recorder:
 
     @property
     def hub_url(self) -> str | None:
-        """What the server needs as its `TINYTASK_SIGNALR_HUB_URL`, which holds a secret; None without a hub."""
+        """What the server needs as `TINYTASK_SIGNALR_HUB_URL`, which holds a secret; None without a hub."""
         return None if self._hub is None else self._hub.url
 
     @property
@@ -200,9 +200,8 @@ class Recorder:
                     self.look()
             except TinytaskClientError:
                 pass  # It is written down, and the next look is due as ever.
-            except (
-                OSError
-            ) as error:  # A full disk, say: nothing is confirmed to anybody, and all is tried again.
+            except OSError as error:
+                # A full disk, say: nothing is confirmed to anybody, and all is tried again.
                 self.failure = str(error)
             except UsageError as error:  # Another recorder has taken over while this computer slept, say.
                 self.failure = str(error)

@@ -115,8 +115,8 @@ class HistoryStore:
             )
         if version != VERSION:
             raise UsageError(
-                f"{self.path} is a history of version {version}, and this calypso_nb reads version {VERSION}: "
-                "use the calypso_nb that wrote it, or name another file"
+                f"{self.path} is a history of version {version}, and this calypso_nb reads version "
+                f"{VERSION}: use the calypso_nb that wrote it, or name another file"
             )
         # FULL: what was confirmed to a server survives a power cut too.
         self._connection.execute("PRAGMA synchronous = FULL")
@@ -201,10 +201,10 @@ class HistoryStore:
                 and held[0][3] > time.time()
                 and not _ended(held[0][1], held[0][2], host)
             ):
-                other, its_host, its_pid, _ = held[0]
+                _, its_host, its_pid, _ = held[0]
                 raise UsageError(
-                    f"{name} is recorded in {self.path} already, by process {its_pid} on {its_host}: stop that "
-                    f"one, or name another file ({other})"
+                    f"{name} is recorded in {self.path} already, by process {its_pid} on {its_host}: stop "
+                    "that one, or name another file"
                 )
             self._connection.execute(
                 "REPLACE INTO recorder VALUES (?, ?, ?, ?, ?, ?)",
@@ -237,7 +237,7 @@ class HistoryStore:
     def observe(self, server: int, began: int, ended: int, **about: Any) -> int:
         """Add an observation, and return its number.
 
-        - about: its further columns: `source`, `every` (in how many microseconds the next look is due), and more
+        - about: its further columns: `source`, `every` (microseconds until the next look), and more
         """
         row = {"server": server, "began": began, "until": ended, "last": began, "ended": ended}
         row |= {"ok": True, "pushed": False} | about
@@ -289,8 +289,8 @@ class HistoryStore:
         ]
         with self._lock, self._readable():
             self._connection.executemany(
-                "INSERT INTO event (server, task_id, field, old, new, not_before, not_after, seen, pushed, by,"
-                f" observation) VALUES ({', '.join('?' * 11)})",
+                "INSERT INTO event (server, task_id, field, old, new, not_before, not_after, seen, pushed,"
+                f" by, observation) VALUES ({', '.join('?' * 11)})",
                 rows,
             )
 
@@ -356,7 +356,8 @@ class HistoryStore:
         """Replace the events before an observation by one per task that is as it was then."""
         tasks: dict[int, Record | None] = {}
         rows = self.rows(
-            "SELECT task_id, field, new FROM event WHERE server = ? AND observation < ? ORDER BY observation, id",
+            "SELECT task_id, field, new FROM event WHERE server = ? AND observation < ?"
+            " ORDER BY observation, id",
             server, keep,
         )  # fmt: skip
         for task_id, field, new in rows:

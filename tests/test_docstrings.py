@@ -85,7 +85,7 @@ def namespace(clean_environment: Path, name: str) -> Iterator[dict[str, Any]]:
             if "dashboard" in EXAMPLES[name]:  # It takes longer than all the rest.
                 names["dashboard"] = Dashboard(reporter, details=False)
             if re.search(r"\.(History|Recorder)\b", name):
-                recorder = serving.enter_context(Recorder(client, clean_environment / "history.db"))
+                recorder = serving.enter_context(Recorder(client, clean_environment / "recorded.db"))
                 # As if it had begun an hour ago.
                 recorder._store.write("UPDATE observation SET began = began - 3600000000")
                 history = History(recorder.path)

@@ -335,7 +335,8 @@ class Memory(Generic[W_co]):
     def feed(self) -> pd.DataFrame:
         """What agents said and did, the oldest first, with `FEED_COLUMNS`.
 
-        Comments are those that were pushed, or read anyway; a deleted one is left out.
+        Comments are those that were pushed, read with the recorder's client or written with it, and all of a
+        database file; one that is known to be deleted is left out.
         """
         server, _, _ = self._which
         notes = self._store.rows(

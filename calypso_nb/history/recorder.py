@@ -19,7 +19,7 @@ from calypso_nb.history.hub import Hub
 from calypso_nb.history.journal import Journal
 from calypso_nb.history.pushes import Pushed, pushed
 from calypso_nb.history.store import LEASE_SECONDS, HistoryStore
-from calypso_nb.settings import load_settings
+from calypso_nb.settings import HUB_TOKEN, load_settings
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -96,6 +96,7 @@ class Recorder:
         except BaseException:
             self.stop()
             raise
+        client.comment_listeners.append(self._keep_read)
         self._thread = threading.Thread(target=self._record, name="calypso-nb-recorder", daemon=True)
         self._thread.start()
 
@@ -135,6 +136,8 @@ class Recorder:
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
+        with suppress(ValueError):
+            self.client.comment_listeners.remove(self._keep_read)
         if self._hub is not None:
             self._hub.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -169,7 +172,7 @@ class Recorder:
                 jumped=jumped,
                 pushed=since is not None and since <= self._asked,
             )
-            noted = self._journal.comments(look.comments)
+            noted = self._journal.comments([*look.comments, *self._deleted(look.comment_ids)])
             self._asked, self._written, self.failure = asked, written, None
             if written is not None:
                 self._commented = f"{moment_of(int(look.began - 2) * SECOND):%Y-%m-%d %H:%M:%S}"
@@ -242,6 +245,20 @@ class Recorder:
             self._due = min(self._due, time.monotonic() + SETTLE_SECONDS)
             self._wake.notify_all()
 
+    def _keep_read(self, comments: list[dict[str, Any]]) -> None:
+        """Keep the comments that somebody reads with this client, whom no failure of ours concerns."""
+        with suppress(OSError, UsageError):
+            self._journal.comments(comments)
+
+    def _deleted(self, there: set[int] | None) -> list[dict[str, Any]]:
+        """Return the comments of the history that are no longer there."""
+        if there is None:
+            return []
+        known = self._store.rows(
+            "SELECT comment_id, task_id FROM note WHERE server = ? AND NOT gone", self._journal.server
+        )
+        return [{"id": id, "task_id": task, "gone": True} for id, task in known if id not in there]
+
     def _now(self) -> int:
         return int(self.client.now().timestamp() * SECOND)
 
@@ -276,7 +293,7 @@ def _token(path: Path) -> str:
     given = load_settings().hub_token
     if given is not None:
         return given.get_secret_value()
-    place = path.with_name(f"{path.name}.hub-token")
+    place = path.with_name(path.name + HUB_TOKEN)
     with suppress(FileExistsError):
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
         with os.fdopen(descriptor, "w") as file:

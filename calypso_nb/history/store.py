@@ -136,6 +136,10 @@ class HistoryStore:
     def _readable(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.ProgrammingError as error:
+            if "closed" not in str(error):
+                raise
+            raise UsageError(f"the history {self.path} is closed: open it again") from error
         except (sqlite3.NotSupportedError, sqlite3.OperationalError) as error:
             raise OSError(f"{self.path}: {error}") from error
         except sqlite3.DatabaseError as error:

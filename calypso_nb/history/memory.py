@@ -416,11 +416,11 @@ def _coverage(observations: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
             began, looks = ended, 0
         if why is not None or late:
             if ended:
-                yield _gap(ended, first, why)
+                yield _gap(ended, max(ended, first), why)  # A clock may have been set back.
             began = first
         elif not ended:
             began = first
-        ended, looks, source, why = max(ended, last), looks + count, shows, None
+        ended, looks, source, why = last, looks + count, shows, None
     if looks:
         yield _stretch(began, ended, looks, source)
     elif ended and why is not None:

@@ -17,6 +17,7 @@ from calypso_nb.errors import TinytaskClientError, UsageError
 from calypso_nb.history.changes import SECOND, moment_of
 from calypso_nb.history.hub import Hub
 from calypso_nb.history.journal import Journal
+from calypso_nb.history.moments import length_of
 from calypso_nb.history.pushes import Pushed, pushed
 from calypso_nb.history.store import LEASE_SECONDS, HistoryStore
 from calypso_nb.settings import HUB_TOKEN, load_settings
@@ -265,18 +266,6 @@ class Recorder:
     def _tell(self) -> None:
         if self._on_change is not None:
             self._on_change()
-
-
-def length_of(length: timedelta | str) -> timedelta:
-    """Return a length of time from words like `180d`, `36h` or `2 weeks`; raise UsageError if it is none."""
-    if isinstance(length, str):
-        import pandas as pd
-
-        with suppress(ValueError):
-            length = pd.Timedelta(length).to_pytimedelta()
-    if not isinstance(length, timedelta) or length <= timedelta(0):
-        raise UsageError(f"{length!r} is not a valid length of time: write 180d, 36h or 90min")
-    return length
 
 
 def _seconds(every: float) -> float:

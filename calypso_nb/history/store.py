@@ -334,7 +334,7 @@ class HistoryStore:
         """
         with self.transaction():
             gone = self.rows(
-                "SELECT id FROM observation WHERE server = ? AND ok AND ended < ? ORDER BY id DESC LIMIT 1",
+                "SELECT id FROM observation WHERE server = ? AND ok AND until < ? ORDER BY id DESC LIMIT 1",
                 server, before,
             )  # fmt: skip
             if not gone:

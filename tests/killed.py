@@ -1,6 +1,6 @@
-"""Records what it does itself in one file, and is killed again and again: `python -m tests.killed FOLDER KILLS`.
+"""Records what it does itself, and is killed again and again: `python -m tests.killed FOLDER KILLS`.
 
-A process without threads, whose children need not import anything. Each goes on where the last one was killed,
+A process without threads, whose children import nothing. Each goes on where the last one was killed,
 writes to a pipe what was confirmed to it, and is killed by its parent at a random moment.
 """
 

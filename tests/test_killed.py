@@ -15,7 +15,7 @@ KILLS = 200
 
 @pytest.mark.slow
 def test_what_was_confirmed_survives_being_killed_at_any_moment(tmp_path: Path) -> None:
-    """Each event whose sender was told that it is safe is there, and the tasks are as their events have them."""
+    """Each event whose sender was told that it is safe is there, and the tasks are as events have them."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.killed", str(tmp_path), str(KILLS)],
         cwd=Path(__file__).parent.parent,

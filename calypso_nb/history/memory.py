@@ -281,9 +281,10 @@ class Memory(Generic[W_co]):
             rows,
             columns=["task_id", "field", "old", "new", "not_before", "not_after", "seen", "pushed", "by"],
         )
+        # From the rows: a column of numbers and nothing would be one of floats.
         moved = [
             "new" if field == CREATED else "gone" if field == DELETED else name_of(field, old, new)
-            for field, old, new in zip(frame["field"], frame["old"], frame["new"], strict=True)
+            for _, field, old, new, *_ in rows
         ]
         whole = frame["field"].isin((CREATED, DELETED))
         source = (
@@ -300,8 +301,8 @@ class Memory(Generic[W_co]):
                 "title": frame["task_id"].map(titles),
                 "change": moved,
                 "field": frame["field"].mask(whole),
-                "before": list(map(_text, frame["field"], frame["old"])),
-                "after": list(map(_text, frame["field"], frame["new"])),
+                "before": [_text(field, old) for _, field, old, *_ in rows],
+                "after": [_text(field, new) for _, field, _, new, *_ in rows],
                 "by": frame["by"],
                 "source": source,
             }

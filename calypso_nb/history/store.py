@@ -358,14 +358,7 @@ class HistoryStore:
 
     def _fold(self, server: int, keep: int) -> None:
         """Replace the events before an observation by one per task that is as it was then."""
-        tasks: dict[int, Record | None] = {}
-        rows = self.rows(
-            "SELECT task_id, field, new FROM event WHERE server = ? AND observation < ?"
-            " ORDER BY observation, id",
-            server, keep,
-        )  # fmt: skip
-        for task_id, field, new in rows:
-            tasks[task_id] = replayed([(field, unpacked(field, new))], tasks.get(task_id))
+        tasks = self._replayed(server, keep)
         at = self.scalar("SELECT began FROM observation WHERE id = ?", keep)
         self.write("DELETE FROM event WHERE server = ? AND observation < ?", server, keep)
         kept = [
@@ -374,6 +367,22 @@ class HistoryStore:
             if record is not None
         ]
         self.add_events(server, keep - 1, kept)
+
+    def fill_state(self, server: int) -> None:
+        """Let the tasks be known as the events have left them."""
+        self.set_state(server, self._replayed(server, 2**63 - 1).items())
+
+    def _replayed(self, server: int, observation: int) -> dict[int, Record | None]:
+        """Return each task as an observation found it, None if it was gone."""
+        tasks: dict[int, Record | None] = {}
+        rows = self.rows(
+            "SELECT task_id, field, new FROM event WHERE server = ? AND observation < ?"
+            " ORDER BY observation, id",
+            server, observation,
+        )  # fmt: skip
+        for task_id, field, new in rows:
+            tasks[task_id] = replayed([(field, unpacked(field, new))], tasks.get(task_id))
+        return tasks
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows as another file had them, each after the number of its server."""

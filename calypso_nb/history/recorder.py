@@ -85,8 +85,9 @@ class Recorder:
         self._jumps = 0
         self._store = HistoryStore(self.path, write=True)
         self._thread: threading.Thread | None = None
+        self._how = self.how  # As the file has it.
         try:
-            self._store.take(self.name, self._who, self.how)
+            self._store.take(self.name, self._who, self._how)
             source = "listing" if self._written is None else "file"
             self._journal = Journal(self._store, self.name, source, int(self.every * SECOND))
             self.look()
@@ -210,7 +211,7 @@ class Recorder:
 
     def _wait(self) -> bool:
         """Wait until there may be something to do; return False once it is to stop."""
-        most = _STAY_SECONDS if self._written is None else WATCH_SECONDS
+        most = _STAY_SECONDS if self._written is None and self._hub is None else WATCH_SECONDS
         with self._wake:
             if not self._stopping:
                 self._wake.wait(min(max(self._due - time.monotonic(), 0), most))
@@ -226,10 +227,12 @@ class Recorder:
 
     def _stay(self) -> None:
         """Stay the recorder of this server, and forget what is too old, from time to time."""
-        now = time.monotonic()
-        if now - self._renewed > _STAY_SECONDS:
-            self._store.take(self.name, self._who, self.how)
-            self._renewed = now
+        now, how = time.monotonic(), self.how
+        if how != self._how:  # What happened before it could push, or while it can't, only a look shows.
+            self._due = now
+        if how != self._how or now - self._renewed > _STAY_SECONDS:
+            self._store.take(self.name, self._who, how)
+            self._renewed, self._how = now, how
         if now - self._pruned > _PRUNE_SECONDS:
             self.prune()
             self._pruned = now

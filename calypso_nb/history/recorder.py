@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import stat
@@ -151,6 +152,7 @@ class Recorder:
         """
         with self._looking:
             asked, written = time.monotonic(), self.client.written()
+            self._due = math.inf  # What is pushed from now on has it look again.
             since = None if self._hub is None else self._hub.connected_since
             try:
                 look = self.client.look(self._commented)
@@ -159,9 +161,9 @@ class Recorder:
                 self._journal.fail(self._now(), self.failure)
                 raise
             finally:
-                self._due = time.monotonic() + (
-                    max(self.every, PUSHED_SECONDS) if self._pushed else self.every
-                )
+                pause = max(self.every, PUSHED_SECONDS) if self._pushed else self.every
+                with self._wake:
+                    self._due = min(self._due, time.monotonic() + pause)
             jumped, self._jumps = look.jumps != self._jumps, look.jumps
             changed = self._journal.see(
                 look.tasks,
@@ -229,7 +231,7 @@ class Recorder:
         """Stay the recorder of this server, and forget what is too old, from time to time."""
         now, how = time.monotonic(), self.how
         if how != self._how:  # What happened before it could push, or while it can't, only a look shows.
-            self._due = now
+            self._due = min(self._due, now + SETTLE_SECONDS)
         if how != self._how or now - self._renewed > _STAY_SECONDS:
             self._store.take(self.name, self._who, how)
             self._renewed, self._how = now, how

@@ -201,7 +201,7 @@ class HistoryStore:
         """Return until when it is known how it is: until the last look, or a push since then."""
         looked: int = self.scalar("SELECT max(ended) FROM observation WHERE server = ? AND ok", server) or 0
         pushed = self.rows("SELECT at FROM inbox WHERE +server = ? ORDER BY id DESC LIMIT 100", server)
-        return max([looked, *(at for (at,) in pushed)])
+        return max(looked, *(int(at) for (at,) in pushed), 0)
 
     # Who records
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -113,9 +114,9 @@ class Live(Memory[W_co]):
 
     def close(self) -> None:
         """Stop recording, and close the file; twice is fine."""
-        self._ending.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        if self._ending.is_set() or sys.is_finalizing():  # Python's end stops all threads, and closes files.
+            return
+        self._ending.set()  # Not joined: whom the thread calls may be who closes it, or waits for that.
         if self._own is not None:
             self._own.stop()
         super().close()
@@ -147,7 +148,8 @@ class Live(Memory[W_co]):
             server, server,
         )  # fmt: skip
         if failed:
-            return Liveness(holder.how, known, moment_of(failed[0][0]), failed[-1][1])
+            # When it was known is a bound, which may be a second late.
+            return Liveness(holder.how, known, max(moment_of(failed[0][0]), known), failed[-1][1])
         own = self.recorder
         if own is not None and own.failure is not None:  # It could not be written down: a full disk, say.
             return Liveness(holder.how, known, known, own.failure)

@@ -439,3 +439,16 @@ def test_a_foreign_server_that_pushes_goes_and_comes_back(
             assert shows(dashboard, "Pushed again")
         assert settled(dashboard)
         assert liveness(dashboard)["away"] is None
+
+
+def test_a_callback_may_close_the_dashboard(
+    board: TinytaskStore, file: str, opened: Opened, path: Path
+) -> None:
+    """It runs in a thread of the dashboard's, which ends then."""
+    dashboard = opened(file)
+    dashboard.on_change(lambda tasks: dashboard.close() if len(tasks) > 2 else None)
+    board.create_task("The last one", "lead")
+    ours = ("calypso-nb-live", "calypso-nb-recorder")
+    assert eventually(lambda: not [thread for thread in threading.enumerate() if thread.name in ours])
+    with TinytaskClient(file) as client, Recorder(client, path) as recorder:
+        assert recorder.recording

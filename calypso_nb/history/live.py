@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calypso_nb.errors import UsageError
@@ -31,7 +31,7 @@ _AGE_SECONDS = 300.0
 BEAT_SECONDS = 20.0
 # Whatever brings news adds one of these; that a look has found the same is no news.
 _NEWEST = (
-    "SELECT max(id) FROM observation WHERE server = ?",
+    "SELECT max(id) FROM observation WHERE server = ? AND ok = 1",
     "SELECT id FROM inbox WHERE +server = ? ORDER BY id DESC LIMIT 1",
     "SELECT max(comment_id) FROM note WHERE server = ?",
 )
@@ -75,7 +75,6 @@ class Live(Memory[W_co]):
         hub: str | None,
     ) -> None:
         self.makes = makes
-        self._client = client
         self._own: Recorder | None = None
         with suppress(AlreadyRecordedError):  # Whoever it is, what they write is as good.
             self._own = Recorder(client, path, every=every, hub=hub)
@@ -85,16 +84,14 @@ class Live(Memory[W_co]):
             if self._own is not None:
                 self._own.stop()
             raise
-        self._tell: Callable[[bool], object] = print
         self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
         self._version = -1
         self._comments: dict[int, int] = {}
         self._gate: Any = None
         self._tasks: Any = None
         self._stopped: datetime | None = None
         self._told: Liveness | None = None
-        self._checked = self._shown = self._beat = 0.0
+        self._checked = self._shown = self._beat = time.monotonic()
         self._has_news()
 
     @property
@@ -108,9 +105,7 @@ class Live(Memory[W_co]):
         - tell: called with True if the tasks have changed or are older by some minutes, with False if no more
           than `liveness` has, or if nothing has for `BEAT_SECONDS`
         """
-        self._tell = tell
-        self._thread = threading.Thread(target=self._follow, name="calypso-nb-live", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._follow, args=(tell,), name="calypso-nb-live", daemon=True).start()
 
     def close(self) -> None:
         """Stop recording, and close the file; twice is fine."""
@@ -139,12 +134,12 @@ class Live(Memory[W_co]):
         holder, server = self._store.recorder(self._asked or ""), self._number
         known = moment_of(0 if server is None else self._store.known(server))
         if holder is None:
-            self._stopped = self._stopped or self._client.now()
+            self._stopped = self._stopped or datetime.now(UTC)
             return Liveness(None, known, stopped=self._stopped)
         self._stopped = None
         failed = self._store.rows(
-            "SELECT began, error FROM observation WHERE server = ? AND id > coalesce("
-            "(SELECT max(id) FROM observation WHERE server = ? AND ok), 0) ORDER BY id",
+            "SELECT began, error FROM observation WHERE server = ? AND ok = 0 AND id > coalesce("
+            "(SELECT max(id) FROM observation WHERE server = ? AND ok = 1), 0) ORDER BY id",
             server, server,
         )  # fmt: skip
         if failed:
@@ -160,29 +155,28 @@ class Live(Memory[W_co]):
         number: int | None = self._store.scalar("SELECT max(id) FROM server WHERE name = ?", self._asked)
         return number
 
-    def _follow(self) -> None:
+    def _follow(self, tell: Callable[[bool], object]) -> None:
         pause = WATCH_SECONDS
         while not self._ending.wait(pause):
             began = time.monotonic()
-            with suppress(
-                OSError, UsageError
-            ):  # It can't be read just now: the view hears nothing, and says so.
-                self._look(began)
+            # If the file can't be read just now, the view hears nothing, and says so.
+            with suppress(OSError, UsageError):
+                self._look(began, tell)
             # However fast things change, others get half of the time.
             pause = max(WATCH_SECONDS, time.monotonic() - began)
 
-    def _look(self, now: float) -> None:
+    def _look(self, now: float, tell: Callable[[bool], object]) -> None:
         version = self._store.changed()
         if version == self._version and now - self._checked < _ALIVE_SECONDS:
             return
         self._version, self._checked = version, now
         if self._has_news() or now - self._shown > _AGE_SECONDS:
             self._shown = now
-            self._tell(True)
+            tell(True)
         liveness = self.liveness
         if liveness != self._told or now - self._beat > BEAT_SECONDS:
             self._told, self._beat = liveness, now
-            self._tell(False)
+            tell(False)
 
     def _comments_by_task(self) -> dict[int, int]:
         rows = self._store.rows(

@@ -199,7 +199,9 @@ class HistoryStore:
 
     def known(self, server: int) -> int:
         """Return until when it is known how it is: until the last look, or a push since then."""
-        looked: int = self.scalar("SELECT max(ended) FROM observation WHERE server = ? AND ok", server) or 0
+        # Each look ends after the one before; so asked, the index has it, however long has been recorded.
+        last = "SELECT ended FROM observation WHERE server = ? AND ok = 1 ORDER BY id DESC LIMIT 1"
+        looked: int = self.scalar(last, server) or 0
         pushed = self.rows("SELECT at FROM inbox WHERE +server = ? ORDER BY id DESC LIMIT 100", server)
         return max(looked, *(int(at) for (at,) in pushed), 0)
 

@@ -1,6 +1,7 @@
 """The live dashboard: one view of numbers, filters, charts and tasks, read again when asked or by itself."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -251,7 +252,7 @@ class Dashboard(widgets.VBox):
         """Remove the dashboard, stop its timer and its recording, and let another recorder begin at once."""
         if self._live is not None:
             self._live.close()
-            if self._unsaved:
+            if self._unsaved and not sys.is_finalizing():
                 self._save()
         if self._ready:  # ipywidgets closes one that could not be made, too.
             for widget in (self.view, self.agents, *self.statuses):

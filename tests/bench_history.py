@@ -1,8 +1,8 @@
 """How much a recorder takes, and how fast a history is read: part of `python -m tests.bench`.
 
 A day is 1,000 tasks, 3,000 changes by TinyTask's tools, and a look each 30 s. What looks and pushes take is
-measured on a real server in a process of its own, what a day of them takes and adds to the file on a simulated
-clock: on the second of two days, as some of the first is kept for a day only. Seconds are the processor's.
+measured on a real server in a process of its own, what a day of them takes and adds to the file on a
+simulated clock: on the second of two days, as some of the first is kept for a day. Seconds are the processor's.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Board:
 
 
 def simulated_day(path: Path, *, pushes: bool) -> tuple[float, int]:
-    """The seconds that the journal takes for the second of two days, and the bytes that it adds to the file."""
+    """The seconds that a journal takes for the second of two days, and the bytes that this adds."""
     board = Board()
     with HistoryStore(path, write=True) as store:
         journal = Journal(store, "http://simulated", "listing", EVERY * SECOND)
@@ -156,7 +156,7 @@ def size_of(store: HistoryStore) -> int:
 
 
 def look_seconds(board: Path, path: Path, server: str) -> tuple[float, float, float]:
-    """The seconds for a look that finds nothing, for one that finds a change, and for staying the recorder."""
+    """The seconds for a look without news, for one with a change, and for staying the recorder."""
     with (
         serving(board, "http", server) as url,
         TinytaskClient(url) as client,
@@ -236,8 +236,10 @@ def events_of(seed: int, tasks: int, changes: int) -> pd.DataFrame:
     old[made] = None
     new[made] = [
         orjson.dumps(
-            BASE | {name: known[int(number) % 3] for name, known in VALUES.items()}
-            | {"title": f"Task {number} of server {seed}", "created_at": f"{begun:%F %T}", "updated_at": f"{begun:%F %T}"}
+            BASE
+            | {name: known[int(number) % 3] for name, known in VALUES.items()}
+            | dict.fromkeys(("created_at", "updated_at"), f"{begun:%F %T}")
+            | {"title": f"Task {number} of server {seed}"}
         ).decode()
         for number, begun in zip(task[made], map(moment_of, (at[made] + YEAR_START).tolist()), strict=True)
     ]  # fmt: skip
@@ -277,7 +279,10 @@ def written(path: Path, seed: int, tasks: int, changes: int) -> History:
     """A history's file of a year of one server."""
     with HistoryStore(path, write=True) as store:
         server = store.server(f"http://server-{seed}:3000", YEAR_START)
-        for table, frame in (("event", events_of(seed, tasks, changes)), ("observation", observations_of(tasks))):
+        for table, frame in (
+            ("event", events_of(seed, tasks, changes)),
+            ("observation", observations_of(tasks)),
+        ):
             store.fill(table, [*frame], ((server, *row) for row in frame.astype(object).values.tolist()))
     return History(path)
 
@@ -319,7 +324,7 @@ def lake(folder: Path) -> Iterator[Line]:
         said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
         seconds, before, after = map(float, said)
         where = "Dask, 2 workers" if cluster else "one process"
-        what = f"History.each, {events * SERVERS / 1e6:.0f} million events, {SERVERS} servers, {size / 1e6:.0f} MB"
+        what = f"History.each, {SERVERS} servers, {events * SERVERS:,} events, {size / 1e6:.0f} MB"
         peaks = f"peak {after:.0f} MiB, {before:.0f} after one server"
         yield Line(where, what, f"{seconds:.0f} s", peaks, times(after / before))
     here, there = (pd.read_pickle(folder / f"{name}.pkl") for name in ("", "dask"))
@@ -348,7 +353,9 @@ def write_others(folder: Path) -> None:
             frame = frame.assign(server=f"http://server-{seed}:3000", epoch=1, says_blocked=0)
             if table == "events":
                 frame["month"] = pd.to_datetime(frame["not_after"], unit="us").dt.strftime("%Y-%m")
-                frame["old"], frame["new"] = (frame[name].map(str, na_action="ignore") for name in ("old", "new"))
+                frame["old"], frame["new"] = (
+                    frame[name].map(str, na_action="ignore") for name in ("old", "new")
+                )
             whole = pa.schema([*schema.remove_metadata(), *((key, pa.string()) for key in keys)])
             rows = pa.Table.from_pandas(frame, whole, preserve_index=False)
             parts = ds.partitioning(pa.schema([(key, pa.string()) for key in keys]), flavor="hive")
@@ -369,22 +376,25 @@ def figures(history: History) -> pd.DataFrame:
 
 
 def read(folder: str, result: str, cluster: str = "") -> None:
-    """Read all servers of a folder, keep their figures, and print seconds and the peak memory of a process."""
+    """Read all servers of a folder, keep their figures, and print the seconds and a process's peak memory."""
     from distributed import Client, LocalCluster
 
     if not cluster:
-        with closing(History(folder, History.each(folder, lambda history: history.servers)["server"][0])) as one:
+        with closing(
+            History(folder, History.each(folder, lambda history: history.servers)["server"][0])
+        ) as one:
             figures(one)
         before, start = peak(), time.perf_counter()
         History.each(folder, figures).to_pickle(result)
         print(time.perf_counter() - start, before, peak())
         return
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers:
-        with Client(workers) as client:
-            before = max(client.run(peak).values())
-            start = time.perf_counter()
-            History.each(folder, figures, dask=workers.scheduler_address).to_pickle(result)
-            print(time.perf_counter() - start, before, max(client.run(peak).values()))
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
+        Client(workers) as client,
+    ):
+        before, start = max(client.run(peak).values()), time.perf_counter()
+        History.each(folder, figures, dask=workers.scheduler_address).to_pickle(result)
+        print(time.perf_counter() - start, before, max(client.run(peak).values()))
 
 
 def peak() -> float:

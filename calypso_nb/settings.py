@@ -8,6 +8,7 @@ import json
 import os
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from calypso_nb.errors import UsageError
 
 DEFAULT_ENDPOINT = "http://localhost:3000"
+
+# How the name of the file goes on that holds the secret in the URL of a recorder's hub.
+HUB_TOKEN = ".hub-token"
 
 # Nobody waits so many seconds for a call: TinyTask's own command line reads milliseconds.
 MILLISECONDS_FROM = 1000
@@ -216,6 +220,10 @@ def own_secrets() -> list[str]:
     sent = list(settings.secret_headers().values())
     if settings.hub_token is not None:
         sent.append(settings.hub_token.get_secret_value())
+    for place in settings.history.expanduser().parent.glob(f"*{HUB_TOKEN}"):
+        with suppress(OSError, ValueError):
+            sent.append(place.read_text("utf-8").strip())
+    sent += re.findall(r"/hub/([^/?#\s]+)", os.environ.get("TINYTASK_SIGNALR_HUB_URL", ""))
     parts = [part for value in sent for part in re.findall(r"[^\s;,=]{8,}", value)]
     return [secret for secret in (*Endpoint(settings.endpoint).credentials, *sent, *parts) if secret]
 

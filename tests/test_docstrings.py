@@ -16,7 +16,15 @@ import pandas as pd
 import pytest
 
 import calypso_nb
-from calypso_nb import Dashboard, Scheduler, TinytaskClient, TinytaskConnectionError, WorkloadReporter
+from calypso_nb import (
+    Dashboard,
+    History,
+    Recorder,
+    Scheduler,
+    TinytaskClient,
+    TinytaskConnectionError,
+    WorkloadReporter,
+)
 from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
 
 FACES = ("charts", "frames", "scheduler", "embedded", "errors", "records")
@@ -76,6 +84,13 @@ def namespace(clean_environment: Path, name: str) -> Iterator[dict[str, Any]]:
             reporter = WorkloadReporter(client)
             if "dashboard" in EXAMPLES[name]:  # It takes longer than all the rest.
                 names["dashboard"] = Dashboard(reporter, details=False)
+            if re.search(r"\.(History|Recorder)\b", name):
+                recorder = serving.enter_context(Recorder(client, clean_environment / "recorded.db"))
+                # As if it had begun an hour ago.
+                recorder._store.write("UPDATE observation SET began = began - 3600000000")
+                history = History(recorder.path)
+                history.export(clean_environment / "folder")
+                names |= {"recorder": recorder, "history": history, "folder": clean_environment / "folder"}
             yield names | {
                 "client": client,
                 "reporter": reporter,

@@ -224,7 +224,7 @@ def test_a_message_of_a_gigabyte_is_refused_at_its_length(hub: Hub) -> None:
 def test_a_thousand_connections_do_not_keep_a_server_out(
     hub: Hub, heard: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that is connected is served on, and one that comes later gets in once the silent ones are gone."""
+    """A server that is connected is served on; one that comes later gets in once the silent ones go."""
     monkeypatch.setattr(hubs, "_START_SECONDS", 0.5)
     port = int(hub.url.split(":")[2].split("/")[0])
 

@@ -90,6 +90,16 @@ def test_a_page_leaves_out_what_is_secret_in_the_settings(clean_environment: Pat
     assert "kept-in" not in page and "pass-in" not in page
 
 
+def test_a_page_leaves_out_the_secret_of_a_recorders_hub(clean_environment: Path) -> None:
+    """It lies in a file beside the history, and whoever knows it can write into that."""
+    (clean_environment / "history.db.hub-token").write_text("written-by-the-recorder\n")
+    text = "TINYTASK_SIGNALR_HUB_URL=http://127.0.0.1:3390/hub/written-by-the-recorder"
+    cell = new_code_cell("1", outputs=[new_output("stream", name="stdout", text=text)])
+    page, _ = CalypsoHTMLExporter().from_notebook_node(new_notebook(cells=[cell]))
+    assert "TINYTASK_SIGNALR_HUB_URL=http://127.0.0.1:3390/hub/…" in page
+    assert "written-by" not in page
+
+
 @pytest.mark.slow
 def test_a_long_notebook_has_a_table_of_contents(open_page: OpenPage) -> None:
     """Its entries lead to the headings; a short notebook has none."""

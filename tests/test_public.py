@@ -15,6 +15,8 @@ import calypso_nb
 
 NAMES = {
     "Dashboard",
+    "History",
+    "Recorder",
     "Scheduler",
     "Thresholds",
     "TinytaskAPIError",

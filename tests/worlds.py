@@ -56,6 +56,17 @@ class World:
         """Return the board as it was at a time."""
         return self.boards[bisect_right(self.times, time) - 1]
 
+    def held(self, task: int, field: str, time: int) -> int:
+        """Return for how long a task held what it held at a time, in microseconds."""
+        place = bisect_right(self.times, time) - 1
+        value = self.boards[place][task][field]
+        begin, end = place, place + 1
+        while begin and self.boards[begin - 1].get(task, {}).get(field) == value:
+            begin -= 1
+        while end < len(self.boards) and self.boards[end].get(task, {}).get(field) == value:
+            end += 1
+        return (self.times[end] if end < len(self.times) else self.time + SECOND) - self.times[begin]
+
     def _say(self, event: Record) -> None:
         known = pushed(event)
         assert known is not None
@@ -214,9 +225,13 @@ def values_at(history: Recorded, time: int) -> Iterator[tuple[int, str, Any, boo
     """
     known: dict[int, Record] = {}
     doubtful = set()
+    seen = {task: number for number, shown in reversed(history.shown) for task in shown}
+    times = dict(history.store.rows("SELECT id, until FROM observation"))
     for event, looked in zip(history.events(), history.looked(), strict=True):
-        if looked <= time < event.not_after and not event.pushed:
-            doubtful.add(event.task_id)
+        # Nor what a task was like that is gone, whoever said so.
+        if looked <= time < event.not_after and not (event.pushed and event.field != "deleted"):
+            alone = event.field == "blocked_by_task_id" and event.new is None
+            doubtful.add((event.task_id, event.field) if alone else event.task_id)
         if event.not_after > time:
             continue
         if event.field == "created":
@@ -229,4 +244,6 @@ def values_at(history: Recorded, time: int) -> Iterator[tuple[int, str, Any, boo
             known[event.task_id][event.field] = event.new
     for task, record in known.items():
         for name, value in record.items():
-            yield task, name, value, task not in doubtful
+            # A blocker may have been deleted before anybody saw the task, which changes nothing else of it.
+            free = name == "blocked_by_task_id" and task in seen and time < times[seen[task]]
+            yield task, name, value, not {task, (task, name)} & doubtful and not free

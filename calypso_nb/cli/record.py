@@ -69,8 +69,9 @@ def _summary(recorder: Recorder, since: datetime) -> str:
         history.close()
     share = f" ({span.recorded_hours / span.hours:.0%})" if span.hours else ""
     gap = f"; longest gap {readable_hours(span.longest_gap_hours)}" if span.longest_gap_hours else "; no gap"
-    changes = f"{span.changes:,} changes, {span.exact:,} of them exact to the second"
-    return f"recorded {readable_hours(span.recorded_hours)} of {readable_hours(span.hours)}{share}{gap}; {changes}"
+    changes = f"{span.changes:,} change{'' if span.changes == 1 else 's'}, {span.exact:,} exact to the second"
+    recorded = f"recorded {readable_hours(span.recorded_hours)} of {readable_hours(span.hours)}"
+    return f"{recorded}{share}{gap}; {changes}"
 
 
 def _clock() -> str:

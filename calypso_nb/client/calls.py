@@ -73,6 +73,7 @@ class Look(NamedTuple):
     - began, ended: seconds since 1970 by the clock of the source, before it was asked and after its answer
     - jumps: how often that clock has been set so far
     - comments: the newer ones, if they can be read along
+    - comment_ids: all comments that are there, None if they are not read along
     """
 
     tasks: list[dict[str, Any]]
@@ -80,6 +81,10 @@ class Look(NamedTuple):
     ended: float
     jumps: int
     comments: list[dict[str, Any]]
+    comment_ids: set[int] | None = None
+
+
+CommentListener: TypeAlias = Callable[[list[dict[str, Any]]], object]
 
 
 class Source(Protocol):
@@ -87,6 +92,8 @@ class Source(Protocol):
 
     name: str  # It is shown, so it holds no credentials.
     clock: ServerClock
+    # Called with comments whenever a server gives some, in the thread of whoever asked for them.
+    listeners: list[CommentListener]
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any] | str:
         """Return a tool's response: a JSON object, or a sentence without one."""
@@ -100,8 +107,8 @@ class Source(Protocol):
     def written(self) -> tuple[int, ...] | None:
         """Return numbers that are others once something has changed; None if only a listing shows that."""
 
-    def comments(self, since: str) -> list[dict[str, Any]]:
-        """Return the comments since a time of the wire, from a source that gives them all at once."""
+    def comments(self, since: str) -> tuple[list[dict[str, Any]], set[int] | None]:
+        """Return comments since a time of the wire and the numbers of all, if it gives them at once."""
 
     def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
         """Count each task's comments and links, some tasks at a time; stop when the time is over."""
@@ -177,7 +184,7 @@ class Calls:
         """List all tasks between two times by the clock of the source."""
         began, clock = time.monotonic(), self.source.clock
         tasks = self.records("tasks", "list_tasks", include_archived=True)
-        return Look(tasks, *clock.between(began), clock.jumps, self.source.comments(commented))
+        return Look(tasks, *clock.between(began), clock.jumps, *self.source.comments(commented))
 
     def record(self, kind: type[R], tool: str, response: dict[str, Any] | str, write: bool = False) -> R:
         """Return the record that a response describes."""

@@ -114,6 +114,8 @@ class TinytaskClient:
             endpoint = settings.endpoint
         self._calls = Calls(source_of(endpoint, settings))
         self.endpoint = self._calls.source.name
+        # Each is called with the comments that a server gives, as its JSON objects, in the reader's thread.
+        self.comment_listeners = self._calls.source.listeners
         self._timeout = settings.timeout
         self.agent = settings.agent  # who the settings say that I am
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import orjson
 import pandas as pd
 
-from calypso_nb.client.calls import Counts, Details
+from calypso_nb.client.calls import CommentListener, Counts, Details
 from calypso_nb.embedded.database import COLUMNS, TASK_KEYS, StoreError, Table, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
@@ -41,6 +41,7 @@ class FileSource:
         self.name = str(path)
         self._path = path.expanduser()
         self.clock = ServerClock()
+        self.listeners: list[CommentListener] = []  # Told nothing: a look has all comments.
 
     def ask(self, tool: str, arguments: dict[str, Any], *, write: bool = False) -> dict[str, Any]:
         """Return what a TinyTask over this file would respond."""
@@ -86,8 +87,8 @@ class FileSource:
                 numbers += [found.st_mtime_ns, found.st_size, found.st_ino]
         return tuple(numbers)
 
-    def comments(self, since: str) -> list[dict[str, Any]]:
-        """Return the comments that were written or edited at a time of the wire or later."""
+    def comments(self, since: str) -> tuple[list[dict[str, Any]], set[int]]:
+        """Return the comments that were written or edited at a time of the wire or later, and all numbers."""
         return self._read(lambda reader: reader.comments(since))
 
     def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
@@ -195,10 +196,10 @@ class _Reader(TinytaskStore):
             return stored
         return tags if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags) else stored
 
-    def comments(self, since: str) -> list[dict[str, Any]]:
-        """Return the comments that were written or edited at a time of the wire or later."""
+    def comments(self, since: str) -> tuple[list[dict[str, Any]], set[int]]:
+        """Return the comments that were written or edited at a time of the wire or later, and all numbers."""
         found: list[dict[str, Any]] = self._select("comments", "WHERE updated_at >= ? ORDER BY id", [since])
-        return found
+        return found, {number for (number,) in self.connection.execute("SELECT id FROM comments")}
 
     def counts(self, task_ids: Sequence[int]) -> Counts:
         """Count comments and links of tasks, all at once."""

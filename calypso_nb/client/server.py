@@ -8,7 +8,7 @@ import shlex
 import time
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
-from calypso_nb.client.calls import Counts, Details, Source, decoded, unexpected
+from calypso_nb.client.calls import CommentListener, Counts, Details, Source, decoded, unexpected
 from calypso_nb.errors import TinytaskAPIError, UsageError
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
@@ -105,6 +105,7 @@ class ServerSource:
         self._target = target
         self._settings = settings
         self.clock = ServerClock()
+        self.listeners: list[CommentListener] = []
         self._twin = RestTwin(target, settings, self.clock) if isinstance(target, Endpoint) else None
         self._lists_archived: bool | None = None  # Whether the twin does; None is not known yet.
         self._complete: str | None = None  # The tag of the twin's listing that was last found to be all.
@@ -136,7 +137,9 @@ class ServerSource:
         if tool == "list_tasks":
             return self._list_tasks(arguments)
         _load_mcp()
-        return decoded(bridge.run(self._call, tool, arguments, write=write))
+        answer = decoded(bridge.run(self._call, tool, arguments, write=write))
+        self._tell([answer])
+        return answer
 
     def listing(self, arguments: dict[str, Any]) -> None:
         """Return nothing: a server lists JSON objects."""
@@ -146,24 +149,36 @@ class ServerSource:
         end = time.monotonic() + seconds
         while task_ids and (left := end - time.monotonic()) > 0:
             counts: Counts = {}
+            tasks: list[Any] = []
             size = CHUNK
             if self._twin is not None and self._twin.there:  # MCP counts the rest, or all.
                 size = REST_CHUNK
                 found = bridge.run(self._twin.read_tasks, task_ids[:size], left)
+                tasks += found.values()
                 known = ((task_id, Details.of(task)) for task_id, task in found.items())
                 counts = {task_id: details for task_id, details in known if details is not None}
             if missing := [task_id for task_id in task_ids[:size] if task_id not in counts]:
                 _load_mcp()
-                counts |= bridge.run(self._count_over_mcp, missing, end - time.monotonic())
+                counts |= bridge.run(self._count_over_mcp, missing, end - time.monotonic(), tasks)
+            self._tell(tasks)
             yield counts
             task_ids = task_ids[size:]
 
     def written(self) -> None:
         """Say that only a listing shows what has changed."""
 
-    def comments(self, since: str) -> list[dict[str, Any]]:
+    def comments(self, since: str) -> tuple[list[dict[str, Any]], None]:
         """Return none: a server gives the comments of one task at a time."""
-        return []
+        return [], None
+
+    def _tell(self, answers: Iterable[Any]) -> None:
+        """Pass on the comments in answers: those of a task, or one that is an answer itself."""
+        if not self.listeners:
+            return
+        lists = [answer.get("comments", [answer]) for answer in answers if isinstance(answer, dict)]
+        found = [one for some in lists if isinstance(some, list) for one in some if _is_comment(one)]
+        for listener in tuple(self.listeners) if found else ():
+            listener(found)
 
     def check(self) -> bool:
         """Return True if a TinyTask answers; TinytaskConnectionError says what does instead."""
@@ -245,13 +260,13 @@ class ServerSource:
             return await listed(limit=NO_LIMIT)  # Without a limit v1's SQL is wrong.
         return await listed()
 
-    async def _count_over_mcp(self, task_ids: Sequence[int], seconds: float) -> Counts:
+    async def _count_over_mcp(self, task_ids: Sequence[int], seconds: float, tasks_read: list[Any]) -> Counts:
         counts: Counts = {}
         waiting = iter(task_ids)
 
         async def work() -> None:
             for task_id in waiting:
-                counts[task_id] = await self._count_one(task_id)
+                counts[task_id] = await self._count_one(task_id, tasks_read)
 
         try:
             with anyio.move_on_after(seconds):
@@ -263,7 +278,7 @@ class ServerSource:
             raise first from first.__cause__
         return counts
 
-    async def _count_one(self, task_id: int) -> Details:
+    async def _count_one(self, task_id: int, tasks_read: list[Any]) -> Details:
         try:
             task = decoded(await self._connection.call("get_task", {"id": task_id}))
         except TinytaskAPIError:
@@ -271,12 +286,18 @@ class ServerSource:
         details = Details.of(task)
         if details is None:
             raise unexpected("get_task", self.name)
+        tasks_read.append(task)
         return details
 
 
 def _load_mcp() -> None:
     """Load what speaks MCP, in the caller's thread and time: the twin doesn't need it, and it takes 0.6 s."""
     import calypso_nb.wire.connection  # noqa: F401
+
+
+def _is_comment(one: Any) -> bool:
+    whole = isinstance(one, dict) and {type(one.get("id")), type(one.get("task_id"))} == {int}
+    return whole and isinstance(one.get("content"), str)
 
 
 def _filtered(

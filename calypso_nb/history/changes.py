@@ -3,7 +3,8 @@
 Times are whole microseconds since 1970 by the server's clock, so that they compare and add exactly.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -14,6 +15,7 @@ Record: TypeAlias = dict[str, Any]
 SECOND = 1_000_000
 # How far the times of two events about the same change are apart at most; 2 ms were seen.
 SAME_CHANGE = 50_000
+_NEVER = 2**62
 
 # What a listing says of a task and the others don't decide: whether it is blocked follows from its blocker.
 FIELDS = tuple(TASK_COLUMNS)[1 : tuple(TASK_COLUMNS).index("archived_at") + 1]
@@ -35,6 +37,7 @@ class Push(NamedTuple):
     - after: fields as they were from then on, with all `FIELDS` or with some
     - kind: whether the task came, went, or was there
     - by: the agent who did it, if the server says so
+    - numbers: of what a history has been told, which this was
     """
 
     at: int
@@ -43,6 +46,7 @@ class Push(NamedTuple):
     after: Record
     kind: Literal["created", "changed", "deleted"] = "changed"
     by: str | None = None
+    numbers: tuple[int, ...] = ()
 
 
 class Event(NamedTuple):
@@ -66,17 +70,6 @@ class Event(NamedTuple):
     by: str | None = None
 
 
-def merged(pushes: Iterable[Push]) -> Push:
-    """Return what several pushes about the same change say together."""
-    first, *others = pushes
-    for push in others:
-        kind = push.kind if push.kind != "changed" else first.kind
-        first = Push(
-            push.at, push.task_id, push.before | first.before, first.after | push.after, kind, first.by
-        )
-    return first
-
-
 def micros(time: Any) -> int | None:
     """Return a time of the wire, which is UTC if it has no zone; None if it is not a time."""
     try:
@@ -85,6 +78,11 @@ def micros(time: Any) -> int | None:
         return None
     zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return (zoned - _EPOCH) // timedelta(microseconds=1)
+
+
+def _stamp(time: int) -> str:
+    """Return a time as TinyTask v2 writes it into a task."""
+    return f"{moment_of(time):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def moment_of(time: int) -> datetime:
@@ -140,12 +138,195 @@ def changes(
     return story.events
 
 
+class Look(NamedTuple):
+    """A task as a look at all tasks found it, or several looks that found the same.
+
+    - number: counts the looks
+    - last: the time before the last one was asked for
+    - until: the time when the first one had come
+    - record: the task, None if it was not there
+    """
+
+    number: int
+    last: int
+    until: int
+    record: Record | None
+
+
+def told(
+    task_id: int, looks: Sequence[Look], pushes: Sequence[Push]
+) -> Iterator[tuple[Look, Sequence[Push], list[Event]]]:
+    """Yield what happened to a task after each look: the pushes from then on, and the events.
+
+    - looks: in order; the pushes are later than the first one
+    - pushes: in the order of their times; one that no listing leaves room for is left out
+    """
+    kept_open = [look for look in looks if look.until < look.last]
+    pushes = [
+        push
+        for push in _joined(pushes)
+        if not any(look.until < push.at < look.last for look in kept_open)
+    ]
+    cuts = [*_cuts(looks, pushes), range(len(pushes), len(pushes) + 1)]
+    for place, look in enumerate(looks):
+        begin, end, latest = cuts[place][0], cuts[place + 1][0], cuts[place + 1][-1]
+        # A push that a listing shows is earlier than it, one that it doesn't show is later.
+        since = max(look.last, pushes[begin - 1].at) if begin else look.last
+        mine, found, until = pushes[begin:end], "unknown", since
+        heard = [_but_for(push, look.record) for push in pushes[begin : cuts[place][-1]]]
+        heard += pushes[begin + len(heard) : end]
+        if place + 1 < len(looks):
+            found, until = looks[place + 1].record, looks[place + 1].until
+            until = min(until, pushes[latest].at) if latest < len(pushes) else until
+        events = changes(task_id, look.record, heard[: len(mine)], found, since, until)
+        yield look, mine, [_before_next(event, pushes[end:latest]) for event in events]
+
+
+def _before_next(event: Event, pushes: Sequence[Push]) -> Event:
+    """Return an event that is no later than the first of the pushes that leans on it."""
+    for push in pushes:
+        stated = push.before.get(event.field, event.old) == event.new or event.field == CREATED
+        if not event.pushed and (stated or event.field in push.after) and push.at < event.not_after:
+            return event._replace(not_after=max(push.at, event.not_before))
+    return event
+
+
+def _joined(pushes: Sequence[Push]) -> list[Push]:
+    """Return pushes with those as one that tell parts of the same change, such as its new status once more."""
+    joined: list[Push] = []
+    for push in pushes:
+        for place in range(len(joined) - 1, -1, -1):
+            if push.at - joined[place].at > SAME_CHANGE:
+                joined.append(push)
+                break
+            if _is_part(push, joined[place]):
+                joined[place] = _together(push, joined[place])
+                break
+            if _is_part(joined[place], push):
+                joined[place] = _together(joined[place], push)
+                break
+        else:
+            joined.append(push)
+    return joined
+
+
+def _is_whole(push: Push) -> bool:
+    return push.after.keys() >= {*FIELDS}
+
+
+def _is_part(push: Push, whole: Push) -> bool:
+    """Return whether a push tells of a change in the other, and nothing against it."""
+    if push.kind == whole.kind == CREATED:
+        return True
+    shared = push.after.keys() & whole.after.keys()
+    if not push.after:  # It only says how the task is; of two events with the same time the order is not known.
+        stated = push.before.keys() & whole.after.keys()
+        same = all(push.before[name] == whole.after[name] for name in stated)
+        return push.at == whole.at and bool(stated) and same and push.kind == "changed"
+    return (
+        not _is_whole(push)
+        and push.kind == "changed"
+        and any(whole.before.get(name) != whole.after[name] for name in shared)
+        and all(push.after[name] == whole.after[name] for name in shared)
+        and all(push.before[name] == whole.before[name] for name in shared & push.before.keys() & whole.before.keys())
+    )
+
+
+def _together(part: Push, whole: Push) -> Push:
+    known = {
+        name: value for name, value in part.before.items() if name in part.after or name not in whole.after
+    }
+    return whole._replace(
+        before=known | whole.before, after=part.after | whole.after, numbers=whole.numbers + part.numbers
+    )
+
+
+def _cuts(looks: Sequence[Look], pushes: Sequence[Push]) -> Iterator[Sequence[int]]:
+    """Yield how many of the pushes are earlier than each look: the least and up to the most there may be.
+
+    Where the times leave it open, the order counts that needs the fewest changes which nobody told.
+    """
+    times = [push.at for push in pushes]
+    cut = 0
+    yield [cut]
+    for before, look, after in zip(looks, looks[1:], [*looks[2:], None], strict=False):
+        least = max(cut, bisect_left(times, look.last))
+        most = max(least, bisect_right(times, look.until))
+        untold = [
+            _untold(before, pushes[cut:place], look, pushes[place:], after)
+            for place in range(least, most + 1)
+        ]
+        best = [least + place for place, number in enumerate(untold) if number == min(untold)]
+        cut = best[0]
+        yield best
+
+
+def _but_for(push: Push, record: Record | None) -> Push:
+    """Return a push without what it leaves as it is and a task has otherwise: it may have been told before."""
+    if record is None or push.kind != "changed":
+        return push
+    same = {
+        name
+        for name, value in (push.before | push.after).items()
+        if push.before.get(name, value) == value != record[name] and name != "updated_at"
+    }
+    return push._replace(
+        before={name: value for name, value in push.before.items() if name not in same},
+        after={name: value for name, value in push.after.items() if name not in same},
+    )
+
+
+def _untold(
+    before: Look, earlier: Sequence[Push], look: Look, later: Sequence[Push], after: Look | None
+) -> int:
+    """Return how many changes it takes more that nobody told, if a look was between these pushes."""
+    known, found = _facts(before.record), _facts(look.record)
+    for push in earlier:
+        known |= _after(push)
+    coming = {} if after is None else _facts(after.record)
+    edited = micros(coming.get("updated_at")) or _NEVER
+    for push in reversed(later):
+        coming = {name: value for name, value in coming.items() if name not in push.after} | _before(push)
+        if push.after:  # The last edit before it was no later.
+            edited = micros(push.before.get("updated_at")) or push.at + SAME_CHANGE
+    stamps = [micros(known.get("updated_at")) or 0, micros(found.get("updated_at")) or edited, edited]
+    out_of_order = 1000 * (stamps != sorted(stamps))
+    return out_of_order + _apart(known, found) + _apart(found, coming) - _apart(known, coming)
+
+
+def _apart(one: Record, other: Record) -> int:
+    """Return in how many facts two times differ; an edit that changes nothing is told, so it counts double."""
+    differ = [name for name in one.keys() & other.keys() if one[name] != other[name]]
+    if _THERE in differ:
+        return len(FIELDS)
+    return 2 if differ == ["updated_at"] else len(differ)
+
+
+_THERE = "there"
+
+
+def _facts(record: Record | None) -> Record:
+    return {_THERE: False} if record is None else {_THERE: True, **record}
+
+
+def _before(push: Push) -> Record:
+    return {_THERE: push.kind != CREATED, **push.before}
+
+
+def _after(push: Push) -> Record:
+    edited = {"updated_at": _stamp(push.at)} if push.after else {}
+    return {_THERE: push.kind != DELETED, **edited, **push.after}
+
+
 class _Story:
     """A task as it is known so far, and since when each field is certain."""
 
     def __init__(self, task_id: int, record: Record | None, since: int) -> None:
         self.task_id, self.record = task_id, record
         self.events: list[Event] = []
+        # A listing that shows an edit is later than that.
+        shown = [micros((record or {}).get(name)) for name in ("created_at", "updated_at", "archived_at")]
+        since = max(since, *(time or 0 for time in shown))
         self._since = dict.fromkeys(FIELDS, since)
         self._there_since = since
         self._guessed: int | None = None  # The event of an `updated_at` that no push has told.
@@ -154,31 +335,35 @@ class _Story:
         """Take in a push: what was before it may have changed in silence, what it changed is exact."""
         if push.kind == DELETED:
             if self.record is not None:
+                self._differ(push.before, push.at, pushed=False)
                 self._add(DELETED, self.record, None, push.at, push.at, pushed=True, by=push.by)
                 self.record = None
             self._there_since = push.at
             return
-        whole = push.after.keys() >= {*FIELDS}
+        whole = _is_whole(push)
         if self.record is None:
             if not whole:
                 return  # What is not known can't be changed; the next listing shows the task.
             began = push.at if push.kind == CREATED else None
-            self._appear(
-                push.before or push.after, began, until=push.at, pushed=began is not None, by=push.by
-            )
+            task = push.after if began is not None else push.after | push.before
+            self._appear(task, began, until=push.at, pushed=began is not None, by=push.by)
         # The same change is told twice, such as in `task-updated` and `task-status-changed`.
         again = {name for name, value in push.after.items() if self._record[name] == value}
         again = {name for name in again if push.at - self._since[name] <= SAME_CHANGE}
         before = {name: value for name, value in push.before.items() if name not in again}
         self._differ(before, push.at, pushed=False)
         updated = self._record["updated_at"]
-        moved = self._differ(push.after, push.at, pushed=True, by=push.by)
+        # What it was just before is not always told: then it may have been so for longer.
+        sudden = {name: new for name, new in push.after.items() if not whole and name not in push.before}
+        self._differ(sudden, push.at, pushed=False, by=push.by)
+        self._differ(push.after, push.at, pushed=True, by=push.by)
         if whole:
             self._guessed = None
-        elif moved:
-            stamp = f"{moment_of(push.at):%Y-%m-%dT%H:%M:%SZ}"
-            if (micros(stamp) or 0) > (micros(updated) or 0):
-                self._set("updated_at", stamp, push.at, push.at, pushed=True)
+        elif push.after:
+            second = push.at // SECOND * SECOND
+            if second > (micros(updated) or 0):
+                # Another edit in the same second may have moved it already.
+                self._set("updated_at", _stamp(push.at), max(second, self._since["updated_at"]), push.at)
                 self._guessed = len(self.events) - 1
                 self._since["updated_at"] = push.at
         for name in push.before | push.after:
@@ -220,16 +405,25 @@ class _Story:
             self._add(FIRST_SEEN, None, None, begun, max(seen_by, latest), seen=False)
         self._since = dict.fromkeys(FIELDS, begun)
 
-    def _differ(self, told: Record, until: int, *, pushed: bool, by: str | None = None) -> bool:
-        """Change whatever is not as told; return whether anything was."""
+    def _differ(self, told: Record, until: int, *, pushed: bool, by: str | None = None) -> None:
+        """Change whatever is not as told."""
         changed = [name for name in told if told[name] != self._record[name]]
         stamp = micros(told.get("updated_at"))
+        self._cap(stamp)
         for name in changed:
             if pushed:
                 self._set(name, told[name], until, until, pushed=True, by=by)
             else:
-                self._set(name, told[name], *self._bounds(name, told[name], stamp, until))
-        return bool(changed)
+                self._set(name, told[name], *self._bounds(name, told[name], stamp, until), by=by)
+
+    def _cap(self, edited: int | None) -> None:
+        """Take in when the last edit was: whatever an edit had changed before, it had by then."""
+        if edited is None:
+            return
+        for place, event in enumerate(self.events):
+            if event.field in _EDITED and not event.pushed and event.not_after > edited + SECOND:
+                latest = max(event.not_before, edited + SECOND)
+                self.events[place] = event._replace(not_after=min(event.not_after, latest))
 
     def _bounds(self, name: str, value: Any, edited: int | None, until: int) -> tuple[int, int]:
         """Return between which times a field came to a value that nobody told."""
@@ -258,9 +452,12 @@ class _Story:
         """Take the listing's `updated_at` for what a push without one left open."""
         if self._guessed is None:
             return
-        event = self.events[self._guessed]
-        if abs((micros(updated) or 0) - (micros(event.new) or 0)) <= 2 * SECOND:
+        event, said = self.events[self._guessed], micros(updated) or 0
+        if abs(said + SECOND / 2 - event.not_after) <= SECOND / 2 + SAME_CHANGE:
             self.events[self._guessed] = event._replace(new=updated)
+            self.record = {**self._record, "updated_at": updated}
+        elif updated == event.old:
+            del self.events[self._guessed]
             self.record = {**self._record, "updated_at": updated}
 
     def _add(self, field: str, old: Any, new: Any, least: int, most: int, **about: Any) -> None:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from calypso_nb.history.changes import (
-    CREATED,
-    DELETED,
-    SAME_CHANGE,
     SECOND,
     Event,
-    Push,
+    Look,
     Record,
     changes,
-    merged,
     micros,
     record_of,
+    replayed,
+    told,
 )
 from calypso_nb.history.pushes import Pushed, comment_of, push_of
-from calypso_nb.history.store import HistoryStore
+from calypso_nb.history.store import HistoryStore, unpacked
 
 # How far two statements of the same clock may be from each other.
 TOLERANCE = 2 * SECOND
@@ -45,7 +45,7 @@ class Journal:
         self._observation = 0  # The last one that went well, of an earlier run too.
         self._last = self._ended = 0  # The time before its last look, and after it.
         self._highest = self._newest = 0  # Of all tasks ever: the number, and when the last one was created.
-        self._told: dict[int, int] = {}  # Of each task the time of its last push, which a listing may show.
+        self._settled = 0  # The look from which on what is told late can still change what is written down.
         self._own = False  # Whether that one is of this run, so that another look can widen it.
 
     # Listings
@@ -75,18 +75,20 @@ class Journal:
                 self.store.write(
                     "UPDATE server SET says_blocked = 1 WHERE id = ? AND NOT says_blocked", self.server
                 )
+            set_back = False
             newest = max((micros(task["updated_at"]) or 0 for task in found.values()), default=0)
             if jumped or ended < self._last or newest > ended + TOLERANCE:
                 why = "edits of the future" if newest > ended + TOLERANCE else "the server's clock was set"
                 self._fail(ended, f"{why}: times before and after don't compare")
                 self._last, self._ended, self._own = min(self._last, began), max(ended, newest), False
+                set_back = True
             # Each look is later than the one before, however well its own times are known.
             began, ended = max(began, self._last), max(ended, self._ended)
             different = {
                 task for task in found.keys() | self.state.keys() if found.get(task) != self.state.get(task)
             }
-            waiting = self._waiting()
-            if self._own and not different and not waiting:
+            recent = self._recent()
+            if self._own and not different and not recent:
                 self._last, self._ended = began, ended
                 self.store.look_again(self._observation, began, ended)
                 return 0
@@ -94,22 +96,19 @@ class Journal:
             observation = self.store.observe(
                 self.server, began, ended, tasks=len(found), pushed=pushed, **self._about
             )
-            late = self._after(waiting, found, began, observation)
-            known: dict[int, Record | None] = {}
+            if set_back:
+                self._settled = observation
             fresh: list[Event] = []
-            for task in sorted(different | waiting.keys()):
-                if task in waiting:
-                    known[task] = self._work_out(task, before, found.get(task), since, ended)
-                else:
-                    certain = max(since, self._told.get(task, 0))
-                    fresh += changes(task, self.state.get(task), (), found.get(task), certain, ended)
-                    known[task] = found.get(task)
+            known = {task: found.get(task) for task in different}
+            for task in sorted(different - recent.keys()):
+                fresh += changes(task, self.state.get(task), (), found.get(task), since, ended)
             self.store.add_events(self.server, before, fresh)
-            for task in sorted(late):
-                known[task] = self._work_out(task, observation, "unknown", began, ended)
+            for task, time in recent.items():
+                look = Look(observation, began, ended, found.get(task))
+                known[task] = self._tell_again(task, time, look)
             self._know(known)
             self._observation, self._last, self._ended, self._own = observation, began, ended, True
-            self._forget(ended)
+            self._forget()
         return len(different)
 
     def still(self, now: int, *, write: bool) -> None:
@@ -147,15 +146,10 @@ class Journal:
                 " WHERE server = ? AND field = 'created'",
                 self.server,
             )[0]
-            self._told = dict(
-                self.store.rows(
-                    "SELECT task_id, max(not_before) FROM event WHERE server = ? AND pushed GROUP BY task_id",
-                    self.server,
-                )
-            )
+            self._settle()
         if self._another_database(found, jumped):
             self._highest = self._newest = 0
-            self._told = {}
+            self._settled = 0
             self.server = self.store.server(self.name, now, anew=True)
             self.state, self._observation = {}, 0
             self._last, self._ended, self._own = 0, 0, False
@@ -181,12 +175,22 @@ class Journal:
 
     # Pushes
 
+    def _recent(self) -> dict[int, int]:
+        """Return the tasks of which something was pushed since the last look was asked for, and when first."""
+        return dict(
+            self.store.rows(
+                "SELECT task_id, min(at) FROM inbox WHERE server = ? AND at >= ? AND payload IS NOT NULL"
+                " AND task_id IS NOT NULL GROUP BY task_id",
+                self.server, self._last,
+            )
+        )  # fmt: skip
+
     def hear(self, events: Iterable[Pushed]) -> int:
         """Write down what a server pushed, and return how many events were new.
 
         Once this returns they are in the file, whatever happens next.
         """
-        new = 0
+        new, news = 0, dict[int, int]()
         with self.store.transaction():
             assert self.server is not None
             for event in events:
@@ -201,7 +205,8 @@ class Journal:
                 if comment is not None:
                     self.store.note(self.server, comment, event.at)
                 if event.task_id is not None:
-                    self._place(event)
+                    news[event.task_id] = min(news.get(event.task_id, event.at), event.at)
+            self._know({task: self._tell_again(task, since) for task, since in news.items()})
         return new
 
     def comments(self, comments: Iterable[Record]) -> int:
@@ -213,128 +218,76 @@ class Journal:
                 for comment in comments
             )
 
-    def _place(self, event: Pushed) -> None:
-        """Find out between which two observations an event happened, and work that time out again."""
-        assert self.server is not None
-        task = event.task_id
-        assert task is not None
-        # What is told twice, in parts, is one change: each part alone may look as if a listing showed it.
-        rows = self.store.rows(
-            "SELECT id, payload, observation FROM inbox WHERE server = ? AND task_id = ? AND payload IS NOT NULL"
-            " AND at BETWEEN ? AND ? ORDER BY at, id",
-            self.server, task, event.at - SAME_CHANGE, event.at + SAME_CHANGE,
-        )  # fmt: skip
-        push = merged(push_of(Pushed.model_validate_json(payload)) for _, payload, _ in rows)
-        before = self._interval(push)
-        if before is None:
-            return  # It stays in the inbox, without a place.
-        self._told[task] = max(self._told.get(task, 0), push.at)
-        moved = {observation for _, _, observation in rows} - {None, before}
-        for number, _, _ in rows:
-            self.store.write("UPDATE inbox SET observation = ? WHERE id = ?", before, number)
-        for observation in sorted({before, *moved}):
-            self._work_out_again(task, observation)
-        # A push that a listing shows may be later than its beginning.
-        following = self.store.rows(
-            "SELECT id FROM observation WHERE server = ? AND ok AND id > ? AND last < ? ORDER BY id LIMIT 1",
-            self.server, before, push.at,
-        )  # fmt: skip
-        if following:
-            self._work_out_again(task, following[0][0])
+    def _tell_again(self, task: int, since: int, now: Look | None = None) -> Record | None:
+        """Write down again what happened to a task, by all that is known now, and return the task after that.
 
-    def _work_out_again(self, task: int, before: int) -> None:
-        """Write down again what happened to a task after an observation, by what is known now."""
+        - since: the time from which on there is news
+        - now: a look that is not yet in the file
+        """
         assert self.server is not None
-        [(last,)] = self.store.rows("SELECT last FROM observation WHERE id = ?", before)
-        following = self.store.rows(
-            "SELECT id, until FROM observation WHERE server = ? AND ok AND id > ? ORDER BY id LIMIT 1",
-            self.server, before,
-        )  # fmt: skip
-        if following:
-            after, until = following[0]
-            self._work_out(task, before, self.store.record_before(self.server, task, after), last, until)
+        first = self.store.scalar(
+            "SELECT max(id) FROM observation WHERE server = ? AND ok AND until < ? AND id >= ?",
+            self.server, since, self._settled,
+        ) or self._settled  # fmt: skip
+        looks = [look for look in self._looks(task, first) if now is None or look.number != now.number]
+        looks += [now] if now is not None else []
+        if not first:  # What was said before the first look of all may be about another database.
+            begun = looks[1].last
         else:
-            self._know({task: self._work_out(task, before, "unknown", last, last)})
+            begun = looks[0].until + 1
+            earlier = self.store.scalar(
+                "SELECT max(at) FROM inbox WHERE server = ? AND task_id = ? AND observation < ?",
+                self.server, task, first,
+            )  # fmt: skip
+            looks[0] = looks[0]._replace(last=max(looks[0].last, earlier or 0))
+        rows = self.store.rows(
+            "SELECT id, payload FROM inbox WHERE server = ? AND task_id = ? AND payload IS NOT NULL"
+            " AND (observation >= ? OR (observation IS NULL AND at >= ?)) ORDER BY at, id",
+            self.server, task, first, begun,
+        )  # fmt: skip
+        pushes = [
+            push_of(Pushed.model_validate_json(payload))._replace(numbers=(number,)) for number, payload in rows
+        ]
+        self.store.forget_events(self.server, task, first)
+        self.store.write(
+            "UPDATE inbox SET observation = NULL WHERE server = ? AND task_id = ? AND observation >= ?",
+            self.server, task, first,
+        )  # fmt: skip
+        record = looks[-1].record
+        for look, following, events in told(task, looks, pushes):
+            self.store.add_events(self.server, look.number, events)
+            for number in (number for push in following for number in push.numbers):
+                self.store.write("UPDATE inbox SET observation = ? WHERE id = ?", look.number, number)
+            if look is looks[-1]:
+                record = replayed([(event.field, event.new) for event in events], record)
+        return record
 
-    def _interval(self, push: Push) -> int | None:
-        """Return the observation before a push, None if it fits into no time between two."""
+    def _looks(self, task: int, first: int) -> Iterator[Look]:
+        """Yield a task as each look found it, by what has been written down, from one of the looks on.
+
+        - first: the number of that look, 0 for the time before any
+        """
         assert self.server is not None
-        assert push.task_id is not None
+        record = self.store.record_before(self.server, task, first)
+        events = {
+            number: [*group]
+            for number, group in groupby(
+                self.store.rows(
+                    "SELECT observation, field, new FROM event WHERE server = ? AND task_id = ? AND observation >= ?"
+                    " ORDER BY observation, id",
+                    self.server, task, first,
+                ),
+                key=itemgetter(0),
+            )
+        }  # fmt: skip
         looks = self.store.rows(
-            "SELECT id, until FROM observation WHERE server = ? AND ok AND last <= ? ORDER BY id DESC LIMIT 2",
-            self.server, push.at + TOLERANCE,
+            "SELECT id, last, until FROM observation WHERE server = ? AND ok AND id >= ? ORDER BY id",
+            self.server, first,
         )  # fmt: skip
-        if not looks:
-            return None
-        before, until = looks[0]
-        if len(looks) > 1 and push.at <= until + TOLERANCE:
-            if _shows(self.store.record_before(self.server, push.task_id, before), push):
-                before = looks[1][0]
-        after = self.store.rows(
-            "SELECT until FROM observation WHERE server = ? AND ok AND id > ? ORDER BY id LIMIT 1",
-            self.server, before,
-        )  # fmt: skip
-        if after and (push.at > after[0][0] + TOLERANCE or after[0][0] < self._last - LATE):
-            return None
-        return int(before)
-
-    def _work_out(
-        self, task: int, before: int, found: Record | Literal["unknown"] | None, since: int, until: int
-    ) -> Record | None:
-        """Write down what happened to a task after an observation, and return the task after that."""
-        assert self.server is not None
-        old = self.store.record_before(self.server, task, before)
-        rows = self.store.rows(
-            "SELECT payload FROM inbox WHERE server = ? AND task_id = ? AND observation = ? AND payload IS NOT NULL"
-            " ORDER BY at, id",
-            self.server, task, before,
-        )  # fmt: skip
-        pushes = [push_of(Pushed.model_validate_json(payload)) for (payload,) in rows]
-        # A push that the listing before already shows is later than its beginning.
-        told = self.store.scalar(
-            "SELECT max(not_before) FROM event WHERE server = ? AND task_id = ? AND observation < ? AND pushed",
-            self.server, task, before,
-        )  # fmt: skip
-        events = changes(task, old, pushes, found, max(since, told or 0), until)
-        self.store.replace_events(self.server, task, before, events)
-        return self.store.record_before(self.server, task, before + 1) if found == "unknown" else found
-
-    def _waiting(self) -> dict[int, list[tuple[int, Push]]]:
-        """Return the tasks of which something was pushed since the last observation, with what that was."""
-        rows = self.store.rows(
-            "SELECT id, payload FROM inbox WHERE server = ? AND observation = ? AND task_id IS NOT NULL ORDER BY at, id",
-            self.server, self._observation,
-        )  # fmt: skip
-        waiting: dict[int, list[tuple[int, Push]]] = {}
-        for number, payload in rows:
-            push = push_of(Pushed.model_validate_json(payload))
-            assert push.task_id is not None
-            waiting.setdefault(push.task_id, []).append((number, push))
-        return waiting
-
-    def _after(
-        self,
-        waiting: Mapping[int, list[tuple[int, Push]]],
-        found: Mapping[int, Record],
-        began: int,
-        observation: int,
-    ) -> set[int]:
-        """Put the pushes that happened only after a listing behind it, and return their tasks."""
-        late = set()
-        for task, pushes in waiting.items():
-            shown = [
-                push.at <= began
-                or _shows(
-                    found.get(task), merged(one for _, one in pushes if abs(one.at - push.at) <= SAME_CHANGE)
-                )
-                for _, push in pushes
-            ]
-            # The last one that the listing shows takes all before it along.
-            first = len(shown) - shown[::-1].index(True) if True in shown else 0
-            for number, _ in pushes[first:]:
-                self.store.write("UPDATE inbox SET observation = ? WHERE id = ?", observation, number)
-                late.add(task)
-        return late
+        for number, last, until in looks if first else [(0, 0, 0), *looks]:
+            yield Look(number, last, until, record)
+            changed = events.get(number, ())
+            record = replayed([(field, unpacked(field, new)) for _, field, new in changed], record)
 
     def _know(self, records: Mapping[int, Record | None]) -> None:
         assert self.server is not None
@@ -345,32 +298,35 @@ class Journal:
             else:
                 self.state[task] = record
 
-    def _forget(self, now: int) -> None:
+    def prune(self, before: int) -> int:
+        """Forget what happened before a time, and return how many events that were."""
+        if self.server is None:
+            return 0
+        with self.store.transaction():
+            number = self.store.prune(self.server, before)
+            self._settle()
+        return number
+
+    def _settle(self) -> None:
+        assert self.server is not None
+        looks = "SELECT {}(id) FROM observation WHERE server = ? AND ok"
+        settled = self.store.scalar(f"{looks.format('max')} AND ended < ?", self.server, self._ended - LATE)
+        begun = self.store.scalar(looks.format("min"), self.server) or 0
+        # What was there when the rest was forgotten is as it is.
+        folded = "SELECT 1 FROM event WHERE server = ? AND observation = ? AND 0 < observation LIMIT 1"
+        forgotten = self.store.scalar(folded, self.server, begun - 1)
+        self._settled = max(self._settled, settled or 0, begun if forgotten else 0)
+
+    def _forget(self) -> None:
         """Let go of what no late event can need any more: whole tasks would fill the file."""
+        self._settle()
         self.store.write(
-            "UPDATE inbox SET payload = NULL WHERE server = ? AND observation < ? AND payload IS NOT NULL"
-            " AND observation IN (SELECT id FROM observation WHERE server = ? AND ended < ?)",
-            self.server, self._observation, self.server, now - LATE,
+            "UPDATE inbox SET payload = NULL WHERE server = ? AND payload IS NOT NULL"
+            " AND (observation < ? OR (observation IS NULL AND at < ?))",
+            self.server, self._settled, self._ended - LATE,
         )  # fmt: skip
         self.store.write(
             "DELETE FROM inbox WHERE server = ? AND payload IS NULL AND at < ?",
-            self.server,
-            now - _DUPLICATES,
-        )
+            self.server, self._ended - _DUPLICATES,
+        )  # fmt: skip
 
-
-def _shows(record: Record | None, push: Push) -> bool:
-    """Return whether a task, as a listing shows it, has gone through what was pushed."""
-    if push.kind == DELETED or record is None:
-        return push.kind == DELETED and record is None
-    if push.kind == CREATED:
-        return True
-    edited, second = micros(record["updated_at"]) or 0, push.at // SECOND * SECOND
-    if edited > second:
-        return True
-    told = push.before | push.after
-    # Neither a comment nor archiving is an edit.
-    is_edit = push.after.keys() - {"archived_at"} and told.get("archived_at") is None
-    return all(record[name] == value for name, value in told.items()) and (
-        edited >= second - SECOND or not is_edit
-    )

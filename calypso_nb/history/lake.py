@@ -1,7 +1,7 @@
 """Histories of many servers as Parquet: written by one recorder each, read by DuckDB, one server at a time.
 
-`FOLDER/events/server=…/month=…/` and `FOLDER/observations/server=…/` hold what the tables of a history's file
-hold, each value as text. The extra `lake` brings DuckDB and PyArrow.
+`FOLDER/events/server=…/month=…/`, `FOLDER/observations/server=…/` and `FOLDER/notes/server=…/` hold what the
+tables of a history's file hold, each value as text. The extra `lake` brings DuckDB and PyArrow.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pandas as pd
@@ -24,7 +26,8 @@ _EVENT = (
 _OBSERVATION = (
     "id", "source", "began", "until", "last", "ended", "looks", "ok", "tasks", "pushed", "error", "every",
 )  # fmt: skip
-_COLUMNS = {"event": _EVENT, "observation": _OBSERVATION}
+_NOTE = ("comment_id", "task_id", "at", "by", "text", "gone")
+_COLUMNS = {"event": _EVENT, "observation": _OBSERVATION, "note": _NOTE}
 _WHOLE = {
     "id",
     "task_id",
@@ -36,13 +39,13 @@ _WHOLE = {
     "epoch",
     "says_blocked",
 }
-_WHOLE |= {"began", "until", "last", "ended", "looks", "ok", "tasks", "every"}
+_WHOLE |= {"began", "until", "last", "ended", "looks", "ok", "tasks", "every", "comment_id", "at", "gone"}
 # Fields whose values are numbers, which are text in a column that has both.
 _NUMBERS = ("priority", "parent_task_id", "blocked_by_task_id")
 
 
 def export_parquet(store: HistoryStore, folder: str | os.PathLike[str]) -> list[str]:
-    """Write each server of a history as Parquet, over what that server has there, and return a line for each."""
+    """Write each server as Parquet, over what it has there, and return a line for each."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 
@@ -51,6 +54,7 @@ def export_parquet(store: HistoryStore, folder: str | os.PathLike[str]) -> list[
     for table, columns in _COLUMNS.items():
         keys = ("server", "month") if table == "event" else ("server",)
         names = [*keys, "epoch", "says_blocked", *columns]
+        _clear(Path(folder) / f"{table}s", {name for _, name, _, _ in servers})
         schema = pa.schema([(name, pa.int64() if name in _WHOLE else pa.string()) for name in names])
 
         def batches(table: str = table, schema: Any = schema, names: Sequence[str] = names) -> Iterator[Any]:
@@ -71,7 +75,7 @@ def export_parquet(store: HistoryStore, folder: str | os.PathLike[str]) -> list[
             schema=schema,
             format="parquet",
             partitioning=ds.partitioning(schema.empty_table().select(keys).schema, flavor="hive"),
-            existing_data_behavior="delete_matching",
+            existing_data_behavior="overwrite_or_ignore",
         )
     for server, name, epoch, _ in servers:
         events = store.scalar("SELECT count(*) FROM event WHERE server = ?", server)
@@ -79,10 +83,19 @@ def export_parquet(store: HistoryStore, folder: str | os.PathLike[str]) -> list[
     return lines
 
 
+def _clear(folder: Path, servers: set[str]) -> None:
+    """Remove what a folder has of some servers; a month that was forgotten since is not written again."""
+    for place in folder.glob("server=*"):
+        if unquote(place.name.removeprefix("server=")) in servers:
+            rmtree(place)
+
+
 def _rows(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[Any, ...]]]:
-    last = -1
+    columns = _COLUMNS[table]
+    last = -(2**63)
     while rows := store.rows(
-        f"SELECT {', '.join(_COLUMNS[table])} FROM {table} WHERE server = ? AND id > ? ORDER BY id LIMIT {_BATCH}",
+        f"SELECT {', '.join(columns)} FROM {table} WHERE server = ? AND {columns[0]} > ?"
+        f" ORDER BY {columns[0]} LIMIT {_BATCH}",
         server, last,
     ):  # fmt: skip
         yield rows
@@ -115,12 +128,16 @@ def store_of(folder: Path, server: str | None) -> HistoryStore:
             others.append((number, began, ended))
     if chosen in known:
         for table, columns in _COLUMNS.items():
+            if not (folder / f"{table}s").is_dir():  # Of a board without tasks, say.
+                continue
             rows = _asked(
                 folder,
-                f"SELECT epoch, COLUMNS({list(columns)}) FROM {table}s WHERE server = ? ORDER BY epoch, id",
+                f"SELECT epoch, COLUMNS({list(columns)}) FROM {table}s WHERE server = ?"
+                f" ORDER BY epoch, {columns[0]}",
                 chosen,
             )
             store.fill(table, columns, ((epochs[epoch], *_typed(table, row)) for epoch, *row in rows))
+        store.fill_state(epochs[max(epochs)])
     for number, began, ended in others:  # Only when they were recorded.
         store.observe(number, began, ended, source="listing", every=0)
     return store
@@ -133,16 +150,16 @@ def _typed(table: str, row: list[Any]) -> list[Any]:
 
 
 def _asked(folder: Path, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query over `events` and `observations`, some at a time."""
+    """Yield the rows of a query over `events`, `observations` and `notes`, some at a time."""
     import duckdb
 
+    if not (folder / "observations").is_dir():
+        raise UsageError(f"{folder} has no history: `calypso-nb history export` writes one")
     with duckdb.connect() as connection:
         for table in _COLUMNS:
-            files = str(folder / f"{table}s" / "**" / "*.parquet").replace("'", "''")
             if not (folder / f"{table}s").is_dir():
-                raise UsageError(
-                    f"{folder} has no {table}s of a history: `calypso-nb history export` writes them"
-                )
+                continue
+            files = str(folder / f"{table}s" / "**" / "*.parquet").replace("'", "''")
             connection.execute(
                 f"CREATE VIEW {table}s AS SELECT * FROM read_parquet('{files}', hive_partitioning = true,"
                 " hive_types_autocast = false)"

@@ -161,7 +161,8 @@ class Memory(Generic[W_co]):
     def servers(self) -> pd.DataFrame:
         """The servers in the file, each with its epochs: `frames.schema(SERVER_COLUMNS)` describes it."""
         rows = self._store.rows(
-            "SELECT name, epoch, coalesce(min(began), first_seen), coalesce(max(ended), first_seen) FROM server LEFT JOIN observation ON observation.server = server.id AND ok"
+            "SELECT name, epoch, coalesce(min(began), first_seen), coalesce(max(ended), first_seen)"
+            " FROM server LEFT JOIN observation ON observation.server = server.id AND ok"
             " GROUP BY server.id ORDER BY name, epoch"
         )
         return _framed(rows, SERVER_COLUMNS)
@@ -227,7 +228,7 @@ class Memory(Generic[W_co]):
         at = int(when.timestamp() * SECOND)
         with self._store.snapshot():
             [(first, last)] = self._store.rows(
-                "SELECT min(began), max(ended) FROM observation WHERE server = ? AND ok", server
+                "SELECT min(began), max(last) FROM observation WHERE server = ? AND ok", server
             )
             rows = self._store.rows(
                 "SELECT task_id, field, new FROM event WHERE server = ? AND not_after <= ?"
@@ -239,7 +240,7 @@ class Memory(Generic[W_co]):
                 "SELECT task_id, max(not_after) FROM event"
                 " LEFT JOIN observation ON observation.id = event.observation"
                 " WHERE event.server = ? AND not_after > ? AND coalesce(last, not_before) <= ?"
-                " AND NOT event.pushed GROUP BY task_id",
+                f" AND (NOT event.pushed OR field = '{DELETED}') GROUP BY task_id",
                 server, at, at,
             )  # fmt: skip
         if first is None or at < first:
@@ -260,8 +261,8 @@ class Memory(Generic[W_co]):
             more = f" and {len(doubts) - 5} more" if len(doubts) > 5 else ""
             until = _shown(max(until for _, until in doubts))
             warnings.warn(
-                f"{some}{more} may have been different: somebody changed them up to {until}, and nobody looked "
-                "in between",
+                f"{some}{more} may have been different: somebody changed them up to {until}, and nobody "
+                "looked in between",
                 stacklevel=3,
             )
         return _tasks(records, when, says_blocked)
@@ -280,9 +281,10 @@ class Memory(Generic[W_co]):
             rows,
             columns=["task_id", "field", "old", "new", "not_before", "not_after", "seen", "pushed", "by"],
         )
+        # From the rows: a column of numbers and nothing would be one of floats.
         moved = [
             "new" if field == CREATED else "gone" if field == DELETED else name_of(field, old, new)
-            for field, old, new in zip(frame["field"], frame["old"], frame["new"], strict=True)
+            for _, field, old, new, *_ in rows
         ]
         whole = frame["field"].isin((CREATED, DELETED))
         source = (
@@ -299,8 +301,8 @@ class Memory(Generic[W_co]):
                 "title": frame["task_id"].map(titles),
                 "change": moved,
                 "field": frame["field"].mask(whole),
-                "before": list(map(_text, frame["field"], frame["old"])),
-                "after": list(map(_text, frame["field"], frame["new"])),
+                "before": [_text(field, old) for _, field, old, *_ in rows],
+                "after": [_text(field, new) for _, field, _, new, *_ in rows],
                 "by": frame["by"],
                 "source": source,
             }
@@ -334,7 +336,8 @@ class Memory(Generic[W_co]):
     def feed(self) -> pd.DataFrame:
         """What agents said and did, the oldest first, with `FEED_COLUMNS`.
 
-        Comments are those that were pushed, or read anyway; a deleted one is left out.
+        Comments are those that were pushed, read with the recorder's client or written with it, and all of a
+        database file; one that is known to be deleted is left out.
         """
         server, _, _ = self._which
         notes = self._store.rows(
@@ -414,11 +417,11 @@ def _coverage(observations: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
             began, looks = ended, 0
         if why is not None or late:
             if ended:
-                yield _gap(ended, first, why)
+                yield _gap(ended, max(ended, first), why)  # A clock may have been set back.
             began = first
         elif not ended:
             began = first
-        ended, looks, source, why = max(ended, last), looks + count, shows, None
+        ended, looks, source, why = last, looks + count, shows, None
     if looks:
         yield _stretch(began, ended, looks, source)
     elif ended and why is not None:

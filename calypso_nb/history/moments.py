@@ -1,13 +1,17 @@
 """Moments as people write them: `yesterday 18:00`, `3 h ago`, `2026-11-23 18:00`."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-
-import pandas as pd
 
 from calypso_nb.errors import UsageError
 
 _AGO = re.compile(r"(.+)\s+ago")
+_LENGTH = re.compile(
+    r"(?:(?P<weeks>[\d.]+) ?w(?:eeks?)? ?)?(?:(?P<days>[\d.]+) ?d(?:ays?)? ?)?"
+    r"(?:(?P<hours>[\d.]+) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<minutes>[\d.]+) ?m(?:in(?:ute)?s?)? ?)?"
+    r"(?:(?P<seconds>[\d.]+) ?s(?:ec(?:ond)?s?)?)?"
+)
 _DAY = re.compile(r"(today|yesterday)(?:\s+(?:at\s+)?(\d{1,2}:\d\d))?")
 
 
@@ -34,7 +38,7 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
             # Without its zone first: on the day of a change of clocks it is another.
             found = datetime(day.year, day.month, day.day, hour, minute).astimezone()
         elif match := _AGO.fullmatch(words):
-            found = here - pd.Timedelta(match[1]).to_pytimedelta()
+            found = here - length_of(match[1])
         else:
             found = datetime.fromisoformat(words.upper())
             found = found.astimezone() if found.tzinfo is None else found
@@ -43,3 +47,17 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
         raise UsageError(
             f"{text!r} is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today 9:30 or 3h ago"
         ) from None
+
+
+def length_of(length: timedelta | str) -> timedelta:
+    """Return a length of time from words like `180d`, `1h 30min` or `2 weeks`; UsageError if it is none.
+
+    Example: `length_of("2 weeks")`
+    """
+    found = length
+    if isinstance(length, str) and (match := _LENGTH.fullmatch(" ".join(length.lower().split()))):
+        with suppress(ValueError, OverflowError):
+            found = timedelta(**{unit: float(number) for unit, number in match.groupdict("0").items()})
+    if not isinstance(found, timedelta) or found <= timedelta(0):
+        raise UsageError(f"{length!r} is not a valid length of time: write 180d, 36h or 90min")
+    return found

@@ -53,7 +53,7 @@ def pushed(event: Any) -> Pushed | None:
 # What each event says of the task's fields from then on, beside whole tasks.
 _AFTER: dict[str, Callable[[Mapping[str, Any]], Record]] = {
     "task-status-changed": lambda said: {"status": said["after"]},
-    "task-assigned": lambda said: {"assigned_to": said["after"]},
+    "task-assigned": lambda said: {"assigned_to": said["after"], "previous_assigned_to": said["before"]},
     "task-queue-changed": lambda said: {"queue_name": said["after"]},
     "task-added-to-queue": lambda said: {"queue_name": said["queueName"]},
     "task-removed-from-queue": lambda said: {"queue_name": None},

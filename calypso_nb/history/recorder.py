@@ -17,9 +17,10 @@ from calypso_nb.errors import TinytaskClientError, UsageError
 from calypso_nb.history.changes import SECOND, moment_of
 from calypso_nb.history.hub import Hub
 from calypso_nb.history.journal import Journal
+from calypso_nb.history.moments import length_of
 from calypso_nb.history.pushes import Pushed, pushed
 from calypso_nb.history.store import LEASE_SECONDS, HistoryStore
-from calypso_nb.settings import load_settings
+from calypso_nb.settings import HUB_TOKEN, load_settings
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # nothing of parents, of blocked tasks and of what a cleared queue held.
 WATCH_SECONDS = 0.5
 SETTLE_SECONDS = 0.5
-# While a server pushes, it is listed all the same now and then: what was pushed while it was away can be lost.
+# While a server pushes, it is listed all the same now and then: of what it pushes some can be lost.
 PUSHED_SECONDS = 600.0
 _PRUNE_SECONDS = 3600.0
 _STAY_SECONDS = LEASE_SECONDS / 4
@@ -96,6 +97,7 @@ class Recorder:
         except BaseException:
             self.stop()
             raise
+        client.comment_listeners.append(self._keep_read)
         self._thread = threading.Thread(target=self._record, name="calypso-nb-recorder", daemon=True)
         self._thread.start()
 
@@ -115,7 +117,7 @@ class Recorder:
 
     @property
     def hub_url(self) -> str | None:
-        """What the server needs as its `TINYTASK_SIGNALR_HUB_URL`, which holds a secret; None without a hub."""
+        """What the server needs as `TINYTASK_SIGNALR_HUB_URL`, which holds a secret; None without a hub."""
         return None if self._hub is None else self._hub.url
 
     @property
@@ -135,6 +137,8 @@ class Recorder:
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
+        with suppress(ValueError):
+            self.client.comment_listeners.remove(self._keep_read)
         if self._hub is not None:
             self._hub.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -169,7 +173,7 @@ class Recorder:
                 jumped=jumped,
                 pushed=since is not None and since <= self._asked,
             )
-            noted = self._journal.comments(look.comments)
+            noted = self._journal.comments([*look.comments, *self._deleted(look.comment_ids)])
             self._asked, self._written, self.failure = asked, written, None
             if written is not None:
                 self._commented = f"{moment_of(int(look.began - 2) * SECOND):%Y-%m-%d %H:%M:%S}"
@@ -188,9 +192,9 @@ class Recorder:
         The recorder does that by itself each hour.
         Example: `recorder.prune() == 0`
         """
-        if self._keep is None or self._journal.server is None:
+        if self._keep is None:
             return 0
-        return self._store.prune(self._journal.server, self._now() - self._keep // timedelta(microseconds=1))
+        return self._journal.prune(self._now() - self._keep // timedelta(microseconds=1))
 
     def _record(self) -> None:
         while self._wait():
@@ -200,9 +204,8 @@ class Recorder:
                     self.look()
             except TinytaskClientError:
                 pass  # It is written down, and the next look is due as ever.
-            except (
-                OSError
-            ) as error:  # A full disk, say: nothing is confirmed to anybody, and all is tried again.
+            except OSError as error:
+                # A full disk, say: nothing is confirmed to anybody, and all is tried again.
                 self.failure = str(error)
             except UsageError as error:  # Another recorder has taken over while this computer slept, say.
                 self.failure = str(error)
@@ -243,24 +246,26 @@ class Recorder:
             self._due = min(self._due, time.monotonic() + SETTLE_SECONDS)
             self._wake.notify_all()
 
+    def _keep_read(self, comments: list[dict[str, Any]]) -> None:
+        """Keep the comments that somebody reads with this client, whom no failure of ours concerns."""
+        with suppress(OSError, UsageError):
+            self._journal.comments(comments)
+
+    def _deleted(self, there: set[int] | None) -> list[dict[str, Any]]:
+        """Return the comments of the history that are no longer there."""
+        if there is None:
+            return []
+        known = self._store.rows(
+            "SELECT comment_id, task_id FROM note WHERE server = ? AND NOT gone", self._journal.server
+        )
+        return [{"id": id, "task_id": task, "gone": True} for id, task in known if id not in there]
+
     def _now(self) -> int:
         return int(self.client.now().timestamp() * SECOND)
 
     def _tell(self) -> None:
         if self._on_change is not None:
             self._on_change()
-
-
-def length_of(length: timedelta | str) -> timedelta:
-    """Return a length of time from words like `180d`, `36h` or `2 weeks`; raise UsageError if it is none."""
-    if isinstance(length, str):
-        import pandas as pd
-
-        with suppress(ValueError):
-            length = pd.Timedelta(length).to_pytimedelta()
-    if not isinstance(length, timedelta) or length <= timedelta(0):
-        raise UsageError(f"{length!r} is not a valid length of time: write 180d, 36h or 90min")
-    return length
 
 
 def _seconds(every: float) -> float:
@@ -277,7 +282,7 @@ def _token(path: Path) -> str:
     given = load_settings().hub_token
     if given is not None:
         return given.get_secret_value()
-    place = path.with_name(f"{path.name}.hub-token")
+    place = path.with_name(path.name + HUB_TOKEN)
     with suppress(FileExistsError):
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
         with os.fdopen(descriptor, "w") as file:

@@ -50,6 +50,7 @@ CREATE TABLE inbox (
     at INTEGER NOT NULL, payload TEXT, observation INTEGER, UNIQUE (server, key)
 );
 CREATE INDEX inbox_of ON inbox (server, task_id, observation);
+CREATE INDEX inbox_at ON inbox (server, at);
 CREATE TABLE state (
     server INTEGER NOT NULL, task_id INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (server, task_id)
 ) WITHOUT ROWID;
@@ -115,8 +116,8 @@ class HistoryStore:
             )
         if version != VERSION:
             raise UsageError(
-                f"{self.path} is a history of version {version}, and this calypso_nb reads version {VERSION}: "
-                "use the calypso_nb that wrote it, or name another file"
+                f"{self.path} is a history of version {version}, and this calypso_nb reads version "
+                f"{VERSION}: use the calypso_nb that wrote it, or name another file"
             )
         # FULL: what was confirmed to a server survives a power cut too.
         self._connection.execute("PRAGMA synchronous = FULL")
@@ -136,6 +137,10 @@ class HistoryStore:
     def _readable(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.ProgrammingError as error:
+            if "closed" not in str(error):
+                raise
+            raise UsageError(f"the history {self.path} is closed: open it again") from error
         except (sqlite3.NotSupportedError, sqlite3.OperationalError) as error:
             raise OSError(f"{self.path}: {error}") from error
         except sqlite3.DatabaseError as error:
@@ -201,10 +206,10 @@ class HistoryStore:
                 and held[0][3] > time.time()
                 and not _ended(held[0][1], held[0][2], host)
             ):
-                other, its_host, its_pid, _ = held[0]
+                _, its_host, its_pid, _ = held[0]
                 raise UsageError(
-                    f"{name} is recorded in {self.path} already, by process {its_pid} on {its_host}: stop that "
-                    f"one, or name another file ({other})"
+                    f"{name} is recorded in {self.path} already, by process {its_pid} on {its_host}: stop "
+                    "that one, or name another file"
                 )
             self._connection.execute(
                 "REPLACE INTO recorder VALUES (?, ?, ?, ?, ?, ?)",
@@ -237,7 +242,7 @@ class HistoryStore:
     def observe(self, server: int, began: int, ended: int, **about: Any) -> int:
         """Add an observation, and return its number.
 
-        - about: its further columns: `source`, `every` (in how many microseconds the next look is due), and more
+        - about: its further columns: `source`, `every` (microseconds until the next look), and more
         """
         row = {"server": server, "began": began, "until": ended, "last": began, "ended": ended}
         row |= {"ok": True, "pushed": False} | about
@@ -263,15 +268,11 @@ class HistoryStore:
             else:
                 self.observe(server, at, at, ok=False, error=error, **about)
 
-    def replace_events(self, server: int, task_id: int, observation: int, events: Iterable[Event]) -> None:
-        """Let these be what happened to a task after an observation and before the next."""
+    def forget_events(self, server: int, task_id: int, first: int) -> None:
+        """Let go of what happened to a task from an observation on, to write it down again."""
         self.write(
-            "DELETE FROM event WHERE server = ? AND task_id = ? AND observation = ?",
-            server,
-            task_id,
-            observation,
+            "DELETE FROM event WHERE server = ? AND task_id = ? AND observation >= ?", server, task_id, first
         )
-        self.add_events(server, observation, events)
 
     def add_events(self, server: int, observation: int, events: Iterable[Event]) -> None:
         """Add what happened after an observation and before the next."""
@@ -289,8 +290,8 @@ class HistoryStore:
         ]
         with self._lock, self._readable():
             self._connection.executemany(
-                "INSERT INTO event (server, task_id, field, old, new, not_before, not_after, seen, pushed, by,"
-                f" observation) VALUES ({', '.join('?' * 11)})",
+                "INSERT INTO event (server, task_id, field, old, new, not_before, not_after, seen, pushed,"
+                f" by, observation) VALUES ({', '.join('?' * 11)})",
                 rows,
             )
 
@@ -330,7 +331,7 @@ class HistoryStore:
         """
         with self.transaction():
             gone = self.rows(
-                "SELECT id FROM observation WHERE server = ? AND ok AND ended < ? ORDER BY id DESC LIMIT 1",
+                "SELECT id FROM observation WHERE server = ? AND ok AND until < ? ORDER BY id DESC LIMIT 1",
                 server, before,
             )  # fmt: skip
             if not gone:
@@ -354,13 +355,7 @@ class HistoryStore:
 
     def _fold(self, server: int, keep: int) -> None:
         """Replace the events before an observation by one per task that is as it was then."""
-        tasks: dict[int, Record | None] = {}
-        rows = self.rows(
-            "SELECT task_id, field, new FROM event WHERE server = ? AND observation < ? ORDER BY observation, id",
-            server, keep,
-        )  # fmt: skip
-        for task_id, field, new in rows:
-            tasks[task_id] = replayed([(field, unpacked(field, new))], tasks.get(task_id))
+        tasks = self._replayed(server, keep)
         at = self.scalar("SELECT began FROM observation WHERE id = ?", keep)
         self.write("DELETE FROM event WHERE server = ? AND observation < ?", server, keep)
         kept = [
@@ -369,6 +364,22 @@ class HistoryStore:
             if record is not None
         ]
         self.add_events(server, keep - 1, kept)
+
+    def fill_state(self, server: int) -> None:
+        """Let the tasks be known as the events have left them."""
+        self.set_state(server, self._replayed(server, 2**63 - 1).items())
+
+    def _replayed(self, server: int, observation: int) -> dict[int, Record | None]:
+        """Return each task as an observation found it, None if it was gone."""
+        tasks: dict[int, Record | None] = {}
+        rows = self.rows(
+            "SELECT task_id, field, new FROM event WHERE server = ? AND observation < ?"
+            " ORDER BY observation, id",
+            server, observation,
+        )  # fmt: skip
+        for task_id, field, new in rows:
+            tasks[task_id] = replayed([(field, unpacked(field, new))], tasks.get(task_id))
+        return tasks
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Add rows as another file had them, each after the number of its server."""

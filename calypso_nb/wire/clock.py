@@ -23,7 +23,7 @@ class ServerClock:
         self.offset = 0.0
         self.jumps = 0
         self._told = False
-        # Its time minus that of this computer's clock that is never set: least, most, and when that was known.
+        # Its time minus that of this computer's clock that is never set: least, most, and when it was known.
         self._ahead: tuple[float, float, float] | None = None
 
     def now(self) -> datetime:

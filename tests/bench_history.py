@@ -331,8 +331,9 @@ def lake(folder: Path) -> Iterator[Line]:
         said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
         seconds, before, after = map(float, said)
         where = "Dask, 2 workers" if cluster else "one process"
+        begun = "before it" if cluster else "after one server"
         what = f"History.each, {SERVERS} servers, {events * SERVERS:,} events, {size / 1e6:.0f} MB"
-        peaks = f"peak {after:.0f} MiB, {before:.0f} after one server"
+        peaks = f"peak of a process {after:.0f} MiB, {before:.0f} {begun}"
         yield Line(where, what, f"{seconds:.0f} s", peaks, times(after / before))
     here, there = (pd.read_pickle(folder / f"{name}.pkl") for name in ("", "dask"))
     assert_frame_equal(here, there)

@@ -1,4 +1,4 @@
-"""What the documents say of the code is so; their commands and blocks run in test_cli.py and test_project.py."""
+"""What the documents say of the code is so; their commands and blocks are run by test_cli and test_project."""
 
 from __future__ import annotations
 

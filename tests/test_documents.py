@@ -1,4 +1,4 @@
-"""What the documents say of the code is so; their commands and blocks are run by test_cli and test_project."""
+"""What the documents say of the code is so; test_cli and test_project run their commands and blocks."""
 
 from __future__ import annotations
 

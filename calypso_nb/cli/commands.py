@@ -328,9 +328,7 @@ def serve(
     ] = None,
     history: Annotated[
         Path | None,
-        typer.Option(
-            dir_okay=False, help="Write down what happens, exactly and with who did it, in this file."
-        ),
+        typer.Option(dir_okay=False, help="Write down what happens, exactly, in this history."),
     ] = None,
     hub: Annotated[
         str | None,

@@ -149,3 +149,60 @@ def test_what_changed_is_told_in_words_and_by_name(page: Page) -> None:
     page.evaluate("kernel.tell({ changes: [] })")
     assert "nothing was new" in page.locator(".calypso-news").inner_text()
     assert page.evaluate("window.pwned") is None
+
+
+def tell_liveness(page: Page, **about: Any) -> str:
+    """Let the kernel say how live a history is, and return the line that says so then."""
+    said = {"how": "live", "known": "2026-03-14T09:30:00+00:00", "away": None, "why": None, "stopped": None}
+    page.evaluate("liveness => kernel.tell({ liveness })", said | about)
+    return page.locator(".calypso-liveness").inner_text()
+
+
+def test_a_line_says_how_live_the_numbers_are(page: Page) -> None:
+    """What is live has no age, and the timer is of no use; without a history there is no such line."""
+    page.clock.pause_at(NOW + timedelta(minutes=2))
+    line, source = page.locator(".calypso-liveness"), page.locator(".calypso-source")
+    assert not line.is_visible() and page.get_by_label("Auto-refresh interval").is_visible()
+    assert tell_liveness(page) == "live"
+    assert not page.get_by_label("Auto-refresh interval").is_visible()
+    assert "ago" not in source.inner_text()
+    assert tell_liveness(page, how="every 30 s", known="2026-03-14T09:31:50+00:00") == "every 30 s"
+    assert source.inner_text().endswith("at 09:31:50 UTC, 10 s ago")
+    away = "2026-03-14T09:31:00+00:00"
+    assert tell_liveness(page, away=away, why="no answer") == "away since 09:31 UTC, numbers 2 min old"
+    assert page.get_by_role("alert").inner_text() == "no answer"
+    assert tell_liveness(page, how=None, stopped=away) == "recorder stopped at 09:31 UTC, numbers 2 min old"
+    assert page.get_by_role("alert").count() == 0
+
+
+def test_the_age_of_numbers_grows_while_the_server_is_away(page: Page) -> None:
+    """By the clock of the browser; a day later the line has the date."""
+    page.clock.pause_at(NOW + timedelta(minutes=2))
+    away, line = "2026-03-14T09:31:00+00:00", page.locator(".calypso-liveness")
+    assert tell_liveness(page, away=away) == "away since 09:31 UTC, numbers 2 min old"
+    page.clock.run_for(50_000)
+    assert line.inner_text() == "away since 09:31 UTC, numbers 3 min old"
+    page.clock.fast_forward("24:00:00")
+    told = tell_liveness(page, away=away, beat=2)
+    assert told == "away since 2026-03-14 09:31 UTC, numbers 24.0 h old"
+
+
+def test_a_kernel_that_says_nothing_any_more_is_not_live(page: Page) -> None:
+    """It was stopped, or the network is gone: the line says since when."""
+    page.clock.pause_at(NOW + timedelta(minutes=2))
+    assert tell_liveness(page) == "live"
+    line = page.locator(".calypso-liveness")
+    page.clock.run_for(55_000)
+    assert line.inner_text() == "live"
+    page.clock.run_for(15_000)
+    assert line.inner_text() == "kernel silent since 09:32 UTC, numbers 3 min old"
+    assert tell_liveness(page, beat=2) == "live"
+
+
+def test_what_a_file_says_of_its_recorder_is_text(page: Page) -> None:
+    """Somebody else may have written it."""
+    hostile = "<img src=x onerror=window.pwned=1>"
+    assert tell_liveness(page, how=hostile) == hostile
+    tell_liveness(page, away="2026-03-14T09:31:00+00:00", why=hostile)
+    assert page.get_by_role("alert").inner_text() == hostile
+    assert page.evaluate("window.pwned") is None

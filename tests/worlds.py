@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -66,6 +67,20 @@ class World:
         while end < len(self.boards) and self.boards[end].get(task, {}).get(field) == value:
             end += 1
         return (self.times[end] if end < len(self.times) else self.time + SECOND) - self.times[begin]
+
+    def hasty(self, task: int, begin: int, end: int) -> bool:
+        """Return whether a task changed twice within a second or two, told by nobody, in a time.
+
+        TinyTask's own times tick in seconds: nothing tells the order of such changes and a look between them.
+        """
+        begin, end = begin - 2 * SECOND, end + 2 * SECOND
+        told = {event.at for event in self.events if event.task_id == task}
+        silent = [
+            time
+            for time, before, after in zip(self.times[1:], self.boards, self.boards[1:], strict=False)
+            if begin <= time <= end and time not in told and before.get(task) != after.get(task)
+        ]
+        return any(later - earlier < 2 * SECOND for earlier, later in pairwise(silent))
 
     def _say(self, event: Record) -> None:
         known = pushed(event)

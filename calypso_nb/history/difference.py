@@ -77,6 +77,7 @@ def difference(first: Workload, second: Workload) -> Difference:
     before = {record["id"]: record for record in all_records(first)}
     after = {record["id"]: record for record in all_records(second)}
     shown_before, shown_after = (set(report.tasks["id"].tolist()) for report in (first, second))
+    both = shown_before & shown_after
     rows = [
         row
         for task in sorted(shown_before | shown_after)
@@ -84,7 +85,7 @@ def difference(first: Workload, second: Workload) -> Difference:
         for row in _rows(
             before.get(task),
             after.get(task),
-            HELD_FIELDS if task in shown_before & shown_after else CONTEXT_FIELDS,
+            HELD_FIELDS if task in both else CONTEXT_FIELDS,
         )
     ]
     rows.sort(key=lambda row: CHANGES.index(row["change"]))

@@ -215,8 +215,7 @@ class Memory(Generic[W_co]):
         server, name, says_blocked = self._which
         with self._store.snapshot():
             records = self._store.state(server)
-            known = self._store.scalar("SELECT max(ended) FROM observation WHERE server = ? AND ok", server)
-        when = moment_of(known or 0)
+            when = moment_of(self._store.known(server))
         return report_of(self.makes, _tasks(records, when, says_blocked), when, name, status_filter)
 
     def tasks_at(self, when: datetime) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import stat
@@ -86,8 +87,9 @@ class Recorder:
         self._jumps = 0
         self._store = HistoryStore(self.path, write=True)
         self._thread: threading.Thread | None = None
+        self._how = self.how  # As the file has it.
         try:
-            self._store.take(self.name, self._who, self.how)
+            self._store.take(self.name, self._who, self._how)
             source = "listing" if self._written is None else "file"
             self._journal = Journal(self._store, self.name, source, int(self.every * SECOND))
             self.look()
@@ -154,6 +156,7 @@ class Recorder:
         """
         with self._looking:
             asked, written = time.monotonic(), self.client.written()
+            self._due = math.inf  # What is pushed from now on has it look again.
             since = None if self._hub is None else self._hub.connected_since
             try:
                 look = self.client.look(self._commented)
@@ -162,9 +165,9 @@ class Recorder:
                 self._journal.fail(self._now(), self.failure)
                 raise
             finally:
-                self._due = time.monotonic() + (
-                    max(self.every, PUSHED_SECONDS) if self._pushed else self.every
-                )
+                pause = max(self.every, PUSHED_SECONDS) if self._pushed else self.every
+                with self._wake:
+                    self._due = min(self._due, time.monotonic() + pause)
             jumped, self._jumps = look.jumps != self._jumps, look.jumps
             changed = self._journal.see(
                 look.tasks,
@@ -213,7 +216,7 @@ class Recorder:
 
     def _wait(self) -> bool:
         """Wait until there may be something to do; return False once it is to stop."""
-        most = _STAY_SECONDS if self._written is None else WATCH_SECONDS
+        most = _STAY_SECONDS if self._written is None and self._hub is None else WATCH_SECONDS
         with self._wake:
             if not self._stopping:
                 self._wake.wait(min(max(self._due - time.monotonic(), 0), most))
@@ -229,10 +232,12 @@ class Recorder:
 
     def _stay(self) -> None:
         """Stay the recorder of this server, and forget what is too old, from time to time."""
-        now = time.monotonic()
-        if now - self._renewed > _STAY_SECONDS:
-            self._store.take(self.name, self._who, self.how)
-            self._renewed = now
+        now, how = time.monotonic(), self.how
+        if how != self._how:  # What happened before it could push, or while it can't, only a look shows.
+            self._due = min(self._due, now + SETTLE_SECONDS)
+        if how != self._how or now - self._renewed > _STAY_SECONDS:
+            self._store.take(self.name, self._who, how)
+            self._renewed, self._how = now, how
         if now - self._pruned > _PRUNE_SECONDS:
             self.prune()
             self._pruned = now

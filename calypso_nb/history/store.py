@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -63,6 +63,19 @@ CREATE TABLE recorder (
     how TEXT NOT NULL
 );
 """
+
+
+class AlreadyRecordedError(UsageError):
+    """Another recorder writes down that server in that file."""
+
+
+class Holder(NamedTuple):
+    """The one recorder of a server: its own name, its computer and process, and how soon it sees a change."""
+
+    who: str
+    host: str
+    pid: int
+    how: str
 
 
 class HistoryStore:
@@ -189,27 +202,40 @@ class HistoryStore:
         """Return a number that is another one once somebody else has written to the file."""
         return int(self.scalar("PRAGMA data_version"))
 
+    def known(self, server: int) -> int:
+        """Return until when it is known how it is: until the last look, or a push since then."""
+        # Each look ends after the one before; so asked, the index has it, however long has been recorded.
+        last = "SELECT ended FROM observation WHERE server = ? AND ok = 1 ORDER BY id DESC LIMIT 1"
+        looked: int = self.scalar(last, server) or 0
+        pushed = self.rows("SELECT at FROM inbox WHERE +server = ? ORDER BY id DESC LIMIT 100", server)
+        return max(looked, *(int(at) for (at,) in pushed), 0)
+
     # Who records
 
+    def recorder(self, name: str) -> Holder | None:
+        """Return who records a server in this file now, None if nobody does."""
+        rows = self.rows("SELECT who, host, pid, how, expires FROM recorder WHERE name = ?", name)
+        for *held, expires in rows:
+            holder = Holder(*held)
+            if expires > time.time() and not _ended(holder.host, holder.pid, socket.gethostname()):
+                return holder
+        return None
+
     def take(self, name: str, who: str, how: str) -> None:
-        """Become the one recorder of a server in this file, or stay it; UsageError says who is it instead.
+        """Become the one recorder of a server in this file, or stay it.
+
+        Raise AlreadyRecordedError, which says who is it, if that is somebody else.
 
         - who: a name that no other recorder has
         - how: how soon it sees a change, in words
         """
         host, pid = socket.gethostname(), os.getpid()
         with self.transaction():
-            held = self.rows("SELECT who, host, pid, expires FROM recorder WHERE name = ?", name)
-            if (
-                held
-                and held[0][0] != who
-                and held[0][3] > time.time()
-                and not _ended(held[0][1], held[0][2], host)
-            ):
-                _, its_host, its_pid, _ = held[0]
-                raise UsageError(
-                    f"{name} is recorded in {self.path} already, by process {its_pid} on {its_host}: stop "
-                    "that one, or name another file"
+            held = self.recorder(name)
+            if held is not None and held.who != who:
+                raise AlreadyRecordedError(
+                    f"{name} is recorded in {self.path} already, by process {held.pid} on {held.host}: "
+                    "stop that one, or name another file"
                 )
             self._connection.execute(
                 "REPLACE INTO recorder VALUES (?, ?, ?, ?, ?, ?)",

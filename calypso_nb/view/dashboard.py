@@ -1,8 +1,12 @@
 """The live dashboard: one view of numbers, filters, charts and tasks, read again when asked or by itself."""
 
+import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,6 +20,7 @@ from calypso_nb.client.actions import Action
 from calypso_nb.client.calls import Details
 from calypso_nb.errors import UsageError
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
+from calypso_nb.history.live import Live, Liveness
 from calypso_nb.view.bundle import asset, packed_bundle
 from calypso_nb.view.page import BELOW, view_bundle, view_style
 from calypso_nb.view.payload import view_payload
@@ -23,6 +28,10 @@ from calypso_nb.view.rows import NO_FILTER, matching
 from calypso_nb.view.task_dialog import changes_between, reason, refusal, respond, with_counts_of
 from calypso_nb.workload.phrases import UNASSIGNED
 from calypso_nb.workload.reporter import Reporter, Workload
+
+# Seconds between two looks of its recorder, and between two updates of what an export shows.
+_EVERY = 30.0
+_SAVE_SECONDS = 10.0
 
 
 class WorkloadView(anywidget.AnyWidget):
@@ -33,7 +42,7 @@ class WorkloadView(anywidget.AnyWidget):
     - statuses, agents: the ipywidgets of these two filters; without them the view makes its own controls
     - offered: the agent for each option of `agents`
     - live: whether a kernel responds to the view's messages
-    - news: what the kernel reports: an error, progress, what changed
+    - news: what the kernel reports: an error, progress, what changed, and how live a history is
     - every: seconds after which the browser asks for new data by itself, 0 for never
     """
 
@@ -68,18 +77,27 @@ class Dashboard(widgets.VBox):
     `refresh()` and the timer ask the server. `statuses` and `agents` are the ipywidgets of these two filters,
     to observe or link in Python; `filter` holds all filters.
 
+    With a history, it records while it is open, and shows each change as soon as that is written down. If
+    somebody else records that server in that file already, it shows what they write. A line says how live it
+    is, and since when the server is away.
+
     - reporter: where the data come from
     - status_filter, agent_filter: what the filters start with
     - details: count comments and links; a refresh by the timer counts only those of new tasks
-    - every: seconds between refreshes by the timer, 0 for none
+    - every: seconds between refreshes by the timer, 0 for none; with a history between two looks at the
+      server, by default 30, if it doesn't push
     - author: who signs comments and handoffs made here
+    - history: the file to record in, made if it is not there
+    - hub: `HOST:PORT` at which a TinyTask v2 tells each change as it happens; `hub_url` is what it needs
 
-    Raise what `collect_workload_data` raises on the first read, and ValueError for what is not a reporter.
+    Raise what `collect_workload_data` raises on the first read, and ValueError for what is not a reporter and
+    for a hub without a history. With a history, raise what `Recorder` raises too.
 
     Example: `Dashboard(reporter, every=60)`
     """
 
     _ready = False
+    _live: Live[Workload] | None = None
 
     def __init__(
         self,
@@ -90,24 +108,46 @@ class Dashboard(widgets.VBox):
         details: bool = True,
         every: float = 0,
         author: str = "supervisor",
+        history: str | os.PathLike[str] | None = None,
+        hub: str | None = None,
     ) -> None:
         if not isinstance(reporter, Reporter):
             given = type(reporter).__name__
             raise UsageError(
                 f"Dashboard takes a WorkloadReporter, not a {given}: Dashboard(WorkloadReporter(…))"
             )
+        if hub is not None and history is None:
+            raise UsageError("what a hub is told goes into a history: Dashboard(reporter, history=…, hub=…)")
         self.reporter = reporter
         self.author = author
         self._details = details
         self._reading = threading.Lock()
+        self._showing = threading.RLock()
         self._reporting = threading.Lock()
         self._callbacks: list[Callable[[pd.DataFrame], object]] = []
         self._saved = DisplayHandle()
         self._displayed = False
+        self._saved_at, self._unsaved = 0.0, False
+        self._beats = 0
         self._undoable: dict[int, Action] = {}
-        self.data: Workload = reporter.collect_workload_data(
-            status_filter="all", details=details, progress=False
-        )
+        self.data: Workload
+        if history is not None:
+            self._live = Live(reporter.client, reporter.makes, history, every=every or _EVERY, hub=hub)
+            every = 0  # The timer would only ask for what is there already.
+        try:
+            self._begin(status_filter, agent_filter, every)
+        except BaseException:
+            if self._live is not None:
+                self._live.close()
+            raise
+
+    def _begin(
+        self,
+        status_filter: Sequence[str],
+        agent_filter: str | Sequence[str | None] | None,
+        every: float,
+    ) -> None:
+        self.data = self._compared = self._first()
         self._counted_at = self.data.generated_at
         agents = [agent_filter] if isinstance(agent_filter, str) else list(agent_filter or ())
         self.statuses = tuple(
@@ -124,6 +164,7 @@ class Dashboard(widgets.VBox):
             agents=[self.agents],
             every=every,
             live=True,
+            news={} if self._live is None else {"liveness": _plain(self._live.liveness)},
         )
         super().__init__([self.view])
         values = lambda options: [value for _, value in options]  # noqa: E731
@@ -136,6 +177,14 @@ class Dashboard(widgets.VBox):
         self._ready = True
         self.view.on_msg(self._asked)
         self.view.observe(self._changed, names="filter")
+        if self._live is not None:
+            self._live.follow(self._follow)
+
+    @property
+    def hub_url(self) -> str | None:
+        """What the server needs as its `TINYTASK_SIGNALR_HUB_URL`; it holds a secret. None without a hub."""
+        recorder = None if self._live is None else self._live.recorder
+        return None if recorder is None else recorder.hub_url
 
     @property
     def filter(self) -> dict[str, Any]:
@@ -193,11 +242,18 @@ class Dashboard(widgets.VBox):
         self._call(callback)
 
     def refresh(self) -> None:
-        """Read all tasks again, unless a refresh runs; a failure is shown and keeps the old numbers."""
+        """Read all tasks again, unless a refresh runs; a failure is shown and keeps the old numbers.
+
+        With a history of its own, have its recorder look now.
+        """
         self._refresh(recount=self._details)
 
     def close(self) -> None:
-        """Remove the dashboard and stop its timer."""
+        """Remove the dashboard, stop its timer and its recording, and let another recorder begin at once."""
+        if self._live is not None:
+            self._live.close()
+            if self._unsaved and not sys.is_finalizing():
+                self._save()
         if self._ready:  # ipywidgets closes one that could not be made, too.
             for widget in (self.view, self.agents, *self.statuses):
                 widget.close()
@@ -263,39 +319,114 @@ class Dashboard(widgets.VBox):
         try:
             self._report(busy=True, done=0, total=0)
             self._read_and_show(recount)
+            self._compared = self.data
         finally:
             self._reading.release()
             self._report(busy=False, done=0, total=0)
 
-    def _read_and_show(self, recount: bool, task: Mapping[str, Any] | None = None) -> None:
-        try:
-            self._show(self._read(recount, task))
-        except Exception as error:  # Raised on a thread of its own it would be lost in the log.
-            self._report(error=reason(error), about="data")
+    def _read_and_show(
+        self, recount: bool, task: Mapping[str, Any] | None = None, *, ask: bool = True
+    ) -> None:
+        with self._showing:  # What is read last is shown last.
+            try:
+                self._show(self._read(recount, task) if ask else self._recorded())
+            except Exception as error:  # Raised on a thread of its own it would be lost in the log.
+                self._report(error=reason(error), about="data")
+
+    def _first(self) -> Workload:
+        """Read all tasks for the first time: its own recorder has just done so."""
+        live = self._live
+        if live is not None:
+            live.commented()  # What has been said until now is counted with all else.
+        if live is None or live.recorder is None:
+            first: Workload = self.reporter.collect_workload_data(
+                status_filter="all", details=self._details, progress=False
+            )
+            return first
+        data = live.read()
+        return self._counted(data, data, data.tasks["id"].tolist()) if self._details else data
 
     def _read(self, recount: bool, task: Mapping[str, Any] | None) -> Workload:
         """Read all tasks; without `recount` only the comments and links of new ones, `task` being known."""
-        advance = lambda done, total: self._report(done=done, total=total)  # noqa: E731
+        recorder = None if self._live is None else self._live.recorder
+        if recorder is not None:
+            recorder.look()
+            return self._recorded(recount, task)
         data: Workload = self.reporter.collect_workload_data(
-            status_filter="all", details=recount, progress=advance
+            status_filter="all", details=recount, progress=self._advance
         )
         if recount or not self._details:
             self._counted_at = data.generated_at
             return data
-        new = sorted({*data.tasks["id"].tolist()} - {*self.data.tasks["id"].tolist()})
-        fresh = self.reporter.client.count_details(new, progress=False) if new else {}
+        return self._counted(data, self.data, self._new(data), task)
+
+    def _recorded(self, recount: bool = False, task: Mapping[str, Any] | None = None) -> Workload:
+        """Return all tasks as the history has them, without asking the server for more than counts."""
+        assert self._live is not None
+        commented, data = self._live.commented(), self._live.read()
+        if recount or not self._details:
+            self._counted_at = data.generated_at
+        if not self._details:
+            return data
+        if recount:
+            return self._counted(data, self.data, data.tasks["id"].tolist(), progress=self._advance)
+        there = {*data.tasks["id"].tolist()}
+        return self._counted(data, self.data, sorted({*self._new(data)} | (commented & there)), task)
+
+    def _new(self, data: Workload) -> list[int]:
+        return sorted({*data.tasks["id"].tolist()} - {*self.data.tasks["id"].tolist()})
+
+    def _counted(
+        self,
+        data: Workload,
+        before: Workload,
+        uncounted: list[int],
+        task: Mapping[str, Any] | None = None,
+        progress: bool | Callable[[int, int], None] = False,
+    ) -> Workload:
+        """Return tasks with counts of before, and of those that are not yet counted with new ones."""
+        client, fresh = self.reporter.client, dict[int, Details]()
+        if uncounted:
+            seconds = client.seconds_for(len(uncounted))
+            fresh |= client.count_details(uncounted, progress, seconds=seconds)
         if task is not None and (details := Details.of(task)):
             fresh[task["id"]] = details
-        return with_counts_of(data, self.data, fresh)
+        return with_counts_of(data, before, fresh)
+
+    def _advance(self, done: int, total: int) -> None:
+        self._report(done=done, total=total)
 
     def _show(self, data: Workload) -> None:
-        before, self.data = self.data, data
+        # What came one by one since somebody asked is told together, however fast it came.
+        before = self.data if self._live is None else self._compared
+        self.data = data
         self._offer_agents(self.filter["agents"])
         self.view.payload = view_payload(data, counted_at=self._counted_at)
         self._report(error="", since=before.generated_at.isoformat(), changes=changes_between(before, data))
         self._changed()
-        if self._displayed:
-            self._saved.update(self._static(), raw=True)
+        self._unsaved = self._displayed
+        self._save_in_time()
+
+    def _save_in_time(self) -> None:
+        """Update what an export shows: it is large, so with a history not with each change."""
+        if self._unsaved and (self._live is None or time.monotonic() - self._saved_at > _SAVE_SECONDS):
+            self._save()
+
+    def _save(self) -> None:
+        self._saved_at, self._unsaved = time.monotonic(), False
+        self._saved.update(self._static(), raw=True)
+
+    def _follow(self, changed: bool) -> None:
+        """Show what the history has, if it has changed, and how live it is."""
+        assert self._live is not None
+        if changed:
+            self._read_and_show(recount=False, ask=False)
+        self._save_in_time()
+        self._beats += 1
+        before, liveness = self.view.news["liveness"], _plain(self._live.liveness)
+        self._report(liveness={**liveness, "beat": self._beats})
+        if before["away"] and not liveness["away"] and self.view.news.get("about") == "data":
+            self._report(error="")
 
     def _changed(self, _: Mapping[str, Any] | None = None) -> None:
         for callback in list(self._callbacks):
@@ -331,3 +462,11 @@ class Dashboard(widgets.VBox):
         ):  # Other tasks may have changed too, such as a parent's status.
             with self._reading:
                 self._read_and_show(recount=False, task=shown)
+
+
+def _plain(liveness: Liveness) -> dict[str, Any]:
+    """Return what `browser/src/liveness.js` puts into words."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in liveness._asdict().items()
+    }

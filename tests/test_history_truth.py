@@ -34,12 +34,6 @@ def lived(seed: int, arrivals: str, folder: Path) -> tuple[World, dict[str, Reco
     return world, histories
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A source of new folders."""
-    return [tmp_path_factory.getbasetemp()]
-
-
 @given(seed=st.integers(0, 10**9), arrivals=st.sampled_from(sorted(ARRIVALS)))
 def test_a_history_is_true(seed: int, arrivals: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Replay gives each listing, truth is within the bounds, order holds, and pushes only narrow."""
@@ -96,9 +90,8 @@ def check_bounds(world: World, history: Recorded) -> None:
             continue
         times = [
             time
-            for time, before, after in zip(world.times[1:], world.boards, world.boards[1:], strict=False)
-            if event.not_before - 1 <= time <= event.not_after + 1
-            and happened(event.field, event.new, before.get(event.task_id), after.get(event.task_id))
+            for time, before, after in world.changes(event.not_before - 1, event.not_after + 1)
+            if happened(event.field, event.new, before.get(event.task_id), after.get(event.task_id))
         ]
         assert times, event
 

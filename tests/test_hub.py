@@ -367,7 +367,8 @@ def test_the_recorded_conversation_becomes_what_happened(tmp_path: Path) -> None
         assert recorder.hub_url is not None
         talk(recorder.hub_url, conversation)
         events = History(path).events
-        assert events["exact"].all()
+        # Where the one event of a handoff leaves open what was before, only all events together tell.
+        assert events.loc[~events["exact"], "field"].isin(("status", "previous_assigned_to")).all()
         told = list(zip(events["task_id"], events["change"], events["after"].fillna(""), strict=True))
         assert (2, "started", "working") in told
         assert (3, "finished", "complete") in told

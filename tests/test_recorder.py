@@ -254,6 +254,39 @@ def test_a_recorder_that_was_taken_for_dead_ends_and_says_why(
 # Another database
 
 
+def test_a_clock_that_is_set_back_is_one_gap(board: Board, recorder: Recorder, history: History) -> None:
+    """Until the clock has caught up, edits of before lie in its future, which is no further gap."""
+    board.create_task("Design", created_by="lead")
+    board.wait(minutes=1)
+    recorder.look()
+    board.time -= timedelta(hours=2)
+    board.jumps += 1
+    recorder.look()
+    for _ in range(3):
+        board.wait(minutes=1)
+        recorder.look()
+    assert history.coverage["recorded"].tolist() == [True, False, True]
+    assert history.now().generated_at < board.time + timedelta(minutes=1)
+
+
+def test_an_edit_after_the_clock_was_set_back_is_no_new_database(
+    board: Board, recorder: Recorder, history: History
+) -> None:
+    """It is earlier than the edit before, and yet later than the last look."""
+    board.create_task("Design", created_by="lead")
+    board.wait(minutes=1)
+    recorder.look()
+    board.time -= timedelta(hours=2)
+    board.jumps += 1
+    recorder.look()
+    board.wait(minutes=1)
+    board.update_task(1, priority=3)
+    board.wait(minutes=1)
+    recorder.look()
+    assert history.servers["epoch"].tolist() == [1]
+    assert history.now().tasks["priority"].tolist() == [3]
+
+
 def test_a_new_database_begins_an_epoch(board: Board, path: Path) -> None:
     """Numbers of tasks start anew with it: nothing of the old ones is joined to the new ones."""
     for title in ("Old design", "Old tests"):

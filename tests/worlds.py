@@ -5,7 +5,7 @@ Nothing here waits: a world's time passes by being set, and pushes arrive when t
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -69,18 +69,25 @@ class World:
         return (self.times[end] if end < len(self.times) else self.time + SECOND) - self.times[begin]
 
     def hasty(self, task: int, begin: int, end: int) -> bool:
-        """Return whether a task changed twice within a second or two, told by nobody, in a time.
+        """Return whether in a time a task changed, told by nobody, within two seconds of another change of it.
 
-        TinyTask's own times tick in seconds: nothing tells the order of such changes and a look between them.
+        TinyTask's own times tick in seconds: nothing tells the order of such changes and of a look between them.
         """
-        begin, end = begin - 2 * SECOND, end + 2 * SECOND
         told = {event.at for event in self.events if event.task_id == task}
-        silent = [
+        changed = [
             time
-            for time, before, after in zip(self.times[1:], self.boards, self.boards[1:], strict=False)
-            if begin <= time <= end and time not in told and before.get(task) != after.get(task)
+            for time, before, after in self.changes(begin - 2 * SECOND, end + 2 * SECOND)
+            if before.get(task) != after.get(task)
         ]
-        return any(later - earlier < 2 * SECOND for earlier, later in pairwise(silent))
+        return any(
+            later - earlier < 2 * SECOND and not {earlier, later} <= told
+            for earlier, later in pairwise(changed)
+        )
+
+    def changes(self, begin: int, end: int) -> Iterator[tuple[int, dict[int, Record], dict[int, Record]]]:
+        """Yield when something changed in a time, with the board before and after it."""
+        for place in range(max(bisect_left(self.times, begin), 1), bisect_right(self.times, end)):
+            yield self.times[place], self.boards[place - 1], self.boards[place]
 
     def _say(self, event: Record) -> None:
         known = pushed(event)

@@ -123,14 +123,16 @@ def changes(
     new: Record | Literal["unknown"] | None,
     after: int,
     until: int,
+    complete: bool = False,
 ) -> list[Event]:
     """Return what happened to a task between two listings, in order.
 
     - old, new: the task in the one and in the other, None if it was not there; `new` may still be unknown
     - pushes: what the server said of it meanwhile, in the order of their times
     - after, until: the time before the first listing was asked for, and that when the second had come
+    - complete: whether all that the server has to say of that time has been told
     """
-    story = _Story(task_id, old, after)
+    story = _Story(task_id, old, after, complete)
     for push in pushes:
         story.hear(push)
     if new != "unknown":
@@ -145,12 +147,14 @@ class Look(NamedTuple):
     - last: the time before the last one was asked for
     - until: the time when the first one had come
     - record: the task, None if it was not there
+    - pushed: whether the server could push all the time since the look before
     """
 
     number: int
     last: int
     until: int
     record: Record | None
+    pushed: bool = False
 
 
 def told(
@@ -172,13 +176,13 @@ def told(
         begin, end, latest = cuts[place][0], cuts[place + 1][0], cuts[place + 1][-1]
         # A push that a listing shows is earlier than it, one that it doesn't show is later.
         since = max(look.last, pushes[begin - 1].at) if begin else look.last
-        mine, found, until = pushes[begin:end], "unknown", since
+        mine, found, until, complete = pushes[begin:end], "unknown", since, False
         heard = [_but_for(push, look.record) for push in pushes[begin : cuts[place][-1]]]
         heard += pushes[begin + len(heard) : end]
         if place + 1 < len(looks):
-            found, until = looks[place + 1].record, looks[place + 1].until
+            _, _, until, found, complete = looks[place + 1]
             until = min(until, pushes[latest].at) if latest < len(pushes) else until
-        events = changes(task_id, look.record, heard[: len(mine)], found, since, until)
+        events = changes(task_id, look.record, heard[: len(mine)], found, since, until, complete)
         yield look, mine, [_before_next(event, pushes[end:latest]) for event in events]
 
 
@@ -321,8 +325,8 @@ def _after(push: Push) -> Record:
 class _Story:
     """A task as it is known so far, and since when each field is certain."""
 
-    def __init__(self, task_id: int, record: Record | None, since: int) -> None:
-        self.task_id, self.record = task_id, record
+    def __init__(self, task_id: int, record: Record | None, since: int, complete: bool) -> None:
+        self.task_id, self.record, self._complete = task_id, record, complete
         self.events: list[Event] = []
         # A listing that shows an edit is later than that.
         shown = [micros((record or {}).get(name)) for name in ("created_at", "updated_at", "archived_at")]
@@ -353,9 +357,10 @@ class _Story:
         before = {name: value for name, value in push.before.items() if name not in again}
         self._differ(before, push.at, pushed=False)
         updated = self._record["updated_at"]
-        # What it was just before is not always told: then it may have been so for longer.
-        sudden = {name: new for name, new in push.after.items() if not whole and name not in push.before}
-        self._differ(sudden, push.at, pushed=False, by=push.by)
+        # What it was just before is not always told: if something may be missing, it may have been so for longer.
+        if not whole and not self._complete:
+            sudden = {name: new for name, new in push.after.items() if name not in push.before}
+            self._differ(sudden, push.at, pushed=False, by=push.by)
         self._differ(push.after, push.at, pushed=True, by=push.by)
         if whole:
             self._guessed = None

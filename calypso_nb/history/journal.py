@@ -69,24 +69,25 @@ class Journal:
         tasks = list(tasks)
         found = {task["id"]: record_of(task) for task in tasks}
         with self.store.transaction():
-            self._open(found, began, jumped)
+            self._open(found, began, ended, jumped)
             assert self.server is not None
             if any(task.get("is_currently_blocked") is not None for task in tasks):
                 self.store.write(
                     "UPDATE server SET says_blocked = 1 WHERE id = ? AND NOT says_blocked", self.server
                 )
-            set_back = False
-            newest = max((micros(task["updated_at"]) or 0 for task in found.values()), default=0)
-            if jumped or ended < self._last or newest > ended + TOLERANCE:
-                why = "edits of the future" if newest > ended + TOLERANCE else "the server's clock was set"
-                self._fail(ended, f"{why}: times before and after don't compare")
-                self._last, self._ended, self._own = min(self._last, began), max(ended, newest), False
-                set_back = True
-            # Each look is later than the one before, however well its own times are known.
-            began, ended = max(began, self._last), max(ended, self._ended)
             different = {
                 task for task in found.keys() | self.state.keys() if found.get(task) != self.state.get(task)
             }
+            # Each look is later than the one before, however well its own times are known.
+            since, until = self._last, max(ended, self._ended)
+            newest = max((micros(found[task]["updated_at"]) or 0 for task in different & found.keys()), default=0)
+            turned = jumped or ended < self._last or newest > ended + TOLERANCE
+            if turned:
+                why = "edits of the future" if newest > ended + TOLERANCE else "the server's clock was set"
+                self._fail(ended, f"{why}: times before and after don't compare")
+                since, until, self._own = min(since, began), max(until, newest), False
+            else:
+                began, ended = max(began, since), until
             recent = self._recent()
             if self._own and not different and not recent:
                 self._last, self._ended = began, ended
@@ -94,17 +95,17 @@ class Journal:
                 return 0
             before, since = self._observation, self._last
             observation = self.store.observe(
-                self.server, began, ended, tasks=len(found), pushed=pushed, **self._about
+                self.server, began, ended, until=until, tasks=len(found), pushed=pushed, **self._about
             )
-            if set_back:
+            if turned:
                 self._settled = observation
             fresh: list[Event] = []
             known = {task: found.get(task) for task in different}
             for task in sorted(different - recent.keys()):
-                fresh += changes(task, self.state.get(task), (), found.get(task), since, ended)
+                fresh += changes(task, self.state.get(task), (), found.get(task), since, until)
             self.store.add_events(self.server, before, fresh)
             for task, time in recent.items():
-                look = Look(observation, began, ended, found.get(task))
+                look = Look(observation, began, until, found.get(task), pushed)
                 known[task] = self._tell_again(task, time, look)
             self._know(known)
             self._observation, self._last, self._ended, self._own = observation, began, ended, True
@@ -131,7 +132,7 @@ class Journal:
         assert self.server is not None
         self.store.fail(self.server, at, error, **self._about)
 
-    def _open(self, found: Mapping[int, Record], now: int, jumped: bool) -> None:
+    def _open(self, found: Mapping[int, Record], now: int, ended: int, jumped: bool) -> None:
         """Go on where the file ends, or begin an epoch if these are the tasks of another database."""
         if self.server is None:
             self.server = self.store.server(self.name, now)
@@ -147,7 +148,7 @@ class Journal:
                 self.server,
             )[0]
             self._settle()
-        if self._another_database(found, jumped):
+        if self._another_database(found, jumped or ended < self._last):
             self._highest = self._newest = 0
             self._settled = 0
             self.server = self.store.server(self.name, now, anew=True)
@@ -167,9 +168,10 @@ class Journal:
                 # TinyTask gives no number twice.
                 if number <= self._highest and created > self._newest + TOLERANCE:
                     return True
-            elif before["created_at"] != task["created_at"] or (
-                not jumped and edited < (micros(before["updated_at"]) or 0) - TOLERANCE
-            ):
+            elif before["created_at"] != task["created_at"]:
+                return True
+            # An edit from before the last look, which showed a later one.
+            elif edited < min(micros(before["updated_at"]) or 0, self._last) - TOLERANCE and not jumped:
                 return True
         return False
 
@@ -281,11 +283,11 @@ class Journal:
             )
         }  # fmt: skip
         looks = self.store.rows(
-            "SELECT id, last, until FROM observation WHERE server = ? AND ok AND id >= ? ORDER BY id",
+            "SELECT id, last, until, pushed FROM observation WHERE server = ? AND ok AND id >= ? ORDER BY id",
             self.server, first,
         )  # fmt: skip
-        for number, last, until in looks if first else [(0, 0, 0), *looks]:
-            yield Look(number, last, until, record)
+        for number, last, until, pushed in looks if first else [(0, 0, 0, False), *looks]:
+            yield Look(number, last, until, record, bool(pushed))
             changed = events.get(number, ())
             record = replayed([(field, unpacked(field, new)) for _, field, new in changed], record)
 

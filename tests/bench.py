@@ -67,28 +67,31 @@ class Line(NamedTuple):
 
 def fill(path: Path, count: int) -> None:
     """A database file with `count` tasks, a comment on every second and a link on every third of them."""
-    start = datetime.now(UTC) - timedelta(days=40)
-    statuses = ("idle", "working", "complete", "complete")
     with TinytaskStore(path) as store:
-        store.insert_many(
-            {
-                "title": f"Task {number}: make the thing do what the other thing does",
-                "description": "What is wanted, why, and how to see that it is done. " * 3,
-                "status": statuses[number % 4],
-                "assigned_to": f"agent-{number % 12}" if number % 13 else None,
-                "created_by": "lead",
-                "priority": number % 11,
-                "tags": ["bench", f"t{number % 7}"],
-                "queue_name": ("dev", "qa", "docs")[number % 3],
-                "created_at": start + timedelta(seconds=number),
-            }
-            for number in range(count)
-        )
+        store.insert_many(some_tasks(count))
         store.insert_many(
             ({"task_id": n, "content": "a note", "created_by": "lead"} for n in range(2, count + 1, 2)),
             "comments",
         )
         store.insert_many(({"task_id": n, "url": "docs/x.md"} for n in range(3, count + 1, 3)), "links")
+
+
+def some_tasks(count: int) -> Iterator[dict[str, Any]]:
+    """So many tasks that somebody might have."""
+    start = datetime.now(UTC) - timedelta(days=40)
+    statuses = ("idle", "working", "complete", "complete")
+    for number in range(count):
+        yield {
+            "title": f"Task {number}: make the thing do what the other thing does",
+            "description": "What is wanted, why, and how to see that it is done. " * 3,
+            "status": statuses[number % 4],
+            "assigned_to": f"agent-{number % 12}" if number % 13 else None,
+            "created_by": "lead",
+            "priority": number % 11,
+            "tags": ["bench", f"t{number % 7}"],
+            "queue_name": ("dev", "qa", "docs")[number % 3],
+            "created_at": start + timedelta(seconds=number),
+        }
 
 
 def servers() -> list[str]:
@@ -359,15 +362,31 @@ def measure(sizes: list[int], file_sizes: list[int], runs: int) -> Iterator[Line
         yield from first_times(runs)
 
 
+def chosen(arguments: argparse.Namespace) -> Iterator[Line]:
+    """Measure what the command line asks for."""
+    from tests import bench_history
+
+    with TemporaryDirectory() as folder:
+        if arguments.lake:
+            yield from bench_history.lake(Path(folder))
+        elif arguments.history:
+            yield from bench_history.measure(Path(folder), arguments.runs)
+        else:
+            yield from measure(arguments.sizes, arguments.file_sizes, arguments.runs)
+            yield from bench_history.measure(Path(folder), arguments.runs)
+
+
 def main() -> None:
-    """Print the table; `--sizes 100 1000 --runs 1` measures less."""
+    """Print the table; `--sizes 100 1000 --runs 1` measures less, `--history` and `--lake` that alone."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--history", action="store_true", help="what a recorder takes, and reading a history")
+    parser.add_argument("--lake", action="store_true", help="10 million events of 50 servers, as Parquet")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--file-sizes", type=int, nargs="+", default=FILE_SIZES)
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     table = Table("server", "what", "ours", "against", "ratio", "aim", title="calypso_nb, measured")
-    for line in measure(arguments.sizes, arguments.file_sizes, arguments.runs):
+    for line in chosen(arguments):
         table.add_row(*line)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     if servers() == ["embedded"]:

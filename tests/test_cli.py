@@ -18,8 +18,10 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import jsonschema
@@ -27,8 +29,11 @@ import nbformat
 import pytest
 from wcwidth import wcswidth
 
-from calypso_nb import WorkloadData
+from calypso_nb import TinytaskClient, WorkloadData
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
+from calypso_nb.history.changes import SECOND
+from calypso_nb.history.journal import Journal
+from calypso_nb.history.store import HistoryStore
 from calypso_nb.text.schema import report_schema
 from tests.boards import NOW
 from tests.conftest import SECONDS
@@ -519,17 +524,34 @@ def test_the_documentations_commands_work(
     commands = re.findall(r"^calypso-nb .*", "\n".join(re.findall(r"```sh\n(.*?)```", text, re.S)), re.M)
     assert len(commands) >= 4
     with_server = environment | {"TINYTASK_ENDPOINT": server}
+    recorded_since_long_ago(tmp_path / "history.db", server)
     for line in commands:
         if "| jq" in line and shutil.which("jq") is None:
             pytest.skip("no jq: apt-get install jq")
         wanted, _, comment = line.partition("  # ")
         codes = re.search(r"exits? with (\d)", comment)
         shell = wanted.replace("calypso-nb ", f"{sys.executable} -m calypso_nb ")
-        done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", shell],
-            env=with_server, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=SECONDS,
-        )  # fmt: skip
-        assert done.returncode == (int(codes[1]) if codes else 0), (line, done.stderr)
+        shell = shell.replace(":3390", ":0")  # Somebody else may have that port.
+        endless = comment.startswith("until Ctrl-C")
+        with subprocess.Popen(
+            ["bash", "-o", "pipefail", "-c", f"exec {shell}" if endless else shell],
+            env=with_server, cwd=tmp_path, stdout=PIPE, stderr=PIPE, encoding="utf-8",
+        ) as done:  # fmt: skip
+            if endless:
+                assert done.stdout is not None
+                done.stdout.readline()
+                done.send_signal(signal.SIGINT)
+            _, said = done.communicate(timeout=SECONDS)
+        assert done.returncode == (int(codes[1]) if codes else 0), (line, said)
+
+
+def recorded_since_long_ago(path: Path, server: str) -> None:
+    """Make a history in which somebody looked at a server three days ago."""
+    then = datetime.now(UTC) - timedelta(days=3)
+    with TinytaskClient(server) as client, HistoryStore(path, write=True) as store:
+        old = [task for task in client.look().tasks if task["updated_at"] < f"{then:%Y-%m-%d %H:%M:%S}"]
+        at = int(then.timestamp()) * SECOND
+        Journal(store, client.endpoint, "listing", SECOND).see(old, at, at)
 
 
 def test_the_documentations_python_runs_as_it_stands() -> None:

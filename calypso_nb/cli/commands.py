@@ -204,7 +204,7 @@ def diff(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(help="Instead of a saved report how it was then, from the history: 'yesterday 18:00'."),
+        typer.Option(help="Instead of a saved report, how it was then, from the history: 'yesterday 18:00'."),
     ] = None,
     format: Annotated[DiffFormat, typer.Option("--format", "-f")] = "console",
     output: Output = None,
@@ -214,7 +214,7 @@ def diff(
     env_file: EnvFile = None,
     verbose: Verbose = False,
 ) -> None:
-    """Say what changed between two reports saved as JSON, since a saved one, or since a moment."""
+    """Say what changed between two saved reports, since one, or since a moment of the history."""
     from calypso_nb.cli import report as reporting
 
     with _translated():
@@ -261,11 +261,18 @@ def record(
     history: HistoryFile = None,
     every: Annotated[
         float,
-        typer.Option(min=0.1, max=86_400, help="Seconds between two looks; a database file is watched."),
+        typer.Option(
+            min=0.1,
+            max=86_400,
+            help="Seconds between two looks; a database file is read when it has changed.",
+        ),
     ] = 30,
     hub: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Also be told each change by a TinyTask 2: 127.0.0.1:3390."),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Also be told each change by a TinyTask 2, such as at 127.0.0.1:3390; prints what it needs.",
+        ),
     ] = None,
     keep: Annotated[
         str | None, typer.Option(metavar="LENGTH", help="Forget what is older: 180d; by default nothing.")
@@ -290,11 +297,15 @@ app.add_typer(history_app, name="history")
 @history_app.command("export", epilog=EXIT_CODES)
 def export_history(
     parquet: Annotated[
-        Path, typer.Option(file_okay=False, help="A folder, in which each server and month gets its own.")
+        Path,
+        typer.Option(
+            file_okay=False,
+            help="A folder, in which each server and month gets its own, over what was there.",
+        ),
     ],
     history: HistoryFile = None,
 ) -> None:
-    """Write a history as Parquet, for DuckDB, Dask and others."""
+    """Write all servers of a history as Parquet, for DuckDB, Dask and others."""
     with _translated():
         from calypso_nb.report import History
 
@@ -316,7 +327,8 @@ def serve(
         typer.Option(help="A further name that clients reach it by; may be repeated, '*' is any name."),
     ] = None,
     history: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Write down exactly what happens, in this file.")
+        Path | None,
+        typer.Option(dir_okay=False, help="Write down what happens, exactly, in this history."),
     ] = None,
     hub: Annotated[
         str | None,

@@ -156,6 +156,7 @@ def _asked(folder: Path, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
     if not (folder / "observations").is_dir():
         raise UsageError(f"{folder} has no history: `calypso-nb history export` writes one")
     with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")  # It would go to standard output.
         for table in _COLUMNS:
             if not (folder / f"{table}s").is_dir():
                 continue

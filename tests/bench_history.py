@@ -151,6 +151,7 @@ def record_day(board: Board, journal: Journal, begin: int, pushes: bool) -> floa
         elif pushes:
             for event in board.said:
                 journal.hear([event])
+            journal.tell()
         seconds += time.process_time() - start
         board.said.clear()
     return seconds

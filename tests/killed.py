@@ -47,6 +47,7 @@ def live(folder: Path, confirmed: int) -> None:
             events = list(served(changes))
             journal.hear(events)
             os.write(confirmed, "".join(f"{event.key.hex()}\n" for event in events).encode())
+            journal.tell()
 
         store.listeners.append(write_down)
         number = store.create_task("Design", "lead", assigned_to="alice")["id"]

@@ -366,8 +366,9 @@ def test_the_recorded_conversation_becomes_what_happened(tmp_path: Path) -> None
 
         assert recorder.hub_url is not None
         talk(recorder.hub_url, conversation)
+        assert eventually(lambda: (History(path).events["change"] == "gone").any())
         events = History(path).events
-        # Where an event leaves open what was before, only a look after all of them tells that none is missing.
+        # Where an event leaves open what was before, only a later look tells that none is missing.
         assert events.loc[~events["exact"], "field"].isin(("queue_name", "previous_assigned_to")).all()
         told = list(zip(events["task_id"], events["change"], events["after"].fillna(""), strict=True))
         assert (2, "started", "working") in told

@@ -69,9 +69,9 @@ class World:
         return (self.times[end] if end < len(self.times) else self.time + SECOND) - self.times[begin]
 
     def hasty(self, task: int, begin: int, end: int) -> bool:
-        """Return whether in a time a task changed, told by nobody, within two seconds of another change of it.
+        """Return whether in a time a task changed, told by nobody, two seconds from another change or less.
 
-        TinyTask's own times tick in seconds: nothing tells the order of such changes and of a look between them.
+        TinyTask's own times tick in seconds: nothing tells the order of such changes and a look between.
         """
         told = {event.at for event in self.events if event.task_id == task}
         changed = [
@@ -156,6 +156,7 @@ class Recorded:
     def hear(self, events: list[Pushed]) -> None:
         """Write down events that have arrived."""
         self.heard += self.journal.hear(events)
+        self.journal.tell()
 
     @property
     def server(self) -> int:

@@ -21,6 +21,8 @@ _NEVER = 2**62
 FIELDS = tuple(TASK_COLUMNS)[1 : tuple(TASK_COLUMNS).index("archived_at") + 1]
 FIELDS = tuple(name for name in FIELDS if name != "is_currently_blocked")
 
+TIMES = ("created_at", "updated_at", "archived_at")
+
 # The field of an event of a whole task. Before it was first seen, what a listed task held is not known.
 CREATED, DELETED, FIRST_SEEN = "created", "deleted", "first seen"
 
@@ -80,8 +82,8 @@ def micros(time: Any) -> int | None:
     return (zoned - _EPOCH) // timedelta(microseconds=1)
 
 
-def _stamp(time: int) -> str:
-    """Return a time as TinyTask v2 writes it into a task."""
+def wire_time(time: int) -> str:
+    """Return a time as TinyTask v2 writes it into a task, to the second."""
     return f"{moment_of(time):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -167,16 +169,15 @@ def told(
     """
     kept_open = [look for look in looks if look.until < look.last]
     pushes = [
-        push
-        for push in _joined(pushes)
-        if not any(look.until < push.at < look.last for look in kept_open)
+        push for push in _joined(pushes) if not any(look.until < push.at < look.last for look in kept_open)
     ]
     cuts = [*_cuts(looks, pushes), range(len(pushes), len(pushes) + 1)]
     for place, look in enumerate(looks):
         begin, end, latest = cuts[place][0], cuts[place + 1][0], cuts[place + 1][-1]
         # A push that a listing shows is earlier than it, one that it doesn't show is later.
         since = max(look.last, pushes[begin - 1].at) if begin else look.last
-        mine, found, until, complete = pushes[begin:end], "unknown", since, False
+        mine, until, complete = pushes[begin:end], since, False
+        found: Record | Literal["unknown"] | None = "unknown"
         heard = [_but_for(push, look.record) for push in pushes[begin : cuts[place][-1]]]
         heard += pushes[begin + len(heard) : end]
         if place + 1 < len(looks):
@@ -196,7 +197,7 @@ def _before_next(event: Event, pushes: Sequence[Push]) -> Event:
 
 
 def _joined(pushes: Sequence[Push]) -> list[Push]:
-    """Return pushes with those as one that tell parts of the same change, such as its new status once more."""
+    """Return pushes, with those as one that tell of the same change, such as its new status once more."""
     joined: list[Push] = []
     for push in pushes:
         for place in range(len(joined) - 1, -1, -1):
@@ -223,7 +224,9 @@ def _is_part(push: Push, whole: Push) -> bool:
     if push.kind == whole.kind == CREATED:
         return True
     shared = push.after.keys() & whole.after.keys()
-    if not push.after:  # It only says how the task is; of two events with the same time the order is not known.
+    if (
+        not push.after
+    ):  # It only says how the task is; of two events with the same time the order is not known.
         stated = push.before.keys() & whole.after.keys()
         same = all(push.before[name] == whole.after[name] for name in stated)
         return push.at == whole.at and bool(stated) and same and push.kind == "changed"
@@ -232,7 +235,10 @@ def _is_part(push: Push, whole: Push) -> bool:
         and push.kind == "changed"
         and any(whole.before.get(name) != whole.after[name] for name in shared)
         and all(push.after[name] == whole.after[name] for name in shared)
-        and all(push.before[name] == whole.before[name] for name in shared & push.before.keys() & whole.before.keys())
+        and all(
+            push.before[name] == whole.before[name]
+            for name in shared & push.before.keys() & whole.before.keys()
+        )
     )
 
 
@@ -266,7 +272,7 @@ def _cuts(looks: Sequence[Look], pushes: Sequence[Push]) -> Iterator[Sequence[in
 
 
 def _but_for(push: Push, record: Record | None) -> Push:
-    """Return a push without what it leaves as it is and a task has otherwise: it may have been told before."""
+    """Return a push without what it leaves as it is though a look found it otherwise, earlier or later."""
     if record is None or push.kind != "changed":
         return push
     same = {
@@ -299,7 +305,7 @@ def _untold(
 
 
 def _apart(one: Record, other: Record) -> int:
-    """Return in how many facts two times differ; an edit that changes nothing is told, so it counts double."""
+    """Return in how many facts two moments differ; an untold edit of nothing counts twice, as unlikely."""
     differ = [name for name in one.keys() & other.keys() if one[name] != other[name]]
     if _THERE in differ:
         return len(FIELDS)
@@ -318,7 +324,7 @@ def _before(push: Push) -> Record:
 
 
 def _after(push: Push) -> Record:
-    edited = {"updated_at": _stamp(push.at)} if push.after else {}
+    edited = {"updated_at": wire_time(push.at)} if push.after else {}
     return {_THERE: push.kind != DELETED, **edited, **push.after}
 
 
@@ -329,7 +335,7 @@ class _Story:
         self.task_id, self.record, self._complete = task_id, record, complete
         self.events: list[Event] = []
         # A listing that shows an edit is later than that.
-        shown = [micros((record or {}).get(name)) for name in ("created_at", "updated_at", "archived_at")]
+        shown = [micros((record or {}).get(name)) for name in TIMES]
         since = max(since, *(time or 0 for time in shown))
         self._since = dict.fromkeys(FIELDS, since)
         self._there_since = since
@@ -357,7 +363,7 @@ class _Story:
         before = {name: value for name, value in push.before.items() if name not in again}
         self._differ(before, push.at, pushed=False)
         updated = self._record["updated_at"]
-        # What it was just before is not always told: if something may be missing, it may have been so for longer.
+        # What it was just before is not always told: if anything is missing, it may have been so for longer.
         if not whole and not self._complete:
             sudden = {name: new for name, new in push.after.items() if name not in push.before}
             self._differ(sudden, push.at, pushed=False, by=push.by)
@@ -368,7 +374,7 @@ class _Story:
             second = push.at // SECOND * SECOND
             if second > (micros(updated) or 0):
                 # Another edit in the same second may have moved it already.
-                self._set("updated_at", _stamp(push.at), max(second, self._since["updated_at"]), push.at)
+                self._set("updated_at", wire_time(push.at), max(second, self._since["updated_at"]), push.at)
                 self._guessed = len(self.events) - 1
                 self._since["updated_at"] = push.at
         for name in push.before | push.after:

@@ -47,6 +47,7 @@ class Journal:
         self._highest = self._newest = 0  # Of all tasks ever: the number, and when the last one was created.
         self._settled = 0  # The look from which on what is told late can still change what is written down.
         self._own = False  # Whether that one is of this run, so that another look can widen it.
+        self._unplaced: dict[int, int] = {}  # Tasks that were pushed and not told of yet, and from when on.
 
     # Listings
 
@@ -80,7 +81,9 @@ class Journal:
             }
             # Each look is later than the one before, however well its own times are known.
             since, until = self._last, max(ended, self._ended)
-            newest = max((micros(found[task]["updated_at"]) or 0 for task in different & found.keys()), default=0)
+            newest = max(
+                (micros(found[task]["updated_at"]) or 0 for task in different & found.keys()), default=0
+            )
             turned = jumped or ended < self._last or newest > ended + TOLERANCE
             if turned:
                 why = "edits of the future" if newest > ended + TOLERANCE else "the server's clock was set"
@@ -88,7 +91,7 @@ class Journal:
                 since, until, self._own = min(since, began), max(until, newest), False
             else:
                 began, ended = max(began, since), until
-            recent = self._recent()
+            recent = self._recent() | self._unplaced
             if self._own and not different and not recent:
                 self._last, self._ended = began, ended
                 self.store.look_again(self._observation, began, ended)
@@ -110,6 +113,7 @@ class Journal:
             self._know(known)
             self._observation, self._last, self._ended, self._own = observation, began, ended, True
             self._forget()
+            self._unplaced = {}
         return len(different)
 
     def still(self, now: int, *, write: bool) -> None:
@@ -148,9 +152,17 @@ class Journal:
                 self.server,
             )[0]
             self._settle()
+            self._unplaced = dict(
+                self.store.rows(
+                    "SELECT task_id, min(at) FROM inbox WHERE server = ? AND observation IS NULL"
+                    " AND payload IS NOT NULL AND task_id IS NOT NULL GROUP BY task_id",
+                    self.server,
+                )
+            )
         if self._another_database(found, jumped or ended < self._last):
             self._highest = self._newest = 0
             self._settled = 0
+            self._unplaced = {}
             self.server = self.store.server(self.name, now, anew=True)
             self.state, self._observation = {}, 0
             self._last, self._ended, self._own = 0, 0, False
@@ -160,25 +172,25 @@ class Journal:
         self._newest = max(self._newest, max(made, default=0))
 
     def _another_database(self, found: Mapping[int, Record], jumped: bool) -> bool:
-        """Return whether these tasks can't be the known ones later on: a new database, or a restored backup."""
+        """Return whether these tasks are not the known ones later on, but of a new database or a backup."""
         for number, task in found.items():
             created, edited = (micros(task[name]) or 0 for name in ("created_at", "updated_at"))
             before = self.state.get(number)
             if before is None:
                 # TinyTask gives no number twice.
-                if number <= self._highest and created > self._newest + TOLERANCE:
-                    return True
-            elif before["created_at"] != task["created_at"]:
-                return True
-            # An edit from before the last look, which showed a later one.
-            elif edited < min(micros(before["updated_at"]) or 0, self._last) - TOLERANCE and not jumped:
+                other = number <= self._highest and created > self._newest + TOLERANCE
+            else:
+                # Or an edit from before the last look, which showed a later one.
+                latest = min(micros(before["updated_at"]) or 0, self._last) - TOLERANCE
+                other = before["created_at"] != task["created_at"] or (edited < latest and not jumped)
+            if other:
                 return True
         return False
 
     # Pushes
 
     def _recent(self) -> dict[int, int]:
-        """Return the tasks of which something was pushed since the last look was asked for, and when first."""
+        """Return the tasks that were pushed since the last look was asked for, and when each was first."""
         return dict(
             self.store.rows(
                 "SELECT task_id, min(at) FROM inbox WHERE server = ? AND at >= ? AND payload IS NOT NULL"
@@ -190,26 +202,37 @@ class Journal:
     def hear(self, events: Iterable[Pushed]) -> int:
         """Write down what a server pushed, and return how many events were new.
 
-        Once this returns they are in the file, whatever happens next.
+        Once this returns they are in the file, whatever happens next; `tell` makes changes of them.
         """
-        new, news = 0, dict[int, int]()
+        new = 0
         with self.store.transaction():
             assert self.server is not None
             for event in events:
-                comment = comment_of(event)
                 written = self.store.write(
-                    "INSERT OR IGNORE INTO inbox (server, key, task_id, type, at, payload) VALUES (?, ?, ?, ?, ?, ?)",
+                    "INSERT OR IGNORE INTO inbox (server, key, task_id, type, at, payload)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
                     self.server, event.key, event.task_id, event.type, event.at, event.model_dump_json(),
                 )  # fmt: skip
                 new += written
-                if not written:
-                    continue
-                if comment is not None:
+                comment = comment_of(event)
+                if written and comment is not None:
                     self.store.note(self.server, comment, event.at)
-                if event.task_id is not None:
-                    news[event.task_id] = min(news.get(event.task_id, event.at), event.at)
-            self._know({task: self._tell_again(task, since) for task, since in news.items()})
+                if written and event.task_id is not None:
+                    self._unplaced[event.task_id] = min(self._unplaced.get(event.task_id, event.at), event.at)
         return new
+
+    def tell(self) -> bool:
+        """Make changes of what has been pushed, and return whether there was anything."""
+        if not self._unplaced:
+            return False
+        with self.store.transaction():
+            unplaced, self._unplaced = self._unplaced, {}
+            try:
+                self._know({task: self._tell_again(task, since) for task, since in unplaced.items()})
+            except BaseException:
+                self._unplaced = unplaced | self._unplaced
+                raise
+        return True
 
     def comments(self, comments: Iterable[Record]) -> int:
         """Keep comments that were read anyway, and return how many of them were new or have changed."""
@@ -248,7 +271,8 @@ class Journal:
             self.server, task, first, begun,
         )  # fmt: skip
         pushes = [
-            push_of(Pushed.model_validate_json(payload))._replace(numbers=(number,)) for number, payload in rows
+            push_of(Pushed.model_validate_json(payload))._replace(numbers=(number,))
+            for number, payload in rows
         ]
         self.store.forget_events(self.server, task, first)
         self.store.write(
@@ -275,8 +299,8 @@ class Journal:
             number: [*group]
             for number, group in groupby(
                 self.store.rows(
-                    "SELECT observation, field, new FROM event WHERE server = ? AND task_id = ? AND observation >= ?"
-                    " ORDER BY observation, id",
+                    "SELECT observation, field, new FROM event"
+                    " WHERE server = ? AND task_id = ? AND observation >= ? ORDER BY observation, id",
                     self.server, task, first,
                 ),
                 key=itemgetter(0),
@@ -331,4 +355,3 @@ class Journal:
             "DELETE FROM inbox WHERE server = ? AND payload IS NULL AND at < ?",
             self.server, self._ended - _DUPLICATES,
         )  # fmt: skip
-

@@ -17,6 +17,7 @@ import orjson
 import pandas as pd
 
 from calypso_nb.errors import UsageError
+from calypso_nb.history.changes import TIMES
 from calypso_nb.history.store import HistoryStore
 
 _BATCH = 50_000
@@ -145,7 +146,9 @@ def store_of(folder: Path, server: str | None) -> HistoryStore:
 
 def _typed(table: str, row: list[Any]) -> list[Any]:
     if table == "event" and row[2] in _NUMBERS:
-        row[3:5] = [None if value is None else orjson.loads(value) for value in row[3:5]]
+        row[3:5] = [value if value is None else orjson.loads(value) for value in row[3:5]]
+    if table == "event" and row[2] in TIMES:
+        row[3:5] = [int(value) if str(value).isdigit() else value for value in row[3:5]]
     return row
 
 

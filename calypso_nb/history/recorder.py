@@ -86,12 +86,12 @@ class Recorder:
         self._commented = ""  # The time of the wire from which on comments may be new.
         self._jumps = 0
         self._store = HistoryStore(self.path, write=True)
+        source = "listing" if self._written is None else "file"
+        self._journal = Journal(self._store, self.name, source, int(self.every * SECOND))
         self._thread: threading.Thread | None = None
         self._how = self.how  # As the file has it.
         try:
             self._store.take(self.name, self._who, self._how)
-            source = "listing" if self._written is None else "file"
-            self._journal = Journal(self._store, self.name, source, int(self.every * SECOND))
             self.look()
             if hub is not None:
                 self._hub = Hub(hub, _token(self.path), self._receive)
@@ -145,6 +145,8 @@ class Recorder:
             self._hub.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+        with suppress(OSError, UsageError):
+            self._journal.tell()
         with suppress(OSError, ValueError):
             self._store.leave(self.name, self._who)
         self._store.close()
@@ -187,6 +189,7 @@ class Recorder:
     def hear(self, events: Iterable[Pushed]) -> None:
         """Write down what a server has said; once this returns it is in the file, whatever happens next."""
         if self._journal.hear(events):
+            self._journal.tell()
             self._tell()
 
     def prune(self) -> int:
@@ -204,6 +207,8 @@ class Recorder:
             try:
                 self._stay()
                 if time.monotonic() >= self._due:
+                    if self._journal.tell():  # Whether or not the server can be read.
+                        self._tell()
                     self.look()
             except TinytaskClientError:
                 pass  # It is written down, and the next look is due as ever.
@@ -246,7 +251,7 @@ class Recorder:
         known = pushed(event)
         if known is None:
             return
-        self.hear([known])
+        self._journal.hear([known])
         with self._wake:
             self._due = min(self._due, time.monotonic() + SETTLE_SECONDS)
             self._wake.notify_all()

@@ -15,7 +15,17 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from calypso_nb.errors import UsageError
-from calypso_nb.history.changes import CREATED, DELETED, Event, Record, replayed
+from calypso_nb.history.changes import (
+    CREATED,
+    DELETED,
+    SECOND,
+    TIMES,
+    Event,
+    Record,
+    micros,
+    replayed,
+    wire_time,
+)
 
 VERSION = 1
 _APPLICATION = 0x43414C59  # "CALY"
@@ -307,8 +317,8 @@ class HistoryStore:
                 server,
                 event.task_id,
                 event.field,
-                packed(event.old),
-                packed(event.new),
+                packed(event.field, event.old),
+                packed(event.field, event.new),
                 *event[4:],
                 observation,
             )
@@ -423,9 +433,14 @@ class HistoryStore:
             return int(self._connection.execute(sql, values).lastrowid or 0)
 
 
-def packed(value: Any) -> Any:
-    """Return a value of a field as the file keeps it: lists and tasks as JSON text."""
-    return orjson.dumps(value).decode() if isinstance(value, list | tuple | dict) else value
+def packed(field: str, value: Any) -> Any:
+    """Return a value of a field as the file keeps it: lists and tasks as JSON, times of v2 as seconds."""
+    if isinstance(value, list | tuple | dict):
+        return orjson.dumps(value).decode()
+    if field in TIMES and value is not None:
+        seconds = (micros(value) or 0) // SECOND
+        return seconds if wire_time(seconds * SECOND) == value else value
+    return value
 
 
 def unpacked(field: str, value: Any) -> Any:
@@ -433,6 +448,8 @@ def unpacked(field: str, value: Any) -> Any:
     if isinstance(value, str) and field in ("tags", CREATED, DELETED):
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(value)
+    if isinstance(value, int) and field in TIMES:
+        return wire_time(value * SECOND)
     return value
 
 

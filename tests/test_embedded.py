@@ -535,7 +535,7 @@ def test_serve_says_what_it_means_to_be_open_to_the_network(
 ) -> None:
     """Standard error says who can read and change the tasks, and nothing else does."""
 
-    def serve(*arguments: Any) -> None:
+    def serve(*arguments: Any, **_: Any) -> None:
         _, host, _, transport, on_ready, allowed_hosts = arguments
         create_app(arguments[0], transport, host, allowed_hosts)
         on_ready("http://somewhere")

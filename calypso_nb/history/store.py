@@ -18,6 +18,7 @@ from calypso_nb.errors import UsageError
 from calypso_nb.history.changes import (
     CREATED,
     DELETED,
+    FIELDS,
     SECOND,
     TIMES,
     Event,
@@ -273,7 +274,7 @@ class HistoryStore:
     def state(self, server: int) -> dict[int, Record]:
         """Return every task as it is known now."""
         rows = self.rows("SELECT task_id, record FROM state WHERE server = ?", server)
-        return {task_id: orjson.loads(record) for task_id, record in rows}
+        return {task_id: _whole(orjson.loads(record)) for task_id, record in rows}
 
     def observe(self, server: int, began: int, ended: int, **about: Any) -> int:
         """Add an observation, and return its number.
@@ -338,8 +339,7 @@ class HistoryStore:
                 if record is None:
                     self.write("DELETE FROM state WHERE server = ? AND task_id = ?", server, task_id)
                 else:
-                    text = orjson.dumps(record).decode()
-                    self.write("REPLACE INTO state VALUES (?, ?, ?)", server, task_id, text)
+                    self.write("REPLACE INTO state VALUES (?, ?, ?)", server, task_id, _json(record))
 
     def record_before(self, server: int, task_id: int, observation: int) -> Record | None:
         """Return a task as an observation found it, by what had happened until then."""
@@ -436,7 +436,7 @@ class HistoryStore:
 def packed(field: str, value: Any) -> Any:
     """Return a value of a field as the file keeps it: lists and tasks as JSON, times of v2 as seconds."""
     if isinstance(value, list | tuple | dict):
-        return orjson.dumps(value).decode()
+        return _json(value)
     if field in TIMES and value is not None:
         seconds = (micros(value) or 0) // SECOND
         return seconds if wire_time(seconds * SECOND) == value else value
@@ -447,10 +447,22 @@ def unpacked(field: str, value: Any) -> Any:
     """Return a value of a field as the wire has it."""
     if isinstance(value, str) and field in ("tags", CREATED, DELETED):
         with suppress(orjson.JSONDecodeError):
-            return orjson.loads(value)
+            known = orjson.loads(value)
+            return _whole(known) if isinstance(known, dict) else known
     if isinstance(value, int) and field in TIMES:
         return wire_time(value * SECOND)
     return value
+
+
+def _json(value: Any) -> str:
+    """Return a list or a task as text; of a task without what is empty, which takes a third of the room."""
+    if isinstance(value, dict):
+        value = {name: held for name, held in value.items() if held is not None}
+    return orjson.dumps(value).decode()
+
+
+def _whole(task: Record) -> Record:
+    return dict.fromkeys(FIELDS) | task
 
 
 def events_of(rows: Sequence[tuple[Any, ...]]) -> list[Event]:

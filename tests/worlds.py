@@ -36,6 +36,7 @@ class World:
         self.time = START
         self.store = TinytaskStore(now=lambda: moment_of(self.time))
         self.events: list[Pushed] = []  # What the server has said, in order.
+        self.delivered: list[Pushed] = []  # What of it has come to whoever records.
         self.times: list[int] = [self.time]
         self.boards: list[dict[int, Record]] = [{}]
 
@@ -73,7 +74,7 @@ class World:
 
         TinyTask's own times tick in seconds: nothing tells the order of such changes and a look between.
         """
-        told = {event.at for event in self.events if event.task_id == task}
+        told = {event.at for event in self.delivered if event.task_id == task}
         changed = [
             time
             for time, before, after in self.changes(begin - 2 * SECOND, end + 2 * SECOND)
@@ -206,6 +207,7 @@ def live(world: World, histories: dict[str, Recorded], rounds: int, delivered: D
         for event in world.events[said:]:
             delay = delivered(random)
             if delay is not None and "pushed" in histories:
+                world.delivered.append(event)
                 waiting += [(event.at + int(delay * SECOND), event)] * random.choice((1, 1, 1, 2))
         said = len(world.events)
         due = sorted((one for one in waiting if one[0] <= world.time), key=lambda one: one[0])

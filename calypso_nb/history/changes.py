@@ -16,6 +16,8 @@ SECOND = 1_000_000
 # How far the times of two events about the same change are apart at most; 2 ms were seen.
 SAME_CHANGE = 50_000
 _NEVER = 2**62
+# How many pushes after a look are asked whether it was before them.
+_AHEAD = 20
 
 # What a listing says of a task and the others don't decide: whether it is blocked follows from its blocker.
 FIELDS = tuple(TASK_COLUMNS)[1 : tuple(TASK_COLUMNS).index("archived_at") + 1]
@@ -99,9 +101,7 @@ def record_of(task: Mapping[str, Any]) -> Record:
     """Return the fields of a task as a history keeps them."""
     record = {name: task.get(name) for name in FIELDS}
     priority = record["priority"]
-    if (
-        isinstance(priority, int) and abs(priority) >= 2**63
-    ):  # SQLite has no such whole number; it is as large.
+    if isinstance(priority, int) and abs(priority) >= 2**63:  # SQLite has no whole number as large.
         record["priority"] = float(priority)
     return record
 
@@ -224,9 +224,7 @@ def _is_part(push: Push, whole: Push) -> bool:
     if push.kind == whole.kind == CREATED:
         return True
     shared = push.after.keys() & whole.after.keys()
-    if (
-        not push.after
-    ):  # It only says how the task is; of two events with the same time the order is not known.
+    if not push.after:  # It says how the task is; of events with the same time the order is not known.
         stated = push.before.keys() & whole.after.keys()
         same = all(push.before[name] == whole.after[name] for name in stated)
         return push.at == whole.at and bool(stated) and same and push.kind == "changed"
@@ -262,10 +260,12 @@ def _cuts(looks: Sequence[Look], pushes: Sequence[Push]) -> Iterator[Sequence[in
     for before, look, after in zip(looks, looks[1:], [*looks[2:], None], strict=False):
         least = max(cut, bisect_left(times, look.last))
         most = max(least, bisect_right(times, look.until))
-        untold = [
-            _untold(before, pushes[cut:place], look, pushes[place:], after)
-            for place in range(least, most + 1)
-        ]
+        known, untold = _facts(before.record), list[int]()
+        for place in range(cut, most + 1):
+            if place > cut:
+                known |= _after(pushes[place - 1])
+            if place >= least:
+                untold.append(_untold(known, look, pushes[place : place + _AHEAD], after))
         best = [least + place for place, number in enumerate(untold) if number == min(untold)]
         cut = best[0]
         yield best
@@ -286,13 +286,9 @@ def _but_for(push: Push, record: Record | None) -> Push:
     )
 
 
-def _untold(
-    before: Look, earlier: Sequence[Push], look: Look, later: Sequence[Push], after: Look | None
-) -> int:
-    """Return how many changes it takes more that nobody told, if a look was between these pushes."""
-    known, found = _facts(before.record), _facts(look.record)
-    for push in earlier:
-        known |= _after(push)
+def _untold(known: Record, look: Look, later: Sequence[Push], after: Look | None) -> int:
+    """Return how many untold changes it takes more if a look was between these facts and pushes."""
+    found = _facts(look.record)
     coming = {} if after is None else _facts(after.record)
     edited = micros(coming.get("updated_at")) or _NEVER
     for push in reversed(later):
@@ -305,11 +301,9 @@ def _untold(
 
 
 def _apart(one: Record, other: Record) -> int:
-    """Return in how many facts two moments differ; an untold edit of nothing counts twice, as unlikely."""
+    """Return in how many facts two moments differ; a task that comes or goes untold counts as all of them."""
     differ = [name for name in one.keys() & other.keys() if one[name] != other[name]]
-    if _THERE in differ:
-        return len(FIELDS)
-    return 2 if differ == ["updated_at"] else len(differ)
+    return len(FIELDS) if _THERE in differ else len(differ)
 
 
 _THERE = "there"

@@ -252,7 +252,7 @@ class Journal:
         assert self.server is not None
         first = self.store.scalar(
             "SELECT max(id) FROM observation WHERE server = ? AND ok AND until < ? AND id >= ?",
-            self.server, since, self._settled,
+            self.server, since - TOLERANCE, self._settled,
         ) or self._settled  # fmt: skip
         looks = [look for look in self._looks(task, first) if now is None or look.number != now.number]
         looks += [now] if now is not None else []
@@ -264,7 +264,7 @@ class Journal:
                 "SELECT max(at) FROM inbox WHERE server = ? AND task_id = ? AND observation < ?",
                 self.server, task, first,
             )  # fmt: skip
-            looks[0] = looks[0]._replace(last=max(looks[0].last, earlier or 0))
+            looks = [look._replace(last=max(look.last, earlier or 0)) for look in looks]
         rows = self.store.rows(
             "SELECT id, payload FROM inbox WHERE server = ? AND task_id = ? AND payload IS NOT NULL"
             " AND (observation >= ? OR (observation IS NULL AND at >= ?)) ORDER BY at, id",

@@ -18,6 +18,8 @@ SAME_CHANGE = 50_000
 _NEVER = 2**62
 # How many pushes after a look are asked whether it was before them.
 _AHEAD = 20
+# Times beyond the years 1730 and 2209 are no times.
+_FAR = 240 * 366 * 24 * 3600 * SECOND
 
 # What a listing says of a task and the others don't decide: whether it is blocked follows from its blocker.
 FIELDS = tuple(TASK_COLUMNS)[1 : tuple(TASK_COLUMNS).index("archived_at") + 1]
@@ -81,7 +83,8 @@ def micros(time: Any) -> int | None:
     except (TypeError, ValueError):
         return None
     zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return (zoned - _EPOCH) // timedelta(microseconds=1)
+    found = (zoned - _EPOCH) // timedelta(microseconds=1)
+    return found if abs(found) < _FAR else None
 
 
 def wire_time(time: int) -> str:
@@ -99,11 +102,22 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def record_of(task: Mapping[str, Any]) -> Record:
     """Return the fields of a task as a history keeps them."""
-    record = {name: task.get(name) for name in FIELDS}
-    priority = record["priority"]
-    if isinstance(priority, int) and abs(priority) >= 2**63:  # SQLite has no whole number as large.
-        record["priority"] = float(priority)
-    return record
+    return {name: kept(name, task.get(name)) for name in FIELDS}
+
+
+def kept(field: str, value: Any) -> Any:
+    """Return a value as a history keeps it, None if it is not of the field's kind."""
+    if field == "tags":
+        return [kept("title", tag) for tag in value] if isinstance(value, list | tuple) else None
+    if field in TIMES:
+        return value if micros(value) is not None else None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if field in ("priority", "parent_task_id", "blocked_by_task_id"):
+        if isinstance(value, int) and abs(value) >= 2**63:
+            value = float(value) if field == "priority" and abs(value) < 2**1000 else None
+        return None if isinstance(value, str) or value != value else value
+    return str(value).encode("utf-8", "replace").decode()
 
 
 def replayed(events: Sequence[tuple[str, Any]], record: Record | None = None) -> Record | None:
@@ -341,7 +355,7 @@ class _Story:
             if self.record is not None:
                 self._differ(push.before, push.at, pushed=False)
                 self._add(DELETED, self.record, None, push.at, push.at, pushed=True, by=push.by)
-                self.record = None
+                self.record, self._guessed = None, None
             self._there_since = push.at
             return
         whole = _is_whole(push)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -26,6 +27,7 @@ TOLERANCE = 2 * SECOND
 # For how long after a listing what is told late of the time before it still narrows that time.
 LATE = 3600 * SECOND
 _DUPLICATES = 24 * 3600 * SECOND
+_NEVER = 2**62
 
 
 class Journal:
@@ -69,7 +71,7 @@ class Journal:
         """
         tasks = list(tasks)
         found = {task["id"]: record_of(task) for task in tasks}
-        with self.store.transaction():
+        with self._writing():
             self._open(found, began, ended, jumped)
             assert self.server is not None
             if any(task.get("is_currently_blocked") is not None for task in tasks):
@@ -91,7 +93,7 @@ class Journal:
                 since, until, self._own = min(since, began), max(until, newest), False
             else:
                 began, ended = max(began, since), until
-            recent = self._recent() | self._unplaced
+            recent = {} if turned else self._recent() | self._unplaced
             if self._own and not different and not recent:
                 self._last, self._ended = began, ended
                 self.store.look_again(self._observation, began, ended)
@@ -126,6 +128,12 @@ class Journal:
             if write:
                 self.store.look_again(self._observation, now, now)
 
+    def alive(self, now: int) -> None:
+        """Take in that the server could still tell; what it doesn't tell may have happened all the same."""
+        if self._own and now > self._ended:
+            self._ended = now
+            self.store.look_again(self._observation, self._last, now, looks=0)
+
     def fail(self, at: int, error: str) -> None:
         """Write down that the tasks could not be read."""
         if self.server is not None:
@@ -140,25 +148,7 @@ class Journal:
         """Go on where the file ends, or begin an epoch if these are the tasks of another database."""
         if self.server is None:
             self.server = self.store.server(self.name, now)
-            self.state = self.store.state(self.server)
-            rows = self.store.rows(
-                "SELECT id, last, ended FROM observation WHERE server = ? AND ok ORDER BY id DESC LIMIT 1",
-                self.server,
-            )
-            self._observation, self._last, self._ended = rows[0] if rows else (0, 0, 0)
-            self._highest, self._newest = self.store.rows(
-                "SELECT coalesce(max(task_id), 0), coalesce(max(not_before), 0) FROM event"
-                " WHERE server = ? AND field = 'created'",
-                self.server,
-            )[0]
-            self._settle()
-            self._unplaced = dict(
-                self.store.rows(
-                    "SELECT task_id, min(at) FROM inbox WHERE server = ? AND observation IS NULL"
-                    " AND payload IS NOT NULL AND task_id IS NOT NULL GROUP BY task_id",
-                    self.server,
-                )
-            )
+            self._load()
         if self._another_database(found, jumped or ended < self._last):
             self._highest = self._newest = 0
             self._settled = 0
@@ -170,6 +160,30 @@ class Journal:
         self._highest = max(self._highest, max(found, default=0))
         made = (micros(task["created_at"]) or 0 for task in found.values())
         self._newest = max(self._newest, max(made, default=0))
+
+    def _load(self) -> None:
+        """Take what is known from the file."""
+        assert self.server is not None
+        self.state = self.store.state(self.server)
+        rows = self.store.rows(
+            "SELECT id, last, ended FROM observation WHERE server = ? AND ok ORDER BY id DESC LIMIT 1",
+            self.server,
+        )
+        self._observation, self._last, self._ended = rows[0] if rows else (0, 0, 0)
+        self._highest, self._newest = self.store.rows(
+            "SELECT coalesce(max(task_id), 0), coalesce(max(not_before), 0) FROM event"
+            " WHERE server = ? AND field = 'created'",
+            self.server,
+        )[0]
+        self._settle()
+        self._unplaced = dict(
+            self.store.rows(
+                "SELECT task_id, min(at) FROM inbox WHERE server = ? AND observation IS NULL"
+                " AND payload IS NOT NULL AND task_id IS NOT NULL GROUP BY task_id",
+                self.server,
+            )
+        )
+        self._own = False
 
     def _another_database(self, found: Mapping[int, Record], jumped: bool) -> bool:
         """Return whether these tasks are not the known ones later on, but of a new database or a backup."""
@@ -205,7 +219,7 @@ class Journal:
         Once this returns they are in the file, whatever happens next; `tell` makes changes of them.
         """
         new = 0
-        with self.store.transaction():
+        with self._writing():
             assert self.server is not None
             for event in events:
                 written = self.store.write(
@@ -225,13 +239,9 @@ class Journal:
         """Make changes of what has been pushed, and return whether there was anything."""
         if not self._unplaced:
             return False
-        with self.store.transaction():
-            unplaced, self._unplaced = self._unplaced, {}
-            try:
-                self._know({task: self._tell_again(task, since) for task, since in unplaced.items()})
-            except BaseException:
-                self._unplaced = unplaced | self._unplaced
-                raise
+        with self._writing():
+            self._know({task: self._tell_again(task, since) for task, since in self._unplaced.items()})
+            self._unplaced = {}
         return True
 
     def comments(self, comments: Iterable[Record]) -> int:
@@ -251,8 +261,8 @@ class Journal:
         """
         assert self.server is not None
         first = self.store.scalar(
-            "SELECT max(id) FROM observation WHERE server = ? AND ok AND until < ? AND id >= ?",
-            self.server, since - TOLERANCE, self._settled,
+"SELECT max(id) FROM observation WHERE server = ? AND ok AND until < ? AND id >= ? AND id < ?",
+            self.server, since - TOLERANCE, self._settled, _NEVER if now is None else now.number,
         ) or self._settled  # fmt: skip
         looks = [look for look in self._looks(task, first) if now is None or look.number != now.number]
         looks += [now] if now is not None else []
@@ -315,6 +325,20 @@ class Journal:
             changed = events.get(number, ())
             record = replayed([(field, unpacked(field, new)) for _, field, new in changed], record)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Do all of the block or none of it; after a failure what is known is what the file says."""
+        try:
+            with self.store.transaction():
+                self.store.check(self.name)
+                yield
+        except BaseException:
+            known = self.store.scalar("SELECT max(id) FROM server WHERE name = ?", self.name)
+            self.server, self._settled, self.state = known, 0, {}
+            if known is not None:
+                self._load()
+            raise
+
     def _know(self, records: Mapping[int, Record | None]) -> None:
         assert self.server is not None
         self.store.set_state(self.server, records.items())
@@ -329,7 +353,7 @@ class Journal:
         if self.server is None:
             return 0
         with self.store.transaction():
-            number = self.store.prune(self.server, before)
+            number = self.store.prune_epochs(self.name, before) + self.store.prune(self.server, before)
             self._settle()
         return number
 

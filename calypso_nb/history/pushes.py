@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from calypso_nb.history.changes import Push, Record, micros, record_of
+from calypso_nb.history.changes import Push, Record, kept, micros, record_of
 
 if TYPE_CHECKING:
     from calypso_nb.embedded.database import Change
@@ -45,9 +45,13 @@ class Pushed(BaseModel):
 def pushed(event: Any) -> Pushed | None:
     """Return an event that a server sent to a hub, None if it is none."""
     try:
-        return Pushed.model_validate(event)
-    except ValidationError:
+        known = Pushed.model_validate(event)
+        if micros(known.timestamp.isoformat()) is None:
+            return None
+        known.model_dump_json(), known.key, push_of(known)  # What can't be kept is nothing to wait for.
+    except (ValidationError, ValueError, TypeError, KeyError, AttributeError):
         return None
+    return known
 
 
 # What each event says of the task's fields from then on, beside whole tasks.
@@ -98,6 +102,9 @@ def push_of(event: Pushed) -> Push:
             after, before = {}, {}
         stated = {field: said[name] for name, field in _STATED.items() if name in said}
         before = {field: value for field, value in stated.items() if field not in after} | before
+        before, after = (
+            {field: kept(field, value) for field, value in some.items()} for some in (before, after)
+        )
     if event.type == "task-deleted":
         kind, after = "deleted", {}
     by = said.get("agent") or said.get("from")
@@ -122,7 +129,14 @@ def _change(event: Pushed) -> Push:
     kind: Literal["created", "changed", "deleted"] = "changed"
     if before is None or after is None:
         kind = "created" if before is None else "deleted"
-    return Push(event.at, event.task_id, was, now, kind, event.payload["agent"])
+    return Push(
+        event.at,
+        event.task_id,
+        was,
+        now,
+        kind,
+        by if isinstance(by := event.payload.get("agent"), str) else None,
+    )
 
 
 def comment_of(event: Pushed) -> Record | None:
@@ -131,7 +145,14 @@ def comment_of(event: Pushed) -> Record | None:
         return None
     comment = event.payload.get("comment")
     number = comment.get("id") if isinstance(comment, dict) else event.payload.get("commentId")
-    if type(number) is not int or event.task_id is None:
+    if type(number) is not int or abs(number) >= 2**63 or event.task_id is None:
         return None
     comment = comment if isinstance(comment, dict) else {}
-    return {**comment, "id": number, "task_id": event.task_id, "gone": event.type == "comment-deleted"}
+    said = {name: kept("title", comment.get(name)) for name in ("content", "created_by")}
+    return {
+        **comment,
+        **said,
+        "id": number,
+        "task_id": event.task_id,
+        "gone": event.type == "comment-deleted",
+    }

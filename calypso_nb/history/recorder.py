@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from calypso_nb.client.calls import unexpected
 from calypso_nb.errors import TinytaskClientError, UsageError
 from calypso_nb.history.changes import SECOND, moment_of
 from calypso_nb.history.hub import Hub
@@ -82,7 +83,9 @@ class Recorder:
         self._stopping = False
         self._hub: Hub | None = None
         self._written = client.written()
-        self._asked = self._due = self._renewed = self._pruned = time.monotonic()
+        self._asked = self._due = self._renewed = time.monotonic()
+        self._pruned = -math.inf
+        self._heard = time.monotonic()  # When it was written down last that the server could push.
         self._commented = ""  # The time of the wire from which on comments may be new.
         self._jumps = 0
         self._store = HistoryStore(self.path, write=True)
@@ -141,15 +144,17 @@ class Recorder:
             self._wake.notify_all()
         with suppress(ValueError):
             self.client.comment_listeners.remove(self._keep_read)
-        if self._hub is not None:
-            self._hub.stop()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-        with suppress(OSError, UsageError):
-            self._journal.tell()
-        with suppress(OSError, ValueError):
-            self._store.leave(self.name, self._who)
-        self._store.close()
+        try:
+            if self._hub is not None:
+                self._hub.stop()
+            if self._thread is not None and self._thread is not threading.current_thread():
+                self._thread.join()
+            with suppress(OSError, UsageError):
+                self._journal.tell()
+        finally:
+            with suppress(OSError, ValueError):
+                self._store.leave(self.name, self._who)
+            self._store.close()
 
     def look(self) -> int:
         """Look at all tasks now, and return how many have changed since the last look.
@@ -170,14 +175,16 @@ class Recorder:
                 pause = max(self.every, PUSHED_SECONDS) if self._pushed else self.every
                 with self._wake:
                     self._due = min(self._due, time.monotonic() + pause)
-            jumped, self._jumps = look.jumps != self._jumps, look.jumps
+            if any(type(task["id"]) is not int or abs(task["id"]) >= 2**63 for task in look.tasks):
+                raise unexpected("list_tasks", self.name)
             changed = self._journal.see(
                 look.tasks,
                 int(look.began * SECOND),
                 int(look.ended * SECOND) + 1,
-                jumped=jumped,
+                jumped=look.jumps != self._jumps,
                 pushed=since is not None and since <= self._asked,
             )
+            self._jumps = look.jumps
             noted = self._journal.comments([*look.comments, *self._deleted(look.comment_ids)])
             self._asked, self._written, self.failure = asked, written, None
             if written is not None:
@@ -203,21 +210,33 @@ class Recorder:
         return self._journal.prune(self._now() - self._keep // timedelta(microseconds=1))
 
     def _record(self) -> None:
-        while self._wait():
-            try:
+        while self._go_on():
+            pass
+
+    def _go_on(self) -> bool:
+        """Wait, and do what is to be done then; return False if that was the last time."""
+        going = True
+        try:
+            going = self._wait()
+            if going:
                 self._stay()
-                if time.monotonic() >= self._due:
-                    if self._journal.tell():  # Whether or not the server can be read.
-                        self._tell()
-                    self.look()
-            except TinytaskClientError:
-                pass  # It is written down, and the next look is due as ever.
-            except OSError as error:
-                # A full disk, say: nothing is confirmed to anybody, and all is tried again.
-                self.failure = str(error)
-            except UsageError as error:  # Another recorder has taken over while this computer slept, say.
-                self.failure = str(error)
-                return
+            if going and time.monotonic() >= self._due and self._journal.tell():
+                self._tell()  # Whether or not the server can be read.
+            if (going and time.monotonic() >= self._due) or (not going and self.failure is None):
+                self.look()  # The last one, so that what is known ends with the recorder, and not before.
+        except TinytaskClientError:
+            pass  # It is written down, and the next look is due as ever.
+        except UsageError as error:  # Another recorder has taken over while this computer slept, say.
+            self.failure = str(error)
+            return False
+        except Exception as error:
+            # A full disk, say, or what nobody thought of: it is tried again, but not at once.
+            self.failure = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            self._due = max(self._due, time.monotonic() + SETTLE_SECONDS)
+            with self._wake:
+                if not self._stopping:
+                    self._wake.wait(SETTLE_SECONDS)
+        return going
 
     def _wait(self) -> bool:
         """Wait until there may be something to do; return False once it is to stop."""
@@ -233,11 +252,16 @@ class Recorder:
                 self._due = 0.0
             else:  # What happens next happens after that.
                 self._journal.still(now - _TICK, write=time.monotonic() - self._asked > self.every)
+        elif self._pushed and self.failure is None and time.monotonic() - self._heard > self.every:
+            self._journal.alive(self._now())
+            self._heard = time.monotonic()
         return True
 
     def _stay(self) -> None:
         """Stay the recorder of this server, and forget what is too old, from time to time."""
         now, how = time.monotonic(), self.how
+        if how != self._how and how != "live" and self._hub is not None and self.failure is None:
+            self._journal.alive(self._now())
         if how != self._how:  # What happened before it could push, or while it can't, only a look shows.
             self._due = min(self._due, now + SETTLE_SECONDS)
         if how != self._how or now - self._renewed > _STAY_SECONDS:

@@ -102,6 +102,7 @@ class HistoryStore:
     def __init__(self, path: str | os.PathLike[str] | None, *, write: bool = False) -> None:
         self.path = Path(path or ":memory:").expanduser()
         self._lock = threading.RLock()
+        self._holds: dict[str, str] = {}  # Of which servers this is the recorder, and as whom.
         write = write or path is None
         if not write and not self.path.is_file():
             raise UsageError(f"no history at {self.path}: `calypso-nb record` makes one")
@@ -252,9 +253,17 @@ class HistoryStore:
                 "REPLACE INTO recorder VALUES (?, ?, ?, ?, ?, ?)",
                 (name, who, host, pid, time.time() + LEASE_SECONDS, how),
             )
+            self._holds[name] = who
+
+    def check(self, name: str) -> None:
+        """Raise AlreadyRecordedError if whoever has become the recorder of a server isn't it any more."""
+        who = self._holds.get(name)
+        if who is not None and self.scalar("SELECT who FROM recorder WHERE name = ?", name) != who:
+            raise AlreadyRecordedError(f"{name} is recorded in {self.path} by somebody else since a while")
 
     def leave(self, name: str, who: str) -> None:
         """Let another recorder begin at once."""
+        self._holds.pop(name, None)
         with self.transaction():
             self._connection.execute("DELETE FROM recorder WHERE name = ? AND who = ?", (name, who))
 
@@ -387,6 +396,21 @@ class HistoryStore:
             )
         with self._lock, self._readable():
             self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+        return number
+
+    def prune_epochs(self, name: str, before: int) -> int:
+        """Forget the databases of a server that were replaced before a time; return how many events they had."""
+        ended = self.rows(
+            "SELECT id FROM server WHERE name = ? AND id < (SELECT max(id) FROM server WHERE name = ?) AND"
+            " NOT EXISTS (SELECT 1 FROM observation WHERE observation.server = server.id AND ended >= ?)",
+            name, name, before,
+        )  # fmt: skip
+        number = 0
+        for (server,) in ended:
+            number += self.write("DELETE FROM event WHERE server = ?", server)
+            for table in ("inbox", "state", "note", "observation"):
+                self.write(f"DELETE FROM {table} WHERE server = ?", server)
+            self.write("DELETE FROM server WHERE id = ?", server)
         return number
 
     def _fold(self, server: int, keep: int) -> None:

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
 
-from calypso_nb import History, Recorder, TinytaskClient
+from calypso_nb import History, Recorder, TinytaskClient, TinytaskConnectionError
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.history import hub as hubs
 from calypso_nb.history.hub import Hub
@@ -346,8 +347,10 @@ def test_a_wrong_address_is_a_clear_error(address: str, heard: list[Any]) -> Non
         Hub(address, TOKEN, heard.append)
 
 
-def test_the_recorded_conversation_becomes_what_happened(tmp_path: Path) -> None:
-    """Told to a recorder of a board without tasks, it makes the board's history, exact to the millisecond."""
+def test_the_recorded_conversation_becomes_what_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to a recorder that can't look just now, it makes the board's history, exact to the millisecond."""
     path = tmp_path / "history.db"
     with (
         TinytaskStore() as store,
@@ -356,6 +359,7 @@ def test_the_recorded_conversation_becomes_what_happened(tmp_path: Path) -> None
     ):
         # As if it had begun before the conversation took place.
         recorder._store.write("UPDATE observation SET began = 0, until = 0, last = 0, ended = 0")
+        monkeypatch.setattr(client, "look", Mock(side_effect=TinytaskConnectionError("away")))
 
         async def conversation(caller: Caller) -> None:
             await caller.connect()

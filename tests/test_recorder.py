@@ -15,6 +15,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -794,3 +795,125 @@ def test_the_hubs_address_stays_the_same(board: Board, path: Path, monkeypatch: 
     assert token() == first
     monkeypatch.setenv("TINYTASK_HUB_TOKEN", "our-own-token")
     assert token() == "our-own-token"
+
+
+# What goes wrong
+
+
+def test_a_change_that_could_not_be_written_is_found_again(
+    board: Board, recorder: Recorder, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full only when all is to be kept leaves the file as it was, and the recorder too."""
+    number = board.create_task("Design", created_by="lead").id
+    recorder.look()
+    board.wait(minutes=1)
+    board.update_task(number, title="Design it twice")
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder._journal, "_forget", Mock(side_effect=OSError("disk is full")))
+        with pytest.raises(OSError, match="disk is full"):
+            recorder.look()
+    board.wait(minutes=1)
+    assert recorder.look() == 1
+    assert told(history) == [(1, "new"), (1, "edited")]
+
+
+def test_a_new_database_that_could_not_be_written_down_begins_its_epoch_later(
+    board: Board, recorder: Recorder, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed leaves no trace, so nothing goes to a database that the file doesn't know."""
+    board.create_task("Design", created_by="lead")
+    recorder.look()
+    board.wait(minutes=1)
+    with Board() as other:
+        other.time = board.time
+        other.create_task("Of another team", created_by="lead")
+        monkeypatch.setattr(board, "look", other.look)
+        with monkeypatch.context() as patch:
+            patch.setattr(recorder._journal, "_forget", Mock(side_effect=OSError("disk is full")))
+            with pytest.raises(OSError, match="disk is full"):
+                recorder.look()
+        recorder.look()
+        assert history.servers["epoch"].tolist() == [1, 2]
+        assert history.now().tasks["title"].tolist() == ["Of another team"]
+
+
+def test_a_recorder_whose_place_was_taken_writes_nothing_more(board: Board, path: Path) -> None:
+    """After a computer has slept for an hour, say, another may record: one change is written down once."""
+    with Recorder(board, path, every=BY_HAND, name="team") as first:
+        first._store.write("UPDATE recorder SET expires = 0")
+        with Recorder(board, path, every=BY_HAND, name="team") as second:
+            board.create_task("Design", created_by="lead")
+            board.wait(minutes=1)
+            with pytest.raises(UsageError, match=r"recorded in .* by somebody else"):
+                first.look()
+            second.look()
+            with closing(History(path)) as history:
+                assert told(history) == [(1, "new")]
+
+
+ODD_EVENTS: list[dict[str, Any]] = [
+    {"type": "change", "payload": {"taskId": 1}},
+    {"type": "change", "payload": {"taskId": 1, "before": "x", "after": ["y"], "agent": {}}},
+    {"type": "task-status-changed", "payload": {"taskId": 1, "before": "idle", "after": 2**63}},
+    {"type": "task-updated", "payload": {"taskId": 1, "before": {}, "after": {"parent_task_id": 2**70}}},
+    {"type": "task-created", "payload": {"taskId": 1, "task": {"updated_at": "0001-01-01T00:00:00+14:00"}}},
+    {"type": "task-created", "payload": {"taskId": 2**80, "task": {"id": True, "priority": "x"}}},
+    {"type": "task-deleted", "payload": {"taskId": 1}, "timestamp": "9999-12-31T23:59:59-14:00"},
+    {"type": "comment-added", "payload": {"taskId": 1, "comment": {"id": 2**63, "content": "x"}}},
+    {
+        "type": "comment-added",
+        "payload": {"taskId": 1, "comment": {"id": 1, "content": {}, "created_by": []}},
+    },
+    {"type": "comment-added", "payload": {"taskId": 1, "comment": {"id": 2, "content": "\ud800"}}},
+    {"type": "task-assigned", "payload": {"taskId": 1, "before": [], "after": {"a": float("nan")}}},
+]
+
+
+@pytest.mark.parametrize("event", ODD_EVENTS, ids=lambda event: event["type"])
+def test_an_odd_event_ends_nothing(
+    event: dict[str, Any], board: Board, recorder: Recorder, history: History
+) -> None:
+    """Whatever a server pushes, the next event is written down, and so is the next look."""
+    board.create_task("Design", created_by="lead")
+    recorder.look()
+    board.wait(minutes=1)
+    stamp = board.time.isoformat()
+    recorder._receive({"timestamp": stamp, **event})
+    said = {"taskId": 1, "before": "idle", "after": "working"}
+    recorder._receive({"type": "task-status-changed", "timestamp": stamp, "payload": said})
+    recorder._journal.tell()
+    board.update_task(1, status="working")
+    board.wait(minutes=1)
+    recorder.look()
+    assert history.now().tasks["status"].tolist() == ["working"]
+    with recorder._store.transaction():  # The recorder's own thread is at work too.
+        assert recorder._journal.state == recorder._store.state(1)
+    for frame in (history.events, history.feed, history.spells, history.coverage):
+        assert len(frame) > 0
+
+
+@pytest.mark.parametrize("number", ["1", None, 2**63, True, 1.5])
+def test_a_listing_of_no_tasks_is_a_gap(
+    number: object, board: Board, recorder: Recorder, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever lists tasks without proper numbers is no TinyTask: that is said, and what is known stays."""
+    board.create_task("Design", created_by="lead")
+    recorder.look()
+    shown = board.look()
+    with monkeypatch.context() as patch:
+        odd = shown._replace(tasks=[{**shown.tasks[0], "id": number}])
+        patch.setattr(board, "look", Mock(return_value=odd))
+        with pytest.raises(TinytaskConnectionError, match="is it a TinyTask server"):
+            recorder.look()
+    board.wait(minutes=1)
+    recorder.look()
+    assert told(history) == [(1, "new")]
+
+
+def test_what_is_known_ends_with_the_recorder(board: Board, path: Path) -> None:
+    """It looks once more when it is stopped."""
+    with Recorder(board, path, every=BY_HAND):
+        ended = board.wait(minutes=10)
+    with closing(History(path)) as history:
+        assert history.coverage["to"].item() >= ended
+        assert history.recorded().longest_gap_hours == 0

@@ -132,7 +132,7 @@ class Journal:
         """Take in that the server could still tell; what it doesn't tell may have happened all the same."""
         if self._own and now > self._ended:
             self._ended = now
-            self.store.look_again(self._observation, self._last, now, looks=0)
+            self.store.write("UPDATE observation SET ended = ? WHERE id = ?", now, self._observation)
 
     def fail(self, at: int, error: str) -> None:
         """Write down that the tasks could not be read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -86,11 +86,11 @@ def push_of(event: Pushed) -> Push:
     whole = said.get("after") if event.type == "task-updated" else said.get("task")
     before, after = dict[str, Any](), dict[str, Any]()
     kind: Literal["created", "changed", "deleted"] = "changed"
-    if isinstance(whole, dict):
+    if _is_task(whole):
         after = record_of(whole)
         if event.type in ("task-created", "subtask-created"):
             kind = "created"
-        elif isinstance(old := said.get("before"), dict):
+        elif _is_task(old := said.get("before")):
             before = record_of(old)
         else:  # As it is archived, say: all else was so before.
             before = {field: value for field, value in after.items() if field != "archived_at"}
@@ -109,6 +109,11 @@ def push_of(event: Pushed) -> Push:
         kind, after = "deleted", {}
     by = said.get("agent") or said.get("from")
     return Push(event.at, event.task_id, before, after, kind, by if isinstance(by, str) else None)
+
+
+def _is_task(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Return whether it is a whole task, rather than what some other version says of one."""
+    return isinstance(value, dict) and micros(value.get("created_at")) is not None
 
 
 def served(changes: Iterable[Change]) -> Iterator[Pushed]:

@@ -399,7 +399,7 @@ class HistoryStore:
         return number
 
     def prune_epochs(self, name: str, before: int) -> int:
-        """Forget the databases of a server that were replaced before a time; return how many events they had."""
+        """Forget databases of a server that were replaced before a time; return how many events they had."""
         ended = self.rows(
             "SELECT id FROM server WHERE name = ? AND id < (SELECT max(id) FROM server WHERE name = ?) AND"
             " NOT EXISTS (SELECT 1 FROM observation WHERE observation.server = server.id AND ended >= ?)",

@@ -390,6 +390,10 @@ def test_what_a_server_pushes_shows_and_while_nothing_changes_it_is_asked_nothin
         assert seen[before:] == []
 
 
+def _has(dashboard: Dashboard, status: str) -> bool:
+    return bool(row_of(dashboard, 1)["status"] == status)
+
+
 def test_what_is_pushed_shows_while_the_server_can_not_be_listed(
     opened: Opened, hub: tuple[str, str]
 ) -> None:
@@ -403,7 +407,7 @@ def test_what_is_pushed_shows_while_the_server_can_not_be_listed(
         with TinytaskClient(server) as other:
             for status in ("working", "complete"):
                 other.update_task(1, status=status)
-                assert eventually(lambda status=status: row_of(dashboard, 1)["status"] == status)
+                assert eventually(partial(_has, dashboard, status))
         assert liveness(dashboard)["away"] is not None
 
 

@@ -161,5 +161,5 @@ def test_a_listener_that_fails_does_not_concern_who_reads(
     client.comment_listeners += [failing, heard.extend]
     comment = sample_store.add_comment(1, "Begin", "lead")
     assert client.get_task(1).id == 1
-    assert comment["id"] in [one.id for one in client.list_comments(1)]
+    assert comment["id"] in client.list_comments(1)["id"].tolist()
     assert comment["id"] in [one["id"] for one in heard]

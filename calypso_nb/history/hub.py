@@ -232,7 +232,7 @@ class _Records:
         self._odd = 0
 
     async def next(self) -> Any:
-        """Return the next record, None at the end; raise ValueError if it is too long, or too many are none."""
+        """Return the next record, None at the end; ValueError says too long, or too many that are none."""
         text = await self._next_text()
         if text is None:
             return None

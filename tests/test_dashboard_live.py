@@ -320,7 +320,8 @@ def test_a_server_that_is_away_is_told_with_the_time_and_so_is_its_return(opened
         told = liveness(dashboard)
         assert known <= told["known"] <= told["away"] and proxy.url in told["why"]
         dashboard.refresh()
-        assert proxy.url in dashboard.view.news["error"]
+        said = dashboard.view.news["error"]
+        assert proxy.url in said and "sample data" not in said  # That is for who has no server yet.
         assert dashboard.view.payload["rows"]["title"] == ["First"]
         proxy.heal()
         assert eventually(lambda: liveness(dashboard)["away"] is None)
@@ -387,6 +388,27 @@ def test_what_a_server_pushes_shows_and_while_nothing_changes_it_is_asked_nothin
         before = len(seen)
         assert passed(path)
         assert seen[before:] == []
+
+
+def _has(dashboard: Dashboard, status: str) -> bool:
+    return bool(row_of(dashboard, 1)["status"] == status)
+
+
+def test_what_is_pushed_shows_while_the_server_can_not_be_listed(
+    opened: Opened, hub: tuple[str, str]
+) -> None:
+    """Its pushes take another way than the listings."""
+    address, url = hub
+    with TinytaskStore() as store, counted_server(store, url) as (server, _), faulty_proxy(server) as proxy:
+        store.create_task("First", "lead")
+        dashboard = opened(proxy.url, every=0.1, hub=address)
+        assert settled(dashboard)
+        proxy.refuse()
+        with TinytaskClient(server) as other:
+            for status in ("working", "complete"):
+                other.update_task(1, status=status)
+                assert eventually(partial(_has, dashboard, status))
+        assert liveness(dashboard)["away"] is not None
 
 
 def test_credentials_are_in_no_file_no_log_and_no_page(

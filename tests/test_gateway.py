@@ -397,7 +397,10 @@ def test_a_clock_that_is_set_back_during_a_call_is_no_difference(
         client.list_tasks()
 
 
-@pytest.mark.parametrize("date", ["²", "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "date",
+    ["²", "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"],
+)
 def test_a_time_that_is_none_is_no_time(date: str, before: Gateway) -> None:
     """Neither a `Date` nor a `Retry-After` that can't be read ends a call."""
     before.date = date
@@ -405,6 +408,7 @@ def test_a_time_that_is_none_is_no_time(date: str, before: Gateway) -> None:
         assert len(client.list_tasks()) == 5
         before.rules.append(Rule(CALL, 429, {"Retry-After": date}, times=1))
         assert client.get_task(1).id == 1
+        assert abs(client.now().timestamp() - time.time()) < 5
 
 
 # The twin

@@ -19,6 +19,7 @@ import pytest
 
 from calypso_nb import History, Recorder, TinytaskClient, TinytaskConnectionError
 from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.errors import UsageError
 from calypso_nb.history import hub as hubs
 from calypso_nb.history.hub import Hub
 from tests.conftest import SECONDS, eventually
@@ -169,7 +170,7 @@ def test_a_websocket_without_a_negotiated_id_is_refused(hub: Hub) -> None:
         "[1, 2" + END,
         '{"protocol":"messagepack","version":1}' + END,
         "null" + END,
-        "x" * 2_000_000,
+        "x" * 9_000_000,
     ],
     ids=["text", "half", "another protocol", "null", "too long"],
 )
@@ -192,6 +193,152 @@ def test_garbage_ends_its_own_connection_and_no_other(hub: Hub, heard: list[Any]
 
     talk(hub.url, conversation)
     assert heard == ["here"]
+
+
+def called(number: int, event: Any) -> str:
+    """A record that invokes the hub with an event."""
+    call = {"arguments": [event], "invocationId": str(number), "target": "BroadcastMessage", "type": 1}
+    return json.dumps(call) + END
+
+
+def confirmed(hub: Hub, *records: str) -> list[Any]:
+    """Send records on one connection, and return what is confirmed until the last one is."""
+
+    async def conversation(caller: Caller) -> list[Any]:
+        await caller.connect()
+        answers = list[Any]()
+        for record in records:
+            await caller.socket.send_str(record)
+        while not answers or answers[-1]["invocationId"] != str(len(records) - 1):
+            answers.append(await caller.next())
+        return answers
+
+    done: list[Any] = talk(hub.url, conversation)
+    return done
+
+
+@pytest.mark.parametrize(
+    "error", [sqlite3.ProgrammingError("too many"), OverflowError("too large"), RecursionError("too deep")]
+)
+def test_an_event_that_can_not_be_kept_does_not_hold_up_the_next_ones(error: Exception) -> None:
+    """It is confirmed too, since a server sends what is not confirmed again before all else."""
+    heard = list[Any]()
+
+    def receive(event: Any) -> None:
+        if event == "odd":
+            raise error
+        heard.append(event)
+
+    hub = Hub("127.0.0.1:0", TOKEN, receive)
+    hub.start()
+    try:
+        answers = confirmed(hub, called(0, "odd"), called(1, "good"))
+    finally:
+        hub.stop()
+    assert answers == [{"type": 3, "invocationId": number, "result": None} for number in "01"]
+    assert heard == ["good"] and hub.unkept == 1
+
+
+@pytest.mark.parametrize("error", [OSError("full"), UsageError("damaged")])
+def test_what_the_file_refuses_is_not_confirmed(error: Exception) -> None:
+    """The server sends it again."""
+
+    def receive(_: Any) -> None:
+        raise error
+
+    hub = Hub("127.0.0.1:0", TOKEN, receive)
+    hub.start()
+
+    async def conversation(caller: Caller) -> Any:
+        await caller.connect()
+        await caller.socket.send_str(called(0, "good"))
+        return (await caller.socket.receive(timeout=SECONDS)).type
+
+    try:
+        assert talk(hub.url, conversation) in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+    finally:
+        hub.stop()
+    assert hub.unkept == 0
+
+
+def test_half_a_character_is_heard_as_it_is(hub: Hub, heard: list[Any]) -> None:
+    """Node writes it as an escape of its own, which not every reader of JSON takes."""
+    assert len(confirmed(hub, called(0, "\ud800"), called(1, "next"))) == 2
+    assert heard == ["\ud800", "next"]
+
+
+def test_what_nobody_can_read_is_confirmed_and_skipped(hub: Hub, heard: list[Any]) -> None:
+    """JSON that is nested deeply, or cut short, would come again for ever."""
+    deep = called(0, 0).replace("[0]", "[" * 100_000 + "]" * 100_000)
+    answers = confirmed(hub, deep, called(1, 0)[:-3] + END, "nothing" + END, called(3, "next"))
+    assert [answer["invocationId"] for answer in answers] == ["0", "1", "3"]
+    assert heard == ["next"] and hub.unkept == 2
+
+
+def test_a_task_of_several_megabytes_is_heard(hub: Hub, heard: list[Any]) -> None:
+    """Updates of 100 kB each fill it field by field."""
+    task = {"description": "x" * 5_000_000}
+    assert len(confirmed(hub, called(0, task))) == 1
+    assert heard == [task]
+
+
+def test_whoever_sends_no_records_is_hung_up_on_soon(hub: Hub) -> None:
+    """A message of eight megabytes holds four million of them."""
+
+    async def conversation(caller: Caller) -> None:
+        await caller.connect()
+        before = time.process_time()
+        with suppress(ConnectionError):
+            await caller.socket.send_str(("1" + END) * 4_000_000)
+        while (await caller.socket.receive(timeout=SECONDS)).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert time.process_time() - before < 2
+
+    talk(hub.url, conversation)
+
+
+def asked(token: str) -> bytes:
+    """A request to negotiate."""
+    return f"POST /hub/{token}/negotiate HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+def test_who_shows_no_token_goes_sooner_than_who_does(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place is taken up only briefly by a connection that asks for nothing, or for something else."""
+    monkeypatch.setattr(hubs, "_FIRST_SECONDS", 0.2)
+    port = int(hub.url.split(":")[2].split("/")[0])
+    with ExitStack() as stack:
+        silent, wrong, known = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=SECONDS))
+            for _ in range(3)
+        )
+        for connection, token in ((wrong, "wrong"), (known, TOKEN)):
+            connection.sendall(asked(token))
+        while silent.recv(4096) or wrong.recv(4096):
+            pass
+        known.recv(4096)
+        known.sendall(asked(TOKEN))
+        assert known.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("token", ["", "short", "a/b c%?#-and-more-letters"])
+def test_a_token_that_fits_no_url_is_refused_with_what_to_do(
+    token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is from the environment, or from a file that is empty or damaged."""
+    path = tmp_path / "history.db"
+    place = tmp_path / "history.db.hub-token"
+    with TinytaskStore() as store, TinytaskClient(create_server(store)) as client:
+        place.write_text(token)
+        with pytest.raises(UsageError, match=f"delete {place} for a new one"):
+            Recorder(client, path, hub="127.0.0.1:0")
+        place.unlink()
+        with Recorder(client, path, hub="127.0.0.1:0") as recorder:
+            assert str(recorder.hub_url).endswith("/hub/" + place.read_text())
+        assert place.stat().st_mode & 0o777 == 0o600
+        assert [*tmp_path.glob("*token*")] == [place]
+        monkeypatch.setenv("TINYTASK_HUB_TOKEN", token or "-")
+        with pytest.raises(UsageError, match="choose another TINYTASK_HUB_TOKEN"):
+            Recorder(client, path, hub="127.0.0.1:0")
 
 
 def test_a_body_of_a_gigabyte_is_not_read(hub: Hub) -> None:

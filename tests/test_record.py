@@ -133,14 +133,14 @@ def test_record_takes_the_token_of_the_settings(
     tmp_path: Path,
 ) -> None:
     """And the history of the settings; then no file with a token is made."""
-    ours = {"TINYTASK_HUB_TOKEN": "our-own-token", "TINYTASK_HISTORY": str(tmp_path / "ours.db")}
+    ours = {"TINYTASK_HUB_TOKEN": "our-own-hub-token", "TINYTASK_HISTORY": str(tmp_path / "ours.db")}
     options = ("record", "--hub", "127.0.0.1:0", "--mcp-endpoint", server)
     with running(environment | ours, *options, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         said = read_until(process.stdout.fileno(), b"\n", times=3).decode()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=SECONDS)
-    assert said.endswith("/hub/our-own-token\n")
+    assert said.endswith("/hub/our-own-hub-token\n")
     assert f"in {tmp_path / 'ours.db'}, " in said
     assert not [*tmp_path.glob("*.hub-token")]
 

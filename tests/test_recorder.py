@@ -793,8 +793,8 @@ def test_the_hubs_address_stays_the_same(board: Board, path: Path, monkeypatch: 
     first = token()
     assert len(first) >= 32
     assert token() == first
-    monkeypatch.setenv("TINYTASK_HUB_TOKEN", "our-own-token")
-    assert token() == "our-own-token"
+    monkeypatch.setenv("TINYTASK_HUB_TOKEN", "our-own-hub-token")
+    assert token() == "our-own-hub-token"
 
 
 # What goes wrong

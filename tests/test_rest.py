@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -12,7 +14,7 @@ from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.embedded.web import create_app, running_app
 from calypso_nb.settings import Endpoint, load_settings
-from calypso_nb.wire.http import ServerClock
+from calypso_nb.wire.clock import ServerClock, header_time
 from calypso_nb.wire.rest import RestTwin
 from tests.faulty_proxy import FaultyProxy
 from tests.v1_server import running_v1_server
@@ -127,3 +129,37 @@ def test_what_is_no_twin_is_left_alone(answer: bytes, proxy: FaultyProxy) -> Non
     twin = RestTwin(Endpoint(proxy.url), load_settings(), ServerClock())
     assert anyio.run(twin.read_tasks, [1, 2, 3], 2) == {}
     assert anyio.run(twin.list_tasks, {}, 2) is None
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
+def test_a_date_is_read_as_utc_wherever_this_computer_is(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its zone may be left open, which is UTC too."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert header_time(f"Sat, 28 Nov 2026 10:00:00 {zone}") == 1795860000
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize("year", [1999, 2201, 9999])
+def test_a_date_of_another_century_is_none(year: int) -> None:
+    """A clock that far off would be no time of Python's."""
+    assert header_time(f"Fri, 31 Dec {year} 23:59:59 GMT") is None
+
+
+def test_a_listener_that_fails_does_not_concern_who_reads(
+    client: TinytaskClient, sample_store: TinytaskStore
+) -> None:
+    """Neither do the others miss anything."""
+    heard = list[Any]()
+
+    def failing(_: Any) -> None:
+        raise OverflowError("too large")
+
+    client.comment_listeners += [failing, heard.extend]
+    comment = sample_store.add_comment(1, "Begin", "lead")
+    assert client.get_task(1).id == 1
+    assert comment["id"] in client.list_comments(1)["id"].tolist()
+    assert comment["id"] in [one["id"] for one in heard]

@@ -9,6 +9,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -178,7 +179,9 @@ class ServerSource:
         lists = [answer.get("comments", [answer]) for answer in answers if isinstance(answer, dict)]
         found = [one for some in lists if isinstance(some, list) for one in some if _is_comment(one)]
         for listener in tuple(self.listeners) if found else ():
-            listener(found)
+            # Who reads gets what was read, whatever becomes of those who listen.
+            with suppress(Exception):
+                listener(found)
 
     def check(self) -> bool:
         """Return True if a TinyTask answers; TinytaskConnectionError says what does instead."""

@@ -1,1 +1,1 @@
-"""What was and what has changed since: saved reports, and the difference of two."""
+"""What was and what has changed since: reports saved and compared, and histories recorded, kept and read."""

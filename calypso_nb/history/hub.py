@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
+import re
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import WSMsgType, web
@@ -21,16 +24,22 @@ from calypso_nb.wire import bridge
 
 END = "\x1e"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# A task holds 100 kB at most, and an event two of them and some words.
-_MESSAGE_BYTES = 1024 * 1024
+# TinyTask takes 100 kB in a request, but several can fill a task, and what is too long comes again for ever.
+_MESSAGE_BYTES = 8 * 1024 * 1024
+# Whoever sends so many records in a row that are none speaks something else.
+_ODD_RECORDS = 1000
 _CONNECTIONS = 64
 _WEBSOCKETS = 8
-# For a request, then a handshake; SignalR's own limit is 15 s.
+# For the first request with the token, so that nobody without it takes up a place for long.
+_FIRST_SECONDS = 2.0
+# For a WebSocket, then a handshake; SignalR's own limit is 15 s.
 _START_SECONDS = 10.0
 _PING_SECONDS = 10.0
 # SignalR calls a client gone after 30 s without a sign; TinyTask's sends one each 15 s.
 _SILENCE_SECONDS = 60.0
 _EVENT_TARGETS = ("BroadcastMessage", "SendToGroup")
+# Within a string its quotes would have backslashes.
+_INVOCATION = re.compile(r'"invocationId"\s*:\s*"([^"\\]{1,100})"')
 
 
 class Hub:
@@ -39,13 +48,19 @@ class Hub:
     - address: `HOST:PORT`; port 0 takes a free one
     - token: what a URL must hold to get in
     - receive: called with each event, in a thread; the server is told that its event is safe once it returns,
-      and sends it again if it raises
+      and sends it again if it raises OSError or UsageError
+
+    An event over which `receive` raises something else can't be kept, and neither can one that can't be read.
+    It is confirmed all the same: the server would send it again for ever, and nothing else. `unkept` counts
+    these.
     """
 
     def __init__(self, address: str, token: str, receive: Callable[[Any], None]) -> None:
         self.host, self._port = _address(address)
         self._token, self._receive = token.encode(), receive
         self._negotiated: dict[str, None] = {}
+        self.unkept = 0
+        self._known: set[Any] = set()  # Those new connections that have shown the token.
         self._talking: dict[Any, web.WebSocketResponse] = {}
         self._since: dict[Any, float] = {}
         self._server: asyncio.Server | None = None
@@ -108,17 +123,26 @@ class Hub:
             return _Refusal()
         protocol = server()
 
+        def close_unless_known() -> None:
+            if protocol not in self._known:
+                protocol.force_close()
+
         def close_unless_used() -> None:
+            self._known.discard(protocol)
             if protocol not in self._talking:
                 protocol.force_close()
 
-        asyncio.get_running_loop().call_later(_START_SECONDS, close_unless_used)
+        loop = asyncio.get_running_loop()
+        loop.call_later(_START_SECONDS, close_unless_used)
+        if _FIRST_SECONDS < _START_SECONDS:
+            loop.call_later(_FIRST_SECONDS, close_unless_known)
         return protocol
 
     def _let_in(self, request: web.Request) -> None:
         given = request.match_info["token"].encode(errors="replace")
         if not hmac.compare_digest(given, self._token):
             raise web.HTTPNotFound
+        self._known.add(request.protocol)
 
     async def _negotiate(self, request: web.Request) -> web.Response:
         self._let_in(request)
@@ -171,13 +195,21 @@ class Hub:
         return websocket
 
     async def _respond(self, websocket: web.WebSocketResponse, record: Any) -> None:
+        if isinstance(record, _Unreadable) and record.invocation is not None:
+            self.unkept += 1
+            await _send(websocket, {"type": 3, "invocationId": record.invocation, "result": None})
         if not isinstance(record, dict) or record.get("type") != 1:
             return
         target, arguments = record.get("target"), record.get("arguments")
         response = {"type": 3, "invocationId": record.get("invocationId"), "result": None}
         if target in _EVENT_TARGETS and isinstance(arguments, list) and arguments:
-            # In a thread: a disk takes its time, and others wait on this loop.
-            await asyncio.to_thread(self._receive, arguments[-1])
+            try:
+                # In a thread: a disk takes its time, and others wait on this loop.
+                await asyncio.to_thread(self._receive, arguments[-1])
+            except Exception as error:
+                if not _is_of_the_event(error):
+                    raise
+                self.unkept += 1
         elif target != "JoinGroup":
             del response["result"]
             response["error"] = "Unknown hub method"
@@ -185,25 +217,62 @@ class Hub:
             await _send(websocket, response)
 
 
+class _Unreadable(NamedTuple):
+    """A record that is not JSON, or whose JSON nobody here can read, and the invocation it seems to be."""
+
+    invocation: str | None
+
+
 class _Records:
     """The records of a connection one by one, however they are cut into messages."""
 
     def __init__(self, websocket: web.WebSocketResponse) -> None:
         self._websocket = websocket
-        self._rest = ""
-        self._ready: list[str] = []
+        self._text, self._at = "", 0
+        self._odd = 0
 
     async def next(self) -> Any:
-        """Return the next record, None at the end; raise ValueError for what is not JSON or too long."""
-        while not self._ready:
+        """Return the next record, None at the end; ValueError says too long, or too many that are none."""
+        text = await self._next_text()
+        if text is None:
+            return None
+        record = _read(text)
+        self._odd = 0 if isinstance(record, dict) else self._odd + 1
+        if self._odd > _ODD_RECORDS:
+            raise ValueError("too many records that are none")
+        return {} if record is None else record
+
+    async def _next_text(self) -> str | None:
+        pieces, size = list[str](), 0
+        while (end := self._text.find(END, self._at)) < 0:
+            pieces.append(self._text[self._at :])
+            size += len(pieces[-1])
+            if size > _MESSAGE_BYTES:
+                raise ValueError("a record without an end")
             message = await self._websocket.receive()
             if message.type is not WSMsgType.TEXT:
                 return None
-            *self._ready, self._rest = (self._rest + message.data).split(END)
-            if len(self._rest) > _MESSAGE_BYTES:
-                raise ValueError("a record without an end")
-        record = orjson.loads(self._ready.pop(0))
-        return {} if record is None else record
+            self._text, self._at = message.data, 0
+        pieces.append(self._text[self._at : end])
+        self._at = end + 1
+        return "".join(pieces)
+
+
+def _read(text: str) -> Any:
+    with suppress(ValueError):
+        return orjson.loads(text)
+    try:
+        return json.loads(text)  # Half of a character, which Node writes, and what is nested deeply.
+    except (ValueError, RecursionError):
+        named = _INVOCATION.findall(text)
+        return _Unreadable(named[-1] if named else None)
+
+
+def _is_of_the_event(error: Exception) -> bool:
+    """Return whether an event will fail so however often it comes, and not for the file or its disk."""
+    if isinstance(error, UsageError):
+        return isinstance(error.__cause__, sqlite3.IntegrityError | sqlite3.DataError)
+    return not isinstance(error, OSError)
 
 
 class _Refusal(asyncio.Protocol):
@@ -221,7 +290,7 @@ async def _ping(websocket: web.WebSocketResponse) -> None:
 
 async def _send(websocket: web.WebSocketResponse, record: Any) -> None:
     # Whoever doesn't read must not keep a task for ever.
-    await asyncio.wait_for(websocket.send_str(orjson.dumps(record).decode() + END), _START_SECONDS)
+    await asyncio.wait_for(websocket.send_str(json.dumps(record) + END), _START_SECONDS)
 
 
 def _address(text: str) -> tuple[str, int]:

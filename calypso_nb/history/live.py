@@ -29,12 +29,6 @@ _ALIVE_SECONDS = 1.0
 _AGE_SECONDS = 300.0
 # A kernel that says nothing for longer is gone, and the view says so.
 BEAT_SECONDS = 20.0
-# Whatever brings news adds one of these; that a look has found the same is no news.
-_NEWEST = (
-    "SELECT max(id) FROM observation WHERE server = ? AND ok = 1",
-    "SELECT id FROM inbox WHERE +server = ? ORDER BY id DESC LIMIT 1",
-    "SELECT max(comment_id) FROM note WHERE server = ?",
-)
 
 
 class Liveness(NamedTuple):
@@ -87,7 +81,7 @@ class Live(Memory[W_co]):
         self._ending = threading.Event()
         self._version = -1
         self._comments: dict[int, int] = {}
-        self._gate: Any = None
+        self._read_version: int | None = None
         self._tasks: Any = None
         self._stopped: datetime | None = None
         self._told: Liveness | None = None
@@ -186,11 +180,12 @@ class Live(Memory[W_co]):
 
     def _has_news(self) -> bool:
         """Return whether a task has changed since this was asked last, or a comment has come or gone."""
-        server = self._number
-        gate = server, *(self._store.scalar(newest, server) for newest in _NEWEST)
-        if gate == self._gate:
+        # Asked first: what is written while the tasks are read gives another number.
+        version = self._store.changed()
+        if version == self._read_version:
             return False
+        server = self._number
         records = self._store.rows("SELECT record FROM state WHERE server = ?", server)
         tasks = server, hash(tuple(records)), self._comments_by_task()
-        before, self._gate, self._tasks = self._tasks, gate, tasks
+        before, self._read_version, self._tasks = self._tasks, version, tasks
         return bool(tasks != before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import secrets
 import stat
 import threading
@@ -315,10 +316,25 @@ def _token(path: Path) -> str:
     """
     given = load_settings().hub_token
     if given is not None:
-        return given.get_secret_value()
+        return _usable(given.get_secret_value(), "choose another TINYTASK_HUB_TOKEN")
     place = path.with_name(path.name + HUB_TOKEN)
-    with suppress(FileExistsError):
-        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(24))
-    return place.read_text("utf-8").strip()
+    if not place.exists():
+        # Written beside it first, so that nobody reads half of it.
+        fresh = place.with_name(f"{place.name}-{secrets.token_hex(8)}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(24))
+            with suppress(FileExistsError):  # Somebody else was faster.
+                os.link(fresh, place)
+        finally:
+            fresh.unlink()
+    return _usable(place.read_text("utf-8", errors="replace").strip(), f"delete {place} for a new one")
+
+
+def _usable(token: str, otherwise: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{16,}", token):
+        raise UsageError(
+            f"the hub's token has 16 letters, digits, - and _ or more, and this one has not: {otherwise}"
+        )
+    return token

@@ -18,7 +18,7 @@ from IPython.display import DisplayHandle, display
 
 from calypso_nb.client.actions import Action
 from calypso_nb.client.calls import Details
-from calypso_nb.errors import UsageError
+from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
 from calypso_nb.history.live import Live, Liveness
 from calypso_nb.view.bundle import asset, packed_bundle
@@ -331,7 +331,13 @@ class Dashboard(widgets.VBox):
             try:
                 self._show(self._read(recount, task) if ask else self._recorded())
             except Exception as error:  # Raised on a thread of its own it would be lost in the log.
-                self._report(error=reason(error), about="data")
+                self._report(error=self._why(error), about="data")
+
+    def _why(self, error: Exception) -> str:
+        why = reason(error)
+        if self._live is not None and isinstance(error, TinytaskConnectionError):
+            return why.partition(". ")[0]  # The rest is how to begin, and this server has been there.
+        return why
 
     def _first(self) -> Workload:
         """Read all tasks for the first time: its own recorder has just done so."""

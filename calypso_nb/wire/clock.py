@@ -76,8 +76,12 @@ class ServerClock:
 
 
 def header_time(date: str | None) -> float | None:
-    """Return the time in a header of HTTP, in seconds since 1970; None if it is none."""
+    """Return the time in a header of HTTP, in seconds since 1970; None if it is none, or centuries away."""
     try:
-        return None if date is None else parsedate_to_datetime(date).timestamp()
+        said = None if date is None else parsedate_to_datetime(date)
     except (ValueError, OverflowError):
         return None
+    if said is None or not 2000 <= said.year <= 2200:
+        return None
+    # A zone of -0000 says that it is UTC, and nothing of where; Python leaves it out.
+    return (said.replace(tzinfo=UTC) if said.tzinfo is None else said).timestamp()

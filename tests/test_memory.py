@@ -205,7 +205,7 @@ def test_the_feed_has_what_was_said_and_done(board: Board, path: Path) -> None:
     with Recorder(board, path, every=BY_HAND) as recorder:
         board.store.listeners.append(lambda changes: recorder.hear(served(changes)))
         board.create_task("Design", created_by="lead", assigned_to="alice")
-        board.wait(minutes=1)
+        board.wait(minutes=1, seconds=0.25)
         board.add_comment(1, "so far so good", created_by="alice")
         board.wait(minutes=1)
         board.add_comment(1, "a slip", created_by="alice")
@@ -221,7 +221,27 @@ def test_the_feed_has_what_was_said_and_done(board: Board, path: Path) -> None:
         ["said", "alice", "so far so good"],
         ["reprioritised", None, "0 → 4"],
     ]
-    assert feed["not_after"].tolist() == minutes(0, 1, 3)
+    quarter = timedelta(seconds=0.25)
+    assert feed["not_after"].tolist() == [MORNING, *(time + quarter for time in minutes(1, 3))]
+    assert (feed["not_before"] == feed["not_after"]).all()
+
+
+def test_a_comment_is_no_more_exact_than_its_time_is_known(board: Board, path: Path) -> None:
+    """TinyTask keeps whole seconds; one without a time is the last, and not of 1970."""
+    with Recorder(board, path, every=BY_HAND) as recorder:
+        board.create_task("Design", created_by="lead")
+        board.wait(minutes=1, seconds=0.5)
+        board.add_comment(1, "so far so good", created_by="alice")
+        board.list_comments(1)
+        recorder._journal.comments([{"id": 9, "task_id": 1, "content": "when?", "created_by": "bob"}])
+        board.wait(minutes=1)
+        recorder.look()
+    feed = History(path).feed
+    assert feed["what"].tolist() == ["new", "said", "said"]
+    assert feed["text"].tolist()[1:] == ["so far so good", "when?"]
+    [said] = feed[feed["agent"] == "alice"].itertuples()
+    assert [said.not_before, said.not_after] == [minutes(1)[0], minutes(1)[0] + timedelta(seconds=1)]
+    assert feed.iloc[2][["not_before", "not_after"]].isna().all()
 
 
 # How it was
@@ -249,7 +269,8 @@ def test_an_exact_moment_is_on_the_side_of_the_change(exact: History) -> None:
 
 def test_what_is_not_certain_is_warned_of(history: History) -> None:
     """A task that somebody changed before the next look may have been different already."""
-    with pytest.warns(UserWarning, match=r"#1 may have been different: .* and nobody looked in between"):
+    doubt = r"#1 may have been different: somebody changed it up to .*, and nobody looked in between"
+    with pytest.warns(UserWarning, match=doubt):
         assert history.at(MORNING + timedelta(minutes=3)).tasks["status"].item() == "idle"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -264,6 +285,49 @@ def test_a_moment_that_is_not_known_is_refused(history: History) -> None:
         UsageError, match="2026-11-23 08:59:59 UTC is not known: recording began at 2026-11-23 09"
     ):
         history.at(MORNING - timedelta(seconds=1))
+
+
+def test_a_moment_to_come_is_refused(history: History, board: Board) -> None:
+    """And not reported as if it were known; a clock that is a little ahead is no matter."""
+    with pytest.raises(
+        UsageError, match=r"2031-01-01 .* is in the future; the last that is known is 2026"
+    ):
+        history.at("2031-01-01")
+    board.endpoint = "team"
+    with pytest.raises(UsageError, match="is in the future"):
+        WorkloadReporter(board, history.path).collect_workload_data(as_of="2031-01-01")
+    with pytest.raises(UsageError, match="is in the future"):
+        history.at(datetime.now(UTC) + timedelta(minutes=3))
+    for moment in ("now", datetime.now(UTC) + timedelta(minutes=1)):
+        with pytest.warns(UserWarning, match="nothing is known after"):
+            history.at(moment)
+
+
+def test_how_well_it_was_recorded_since_a_moment_in_words(history: History) -> None:
+    """The same moments as those of `at`."""
+    assert history.recorded("2026-11-23T09:30Z").hours == pytest.approx(1 / 6, abs=1e-3)
+    assert history.recorded("1 min ago").hours == 0
+    with pytest.raises(UsageError, match="is not a valid moment"):
+        history.recorded("soon")
+
+
+def test_what_a_retention_keeps_is_not_new(board: Board, path: Path) -> None:
+    """How the tasks were stays; that they came when the older things were forgotten is not said."""
+    with Recorder(board, path, every=BY_HAND, keep="30d") as recorder:
+        board.create_task("Design", created_by="lead", assigned_to="alice")
+        for days, priority in ((10, 1), (30, 2), (5, 2)):
+            board.wait(minutes=60 * 24 * days)
+            board.update_task(1, priority=priority)
+            recorder.look()
+        assert recorder.prune() > 0
+        history = History(path)
+        assert set(history.events["change"]) == set(history.feed["what"]) == {"reprioritised"}
+        assert history.now().tasks["id"].tolist() == [1]
+        [spell] = history.spells.itertuples()
+        assert spell.seen
+        assert spell.from_not_before == MORNING  # When TinyTask says that the task was created.
+        assert spell.from_not_after >= MORNING + timedelta(days=10)
+        assert spell.hours_least < spell.hours_most == pytest.approx(45 * 24, abs=0.01)
 
 
 def test_a_reporter_reports_how_it_was(exact: History, board: Board) -> None:
@@ -326,6 +390,9 @@ def test_whether_a_task_was_blocked_follows_from_its_blocker(board: Board, path:
         ("90 min ago", "2026-11-25 10:30"),
         ("1 week ago", "2026-11-18 12:00"),
         ("2d ago", "2026-11-23 12:00"),
+        ("today 9:30:05", "2026-11-25 09:30:05"),
+        ("yesterday at 18:00:05", "2026-11-24 18:00:05"),
+        ("Now", "2026-11-25 12:00"),
         ("1d 2h 3min 4s ago", "2026-11-24 09:56:56"),
     ],
 )
@@ -363,7 +430,8 @@ def test_a_moment_in_words(words: str, moment: str, monkeypatch: pytest.MonkeyPa
 def test_what_is_no_moment_says_what_is_one(words: str, history: History) -> None:
     """One sentence with examples."""
     with pytest.raises(
-        UsageError, match="is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today"
+        UsageError,
+        match=r"is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today 9:30:05, .*ago or now",
     ):
         history.at(words)
 
@@ -372,6 +440,12 @@ def test_a_datetime_without_a_zone_is_refused(history: History) -> None:
     """It may mean anything."""
     with pytest.raises(UsageError, match="a moment needs a time zone"):
         history.at(datetime(2026, 11, 23, 9))
+
+
+def test_a_datetime_that_no_calendar_has_in_utc_is_refused(history: History) -> None:
+    """In words, and not by an error of Python's."""
+    with pytest.raises(UsageError, match="is not a valid moment: in UTC its year is not 1 to 9999"):
+        history.at(datetime.min.replace(tzinfo=timezone(timedelta(hours=14))))
 
 
 # Several servers

@@ -15,6 +15,7 @@ import pytest
 from calypso_nb import History, Recorder, WorkloadReporter
 from calypso_nb.errors import UsageError
 from calypso_nb.frames import TASK_COLUMNS
+from calypso_nb.history import lake
 from calypso_nb.history.memory import (
     COVERAGE_COLUMNS,
     EVENT_COLUMNS,
@@ -24,6 +25,7 @@ from calypso_nb.history.memory import (
 )
 from calypso_nb.history.moments import moment_in
 from calypso_nb.history.pushes import served
+from calypso_nb.history.store import HistoryStore
 from tests.test_surface import dtypes, dtypes_of
 from tests.watched import BY_HAND, MORNING, Board
 
@@ -289,9 +291,7 @@ def test_a_moment_that_is_not_known_is_refused(history: History) -> None:
 
 def test_a_moment_to_come_is_refused(history: History, board: Board) -> None:
     """And not reported as if it were known; a clock that is a little ahead is no matter."""
-    with pytest.raises(
-        UsageError, match=r"2031-01-01 .* is in the future; the last that is known is 2026"
-    ):
+    with pytest.raises(UsageError, match=r"2031-01-01 .* is in the future; the last that is known is 2026"):
         history.at("2031-01-01")
     board.endpoint = "team"
     with pytest.raises(UsageError, match="is in the future"):
@@ -484,6 +484,24 @@ def test_of_several_servers_one_is_named(several: History) -> None:
         History(several.path, "nobody").now()
 
 
+@pytest.mark.parametrize("called", ["", "/", "/mcp", "/mcp/"])
+@pytest.mark.parametrize("kept", ["", "/mcp"])
+def test_a_server_is_found_by_its_address_however_written(
+    called: str, kept: str, board: Board, path: Path, tmp_path: Path
+) -> None:
+    """As endpoints are everywhere, with `/mcp` or without; another port is another server."""
+    for port in (3391, 3392):
+        with Recorder(board, path, every=BY_HAND, name=f"http://127.0.0.1:{port}{kept}"):
+            pass
+    asked = f"http://127.0.0.1:3391{called}"
+    with closing(History(path, asked)) as history:
+        assert history.server == f"http://127.0.0.1:3391{kept}"
+        history.export(tmp_path / "lake")
+    assert History(tmp_path / "lake", asked).server == f"http://127.0.0.1:3391{kept}"
+    with pytest.raises(UsageError, match=r"has nothing of http://127\.0\.0\.1:3393"):
+        History(path, "http://127.0.0.1:3393/mcp").now()
+
+
 # The lake
 
 
@@ -491,7 +509,7 @@ def test_of_several_servers_one_is_named(several: History) -> None:
 def test_a_folder_of_parquet_says_the_same_as_the_file(name: str, several: History, tmp_path: Path) -> None:
     """Every frame and every report, of one of two servers."""
     lines = several.export(tmp_path / "lake")
-    assert [line.partition(":")[0] for line in lines] == ["others", "team", "team, database 2"]
+    assert [line.partition(":")[0] for line in lines] == ["others", "team", "team, epoch 2"]
     file, folder = History(several.path, name), History(tmp_path / "lake", name)
     assert (file.feed["what"] == "said").sum() == 1
     for frame in FRAMES:
@@ -523,6 +541,61 @@ def test_an_export_replaces_what_it_exported_before(board: Board, path: Path, tm
         history.export(tmp_path / "lake")
         pd.testing.assert_frame_equal(History(tmp_path / "lake", "team").events, history.events)
     assert History(tmp_path / "lake").servers["server"].tolist() == ["others", "team"]
+
+
+def test_an_export_is_of_one_moment(
+    several: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a recorder writes between two parts of it is in none of them."""
+    before = {name: History(several.path, name).events for name in ("others", "team")}
+    read = lake._rows
+
+    def read_meanwhile(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[Any, ...]]]:
+        for rows in read(store, table, server):
+            yield rows
+            with HistoryStore(several.path, write=True) as recorder:
+                recorder.write("DELETE FROM event WHERE server = ? AND id = ?", server, rows[0][0])
+                recorder.write("UPDATE event SET id = id + 1000 WHERE server = ?", server)
+
+    monkeypatch.setattr(lake, "_BATCH", 2)
+    monkeypatch.setattr(lake, "_rows", read_meanwhile)
+    several.export(tmp_path / "lake")
+    for name, events in before.items():
+        pd.testing.assert_frame_equal(History(tmp_path / "lake", name).events, events)
+
+
+def test_an_export_that_fails_leaves_the_earlier_one(
+    several: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, and nothing of the new one beside it."""
+    several.export(tmp_path / "lake")
+    files = {place: place.read_bytes() for place in (tmp_path / "lake").rglob("*") if place.is_file()}
+
+    def full(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[Any, ...]]]:
+        if table == "note":
+            raise OSError("no space left on device")
+        yield from read(store, table, server)
+
+    read = lake._rows
+    monkeypatch.setattr(lake, "_rows", full)
+    with pytest.raises(OSError, match="no space left"):
+        several.export(tmp_path / "lake")
+    assert files == {p: p.read_bytes() for p in (tmp_path / "lake").rglob("*") if p.is_file()}
+    assert {place.name for place in (tmp_path / "lake").iterdir()} == {"events", "notes", "observations"}
+
+
+def test_times_before_1970_come_back_as_times(board: Board, path: Path, tmp_path: Path) -> None:
+    """From a folder as from the file."""
+    with Recorder(board, path, every=BY_HAND, name="team") as recorder:
+        board.create_task("Design", created_by="lead")
+        recorder.look()
+        board.archive_task(1)
+        recorder.look()
+        recorder._store.write("UPDATE event SET new = -315619200 WHERE field = 'archived_at'")
+        history = History(path)
+        history.export(tmp_path / "lake")
+        assert "1960-01-01T00:00:00Z" in history.events["after"].tolist()
+        pd.testing.assert_frame_equal(History(tmp_path / "lake").events, history.events)
 
 
 def test_each_server_of_a_folder_in_turn(several: History, tmp_path: Path) -> None:

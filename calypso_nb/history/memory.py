@@ -25,10 +25,10 @@ from calypso_nb.history.changes import (
     moment_of,
 )
 from calypso_nb.history.difference import name_of
-from calypso_nb.history.lake import each_of, export_parquet, servers_of, store_of
+from calypso_nb.history.lake import each_of, export_parquet, named, servers_of, store_of
 from calypso_nb.history.moments import moment_in
 from calypso_nb.history.store import HistoryStore, unpacked
-from calypso_nb.settings import load_settings
+from calypso_nb.settings import Endpoint, load_settings
 from calypso_nb.workload.phrases import moment as shown_moment
 from calypso_nb.workload.reporter import W_co, report_of
 
@@ -158,6 +158,8 @@ class Memory(Generic[W_co]):
 
         - folder: a folder, in which each server and each month gets its own; what it has of them is replaced
 
+        All is of one moment, also while a recorder writes; if it fails, the folder is as it was.
+
         Example: `history.export(tmp_path / "lake")`
         """
         return export_parquet(self._store, folder)
@@ -188,11 +190,13 @@ class Memory(Generic[W_co]):
     def _which(self) -> tuple[int, str, bool]:
         rows = self._store.rows("SELECT max(id), name, says_blocked FROM server GROUP BY name ORDER BY name")
         names = [name for _, name, _ in rows]
-        if self._asked is not None and self._asked not in names:
-            raise UsageError(f"{self.path} has nothing of {self._asked}, but of {', '.join(names) or 'none'}")
-        found = [row for row in rows if self._asked in (None, row[1])]
+        meant = names if self._asked is None else named(self._asked, names)
+        if self._asked is not None and not meant:
+            asked = Endpoint(self._asked).shown
+            raise UsageError(f"{self.path} has nothing of {asked}, but of {', '.join(names) or 'none'}")
+        found = [row for row in rows if row[1] in meant]
         if len(found) != 1:
-            what = f"several servers: name one, History(path, server=...): {', '.join(names)}"
+            what = f"several servers: name one, History(path, server=...): {', '.join(meant)}"
             raise UsageError(f"{self.path} has {what if names else 'nothing yet'}")
         number, name, says_blocked = found[0]
         return int(number), str(name), bool(says_blocked)

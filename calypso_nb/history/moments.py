@@ -39,9 +39,9 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
             found = here
         elif match := _DAY.fullmatch(words):
             day = here - timedelta(days=match[1] == "yesterday")
-            hour, minute, *seconds = map(int, (match[2] or "0:00").split(":"))
+            hour, minute, second, *_ = map(int, f"{match[2] or '0:00'}:0".split(":"))
             # Without its zone first: on the day of a change of clocks it is another.
-            found = datetime(day.year, day.month, day.day, hour, minute, *seconds).astimezone()
+            found = datetime(day.year, day.month, day.day, hour, minute, second).astimezone()
         elif match := _AGO.fullmatch(words):
             found = here - length_of(match[1])
         else:

@@ -15,6 +15,7 @@ import pytest
 from calypso_nb import History, Recorder, WorkloadReporter
 from calypso_nb.errors import UsageError
 from calypso_nb.frames import TASK_COLUMNS
+from calypso_nb.history import lake
 from calypso_nb.history.memory import (
     COVERAGE_COLUMNS,
     EVENT_COLUMNS,
@@ -24,6 +25,7 @@ from calypso_nb.history.memory import (
 )
 from calypso_nb.history.moments import moment_in
 from calypso_nb.history.pushes import served
+from calypso_nb.history.store import HistoryStore
 from tests.test_surface import dtypes, dtypes_of
 from tests.watched import BY_HAND, MORNING, Board
 
@@ -205,7 +207,7 @@ def test_the_feed_has_what_was_said_and_done(board: Board, path: Path) -> None:
     with Recorder(board, path, every=BY_HAND) as recorder:
         board.store.listeners.append(lambda changes: recorder.hear(served(changes)))
         board.create_task("Design", created_by="lead", assigned_to="alice")
-        board.wait(minutes=1)
+        board.wait(minutes=1, seconds=0.25)
         board.add_comment(1, "so far so good", created_by="alice")
         board.wait(minutes=1)
         board.add_comment(1, "a slip", created_by="alice")
@@ -221,7 +223,27 @@ def test_the_feed_has_what_was_said_and_done(board: Board, path: Path) -> None:
         ["said", "alice", "so far so good"],
         ["reprioritised", None, "0 → 4"],
     ]
-    assert feed["not_after"].tolist() == minutes(0, 1, 3)
+    quarter = timedelta(seconds=0.25)
+    assert feed["not_after"].tolist() == [MORNING, *(time + quarter for time in minutes(1, 3))]
+    assert (feed["not_before"] == feed["not_after"]).all()
+
+
+def test_a_comment_is_no_more_exact_than_its_time_is_known(board: Board, path: Path) -> None:
+    """TinyTask keeps whole seconds; one without a time is the last, and not of 1970."""
+    with Recorder(board, path, every=BY_HAND) as recorder:
+        board.create_task("Design", created_by="lead")
+        board.wait(minutes=1, seconds=0.5)
+        board.add_comment(1, "so far so good", created_by="alice")
+        board.list_comments(1)
+        recorder._journal.comments([{"id": 9, "task_id": 1, "content": "when?", "created_by": "bob"}])
+        board.wait(minutes=1)
+        recorder.look()
+    feed = History(path).feed
+    assert feed["what"].tolist() == ["new", "said", "said"]
+    assert feed["text"].tolist()[1:] == ["so far so good", "when?"]
+    [said] = feed[feed["agent"] == "alice"].itertuples()
+    assert [said.not_before, said.not_after] == [minutes(1)[0], minutes(1)[0] + timedelta(seconds=1)]
+    assert feed.iloc[2][["not_before", "not_after"]].isna().all()
 
 
 # How it was
@@ -249,7 +271,8 @@ def test_an_exact_moment_is_on_the_side_of_the_change(exact: History) -> None:
 
 def test_what_is_not_certain_is_warned_of(history: History) -> None:
     """A task that somebody changed before the next look may have been different already."""
-    with pytest.warns(UserWarning, match=r"#1 may have been different: .* and nobody looked in between"):
+    doubt = r"#1 may have been different: somebody changed it up to .*, and nobody looked in between"
+    with pytest.warns(UserWarning, match=doubt):
         assert history.at(MORNING + timedelta(minutes=3)).tasks["status"].item() == "idle"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -264,6 +287,47 @@ def test_a_moment_that_is_not_known_is_refused(history: History) -> None:
         UsageError, match="2026-11-23 08:59:59 UTC is not known: recording began at 2026-11-23 09"
     ):
         history.at(MORNING - timedelta(seconds=1))
+
+
+def test_a_moment_to_come_is_refused(history: History, board: Board) -> None:
+    """And not reported as if it were known; a clock that is a little ahead is no matter."""
+    with pytest.raises(UsageError, match=r"2031-01-01 .* is in the future; the last that is known is 2026"):
+        history.at("2031-01-01")
+    board.endpoint = "team"
+    with pytest.raises(UsageError, match="is in the future"):
+        WorkloadReporter(board, history.path).collect_workload_data(as_of="2031-01-01")
+    with pytest.raises(UsageError, match="is in the future"):
+        history.at(datetime.now(UTC) + timedelta(minutes=3))
+    for moment in ("now", datetime.now(UTC) + timedelta(minutes=1)):
+        with pytest.warns(UserWarning, match="nothing is known after"):
+            history.at(moment)
+
+
+def test_how_well_it_was_recorded_since_a_moment_in_words(history: History) -> None:
+    """The same moments as those of `at`."""
+    assert history.recorded("2026-11-23T09:30Z").hours == pytest.approx(1 / 6, abs=1e-3)
+    assert history.recorded("1 min ago").hours == 0
+    with pytest.raises(UsageError, match="is not a valid moment"):
+        history.recorded("soon")
+
+
+def test_what_a_retention_keeps_is_not_new(board: Board, path: Path) -> None:
+    """How the tasks were stays; that they came when the older things were forgotten is not said."""
+    with Recorder(board, path, every=BY_HAND, keep="30d") as recorder:
+        board.create_task("Design", created_by="lead", assigned_to="alice")
+        for days, priority in ((10, 1), (30, 2), (5, 2)):
+            board.wait(minutes=60 * 24 * days)
+            board.update_task(1, priority=priority)
+            recorder.look()
+        assert recorder.prune() > 0
+        history = History(path)
+        assert set(history.events["change"]) == set(history.feed["what"]) == {"reprioritised"}
+        assert history.now().tasks["id"].tolist() == [1]
+        [spell] = history.spells.itertuples()
+        assert spell.seen
+        assert spell.from_not_before == MORNING  # When TinyTask says that the task was created.
+        assert spell.from_not_after >= MORNING + timedelta(days=10)
+        assert spell.hours_least < spell.hours_most == pytest.approx(45 * 24, abs=0.01)
 
 
 def test_a_reporter_reports_how_it_was(exact: History, board: Board) -> None:
@@ -326,6 +390,9 @@ def test_whether_a_task_was_blocked_follows_from_its_blocker(board: Board, path:
         ("90 min ago", "2026-11-25 10:30"),
         ("1 week ago", "2026-11-18 12:00"),
         ("2d ago", "2026-11-23 12:00"),
+        ("today 9:30:05", "2026-11-25 09:30:05"),
+        ("yesterday at 18:00:05", "2026-11-24 18:00:05"),
+        ("Now", "2026-11-25 12:00"),
         ("1d 2h 3min 4s ago", "2026-11-24 09:56:56"),
     ],
 )
@@ -363,7 +430,8 @@ def test_a_moment_in_words(words: str, moment: str, monkeypatch: pytest.MonkeyPa
 def test_what_is_no_moment_says_what_is_one(words: str, history: History) -> None:
     """One sentence with examples."""
     with pytest.raises(
-        UsageError, match="is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today"
+        UsageError,
+        match=r"is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today 9:30:05, .*ago or now",
     ):
         history.at(words)
 
@@ -372,6 +440,12 @@ def test_a_datetime_without_a_zone_is_refused(history: History) -> None:
     """It may mean anything."""
     with pytest.raises(UsageError, match="a moment needs a time zone"):
         history.at(datetime(2026, 11, 23, 9))
+
+
+def test_a_datetime_that_no_calendar_has_in_utc_is_refused(history: History) -> None:
+    """In words, and not by an error of Python's."""
+    with pytest.raises(UsageError, match="is not a valid moment: in UTC its year is not 1 to 9999"):
+        history.at(datetime.min.replace(tzinfo=timezone(timedelta(hours=14))))
 
 
 # Several servers
@@ -410,6 +484,24 @@ def test_of_several_servers_one_is_named(several: History) -> None:
         History(several.path, "nobody").now()
 
 
+@pytest.mark.parametrize("called", ["", "/", "/mcp", "/mcp/"])
+@pytest.mark.parametrize("kept", ["", "/mcp"])
+def test_a_server_is_found_by_its_address_however_written(
+    called: str, kept: str, board: Board, path: Path, tmp_path: Path
+) -> None:
+    """As endpoints are everywhere, with `/mcp` or without; another port is another server."""
+    for port in (3391, 3392):
+        with Recorder(board, path, every=BY_HAND, name=f"http://127.0.0.1:{port}{kept}"):
+            pass
+    asked = f"http://127.0.0.1:3391{called}"
+    with closing(History(path, asked)) as history:
+        assert history.server == f"http://127.0.0.1:3391{kept}"
+        history.export(tmp_path / "lake")
+    assert History(tmp_path / "lake", asked).server == f"http://127.0.0.1:3391{kept}"
+    with pytest.raises(UsageError, match=r"has nothing of http://127\.0\.0\.1:3393"):
+        History(path, "http://127.0.0.1:3393/mcp").now()
+
+
 # The lake
 
 
@@ -417,7 +509,7 @@ def test_of_several_servers_one_is_named(several: History) -> None:
 def test_a_folder_of_parquet_says_the_same_as_the_file(name: str, several: History, tmp_path: Path) -> None:
     """Every frame and every report, of one of two servers."""
     lines = several.export(tmp_path / "lake")
-    assert [line.partition(":")[0] for line in lines] == ["others", "team", "team, database 2"]
+    assert [line.partition(":")[0] for line in lines] == ["others", "team", "team, epoch 2"]
     file, folder = History(several.path, name), History(tmp_path / "lake", name)
     assert (file.feed["what"] == "said").sum() == 1
     for frame in FRAMES:
@@ -449,6 +541,61 @@ def test_an_export_replaces_what_it_exported_before(board: Board, path: Path, tm
         history.export(tmp_path / "lake")
         pd.testing.assert_frame_equal(History(tmp_path / "lake", "team").events, history.events)
     assert History(tmp_path / "lake").servers["server"].tolist() == ["others", "team"]
+
+
+def test_an_export_is_of_one_moment(
+    several: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a recorder writes between two parts of it is in none of them."""
+    before = {name: History(several.path, name).events for name in ("others", "team")}
+    read = lake._rows
+
+    def read_meanwhile(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[Any, ...]]]:
+        for rows in read(store, table, server):
+            yield rows
+            with HistoryStore(several.path, write=True) as recorder:
+                recorder.write("DELETE FROM event WHERE server = ? AND id = ?", server, rows[0][0])
+                recorder.write("UPDATE event SET id = id + 1000 WHERE server = ?", server)
+
+    monkeypatch.setattr(lake, "_BATCH", 2)
+    monkeypatch.setattr(lake, "_rows", read_meanwhile)
+    several.export(tmp_path / "lake")
+    for name, events in before.items():
+        pd.testing.assert_frame_equal(History(tmp_path / "lake", name).events, events)
+
+
+def test_an_export_that_fails_leaves_the_earlier_one(
+    several: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, and nothing of the new one beside it."""
+    several.export(tmp_path / "lake")
+    files = {place: place.read_bytes() for place in (tmp_path / "lake").rglob("*") if place.is_file()}
+
+    def full(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[Any, ...]]]:
+        if table == "note":
+            raise OSError("no space left on device")
+        yield from read(store, table, server)
+
+    read = lake._rows
+    monkeypatch.setattr(lake, "_rows", full)
+    with pytest.raises(OSError, match="no space left"):
+        several.export(tmp_path / "lake")
+    assert files == {p: p.read_bytes() for p in (tmp_path / "lake").rglob("*") if p.is_file()}
+    assert {place.name for place in (tmp_path / "lake").iterdir()} == {"events", "notes", "observations"}
+
+
+def test_times_before_1970_come_back_as_times(board: Board, path: Path, tmp_path: Path) -> None:
+    """From a folder as from the file."""
+    with Recorder(board, path, every=BY_HAND, name="team") as recorder:
+        board.create_task("Design", created_by="lead")
+        recorder.look()
+        board.archive_task(1)
+        recorder.look()
+        recorder._store.write("UPDATE event SET new = -315619200 WHERE field = 'archived_at'")
+        history = History(path)
+        history.export(tmp_path / "lake")
+        assert "1960-01-01T00:00:00Z" in history.events["after"].tolist()
+        pd.testing.assert_frame_equal(History(tmp_path / "lake").events, history.events)
 
 
 def test_each_server_of_a_folder_in_turn(several: History, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import signal
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from calypso_nb import History, TinytaskClient, WorkloadData
+from calypso_nb import History, Recorder, TinytaskClient, WorkloadData
+from calypso_nb.cli.record import _summary
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.history.changes import micros
 from calypso_nb.history.journal import Journal
@@ -91,8 +93,45 @@ def test_record_says_what_it_does_and_how_well_it_went(
         process.send_signal(ends)
         said, failed = process.communicate(timeout=SECONDS)
     assert (process.returncode, failed) == (0, b"")
-    whole = r"\nrecorded .+ of .+ \(\d+%\); (no gap|longest gap .+); 1 change, [01] exact to the second\n"
+    whole = r"\nrecorded \d+% of less than a minute; 1 change, [01] exact to the second\n"
     assert re.fullmatch(whole, said.decode()), said
+
+
+def test_record_says_when_the_server_went_and_came_back(
+    board: TinytaskStore,
+    environment: dict[str, str],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """Each time with date and zone on standard error, so that a log can be read long after."""
+    with running_server(board) as url:
+        pass
+    port = int(url.rpartition(":")[2])
+    options = ("record", "--history", str(tmp_path / "history.db"), "--every", "0.2", "--mcp-endpoint", url)
+    with ExitStack() as ended:
+        with running_server(board, port=port):
+            process = ended.enter_context(
+                running(environment, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            )
+            assert process.stdout is not None
+            assert process.stderr is not None
+            read_until(process.stdout.fileno(), b"\n")
+        said = read_until(process.stderr.fileno(), b"\n")
+        with running_server(board, port=port):
+            if b"back again" not in said:
+                said += read_until(process.stderr.fileno(), b"back again\n")
+            process.send_signal(signal.SIGINT)
+            process.wait(SECONDS)
+    first, *_, last = said.decode().splitlines()
+    stamp = r"calypso-nb: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC "
+    assert re.match(stamp + f".*{url}", first), first
+    assert re.fullmatch(stamp + "back again", last), last
+
+
+def test_a_summary_of_nothing_is_no_share(tmp_path: Path) -> None:
+    """Before anything is known of the time that it is about."""
+    with TinytaskClient("demo") as client, Recorder(client, tmp_path / "history.db", every=3600) as recorder:
+        said = _summary(recorder, datetime.now(UTC) + timedelta(minutes=1))
+    assert said == "nothing recorded yet; 0 changes, 0 exact to the second"
 
 
 def test_record_with_a_hub_shows_its_url_once_and_keeps_it_secret(
@@ -241,7 +280,7 @@ def test_what_is_uncertain_is_said_on_standard_error(
     done = run(environment, "report", "--as-of", "2026-11-23T09:30Z", *asked)
     assert done.returncode == 0
     assert json.loads(done.stdout)["summary"]["total_idle"] == 1
-    assert "calypso-nb: #1 may have been different: somebody changed them up to" in done.stderr
+    assert "calypso-nb: #1 may have been different: somebody changed it up to" in done.stderr
     late = run(environment, "report", "--as-of", "2026-11-23T18:00Z", *asked)
     assert late.returncode == 0
     assert (
@@ -254,6 +293,7 @@ def test_what_is_uncertain_is_said_on_standard_error(
     [
         (("--as-of", "soon"), "'soon' is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today"),
         (("--as-of", "2026-11-22"), "is not known: recording began at 2026-11-23 09:01:00 UTC"),
+        (("--as-of", "2031-01-01"), "is in the future; the last that is known is 2026-11-23 11:00:00 UTC"),
         (("--as-of", "2026-11-23 10:00", "--watch", "5"), "--as-of is one moment: leave out --watch"),
         (("--as-of", "1h ago", "--history", "no.db"), "no history at no.db: `calypso-nb record` makes one"),
         (
@@ -261,7 +301,7 @@ def test_what_is_uncertain_is_said_on_standard_error(
             "has nothing of http://127.0.0.1:9, but of",
         ),
     ],
-    ids=["words", "before", "watch", "file", "server"],
+    ids=["words", "before", "future", "watch", "file", "server"],
 )
 def test_a_moment_that_can_not_be_reported_is_wrong_usage(
     options: tuple[str, ...],
@@ -305,6 +345,18 @@ def test_what_has_changed_since_a_moment_needs_no_saved_report(
     assert words.returncode == 0
     assert "started" in words.stdout
     assert "bob" in words.stdout
+
+
+def test_what_has_changed_since_a_moment_to_come_is_wrong_usage(
+    server: str,
+    past: Path,
+    environment: dict[str, str],  # noqa: F811
+) -> None:
+    """And not that nothing has."""
+    asked = ("--since", "2031-01-01", "--history", str(past), "--mcp-endpoint", server)
+    done = run(environment, "diff", *asked)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is in the future" in done.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--since", "1h ago", "saved.json")], ids=["neither", "both"])

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from calypso_nb.history.hub import LOOPBACK
 from calypso_nb.history.pushes import served
 from calypso_nb.history.recorder import Recorder
 from calypso_nb.report import History
-from calypso_nb.workload.phrases import readable_hours
+from calypso_nb.workload.phrases import moment, readable_hours
 
 if TYPE_CHECKING:
     from calypso_nb.embedded import TinytaskStore
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # How often it says what it has seen, and how often it looks whether something goes wrong.
 _SAY_SECONDS = 600.0
 _LOOK_SECONDS = 1.0
+# What is shorter would be "0 min".
+_SHORT_HOURS = 1 / 60
 
 
 def run(client: TinytaskClient, path: Path | None, every: float, hub: str | None, keep: str | None) -> None:
@@ -48,14 +50,15 @@ def run(client: TinytaskClient, path: Path | None, every: float, hub: str | None
 
 
 def _follow(recorder: Recorder, since: datetime, stop: threading.Event) -> None:
+    """Say on standard error how recording goes whenever that changes, and now and then what was seen."""
     failure, how, rounds = recorder.failure, recorder.how, 0
     while recorder.recording and not stop.wait(_LOOK_SECONDS):
         if recorder.failure != failure:
             failure = recorder.failure
-            say(failure if failure is not None else "back again")
+            say(f"{_clock()} {failure if failure is not None else 'back again'}")
         if recorder.how != how:
             how = recorder.how
-            typer.echo(f"{_clock()} {how}")
+            say(f"{_clock()} {how}")
         rounds += 1
         if rounds * _LOOK_SECONDS % _SAY_SECONDS == 0:
             typer.echo(f"{_clock()} {_summary(recorder, since)}")
@@ -67,15 +70,19 @@ def _summary(recorder: Recorder, since: datetime) -> str:
         span = history.recorded(since)
     finally:
         history.close()
-    share = f" ({span.recorded_hours / span.hours:.0%})" if span.hours else ""
-    gap = f"; longest gap {readable_hours(span.longest_gap_hours)}" if span.longest_gap_hours else "; no gap"
     changes = f"{span.changes:,} change{'' if span.changes == 1 else 's'}, {span.exact:,} exact to the second"
+    if not span.hours:
+        return f"nothing recorded yet; {changes}"
+    share = f"{span.recorded_hours / span.hours:.0%}"
+    if span.hours < _SHORT_HOURS:
+        return f"recorded {share} of less than a minute; {changes}"
+    gap = f"; longest gap {readable_hours(span.longest_gap_hours)}" if span.longest_gap_hours else "; no gap"
     recorded = f"recorded {readable_hours(span.recorded_hours)} of {readable_hours(span.hours)}"
-    return f"{recorded}{share}{gap}; {changes}"
+    return f"{recorded} ({share}){gap}; {changes}"
 
 
 def _clock() -> str:
-    return f"{datetime.now():%H:%M:%S}"
+    return moment(datetime.now(UTC))
 
 
 @contextmanager

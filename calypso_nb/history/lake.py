@@ -7,9 +7,10 @@ tables of a history's file hold, each value as text. The extra `lake` brings Duc
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from shutil import rmtree
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,8 +20,10 @@ import pandas as pd
 from calypso_nb.errors import UsageError
 from calypso_nb.history.changes import TIMES
 from calypso_nb.history.store import HistoryStore
+from calypso_nb.settings import Endpoint
 
 _BATCH = 50_000
+_MEMORY = Path(":memory:")
 _EVENT = (
     "id", "task_id", "field", "old", "new", "not_before", "not_after", "seen", "pushed", "by", "observation",
 )  # fmt: skip
@@ -46,49 +49,67 @@ _NUMBERS = ("priority", "parent_task_id", "blocked_by_task_id")
 
 
 def export_parquet(store: HistoryStore, folder: str | os.PathLike[str]) -> list[str]:
-    """Write each server as Parquet, over what it has there, and return a line for each."""
-    import pyarrow as pa
-    import pyarrow.dataset as ds
+    """Write each server as Parquet, over what it has there, and return a line for each.
 
-    lines = []
-    servers = store.rows("SELECT id, name, epoch, says_blocked FROM server ORDER BY name, epoch")
-    for table, columns in _COLUMNS.items():
-        keys = ("server", "month") if table == "event" else ("server",)
-        names = [*keys, "epoch", "says_blocked", *columns]
-        _clear(Path(folder) / f"{table}s", {name for _, name, _, _ in servers})
-        schema = pa.schema([(name, pa.int64() if name in _WHOLE else pa.string()) for name in names])
-
-        def batches(table: str = table, schema: Any = schema, names: Sequence[str] = names) -> Iterator[Any]:
-            for server, name, epoch, says_blocked in servers:
-                for rows in _rows(store, table, server):
-                    frame = pd.DataFrame(rows, columns=_COLUMNS[table], dtype="object")
-                    frame = frame.assign(server=name, epoch=epoch, says_blocked=says_blocked)
-                    if table == "event":
-                        stamps = pd.to_datetime(frame["not_after"].astype("int64"), unit="us")
-                        frame["month"] = stamps.dt.strftime("%Y-%m")
-                        for value in ("old", "new"):
-                            frame[value] = frame[value].map(str, na_action="ignore")
-                    yield pa.RecordBatch.from_pandas(frame[names], schema=schema, preserve_index=False)
-
-        ds.write_dataset(
-            batches(),
-            Path(folder) / f"{table}s",
-            schema=schema,
-            format="parquet",
-            partitioning=ds.partitioning(schema.empty_table().select(keys).schema, flavor="hive"),
-            existing_data_behavior="overwrite_or_ignore",
-        )
-    for server, name, epoch, _ in servers:
-        events = store.scalar("SELECT count(*) FROM event WHERE server = ?", server)
-        lines.append(f"{name}{'' if epoch == 1 else f', database {epoch}'}: {events:,} events in {folder}")
+    All is of one moment, whatever a recorder writes meanwhile; if it fails, what was there before stays.
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as leaving:
+        if store.path != _MEMORY:  # A connection of its own holds up nobody.
+            store = leaving.enter_context(HistoryStore(store.path))
+        draft = Path(leaving.enter_context(TemporaryDirectory(prefix=".export-", dir=place)))
+        with store.snapshot():
+            servers = store.rows("SELECT id, name, epoch, says_blocked FROM server ORDER BY name, epoch")
+            lines = [
+                f"{name}{'' if epoch == 1 else f', epoch {epoch}'}:"
+                f" {store.scalar('SELECT count(*) FROM event WHERE server = ?', server):,} events in {folder}"
+                for server, name, epoch, _ in servers
+            ]
+            for table in _COLUMNS:
+                _write(store, table, servers, draft / f"{table}s")
+        for table in _COLUMNS:
+            _replace(place / f"{table}s", draft / f"{table}s", {name for _, name, _, _ in servers}, draft)
     return lines
 
 
-def _clear(folder: Path, servers: set[str]) -> None:
-    """Remove what a folder has of some servers; a month that was forgotten since is not written again."""
-    for place in folder.glob("server=*"):
-        if unquote(place.name.removeprefix("server=")) in servers:
-            rmtree(place)
+def _write(store: HistoryStore, table: str, servers: list[tuple[Any, ...]], place: Path) -> None:
+    # Each part is read here and then written: PyArrow would read from a thread of its own.
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    keys = ("server", "month") if table == "event" else ("server",)
+    names = [*keys, "epoch", "says_blocked", *_COLUMNS[table]]
+    schema = pa.schema([(name, pa.int64() if name in _WHOLE else pa.string()) for name in names])
+    for server, name, epoch, says_blocked in servers:
+        for number, rows in enumerate(_rows(store, table, server)):
+            frame = pd.DataFrame(rows, columns=_COLUMNS[table], dtype="object")
+            frame = frame.assign(server=name, epoch=epoch, says_blocked=says_blocked)
+            if table == "event":
+                stamps = pd.to_datetime(frame["not_after"].astype("int64"), unit="us")
+                frame["month"] = stamps.dt.strftime("%Y-%m")
+                for value in ("old", "new"):
+                    frame[value] = frame[value].map(str, na_action="ignore")
+            ds.write_dataset(
+                pa.RecordBatch.from_pandas(frame[names], schema=schema, preserve_index=False),
+                place,
+                format="parquet",
+                basename_template=f"part-{epoch}-{number}-{{i}}.parquet",
+                partitioning=ds.partitioning(schema.empty_table().select(keys).schema, flavor="hive"),
+                existing_data_behavior="overwrite_or_ignore",
+            )
+
+
+def _replace(place: Path, written: Path, servers: set[str], aside: Path) -> None:
+    """Let a folder have of some servers what was written; a month that was forgotten since goes."""
+    for number, old in enumerate([*place.glob("server=*")]):
+        if unquote(old.name.removeprefix("server=")) in servers:
+            old.rename(aside / f"{place.name} {number}")
+    for new in written.glob("server=*"):
+        place.mkdir(exist_ok=True)
+        new.rename(place / new.name)
+    with suppress(OSError):  # It has others, or is not there.
+        place.rmdir()
 
 
 def _rows(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -103,6 +124,15 @@ def _rows(store: HistoryStore, table: str, server: int) -> Iterator[list[tuple[A
         last = rows[-1][0]
 
 
+def named(server: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that mean a server: its own, or else the same address written otherwise."""
+    names = [*known]
+    address = Endpoint(server)
+    if server in names or not address.is_url:
+        return [server] if server in names else []
+    return [name for name in names if Endpoint(name).is_url and Endpoint(name).mcp == address.mcp]
+
+
 def servers_of(folder: Path) -> list[str]:
     """Return the servers that have a history in a folder."""
     rows = _asked(folder, "SELECT DISTINCT server FROM observations ORDER BY server")
@@ -112,7 +142,8 @@ def servers_of(folder: Path) -> list[str]:
 def store_of(folder: Path, server: str | None) -> HistoryStore:
     """Return what a folder has of one server, by default of its only one, as a history in memory."""
     known = servers_of(folder)
-    chosen = server if server is not None else known[0] if len(known) == 1 else None
+    meant = known if server is None else named(server, known)
+    chosen = meant[0] if len(meant) == 1 else None
     store = HistoryStore(None)
     epochs: dict[int, int] = {}
     others = []
@@ -148,7 +179,7 @@ def _typed(table: str, row: list[Any]) -> list[Any]:
     if table == "event" and row[2] in _NUMBERS:
         row[3:5] = [value if value is None else orjson.loads(value) for value in row[3:5]]
     if table == "event" and row[2] in TIMES:
-        row[3:5] = [int(value) if str(value).isdigit() else value for value in row[3:5]]
+        row[3:5] = [int(value) if str(value).removeprefix("-").isdecimal() else value for value in row[3:5]]
     return row
 
 

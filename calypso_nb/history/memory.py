@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self
@@ -14,12 +14,21 @@ import pandas as pd
 
 from calypso_nb.errors import UsageError
 from calypso_nb.frames import TIME, Column, conformed, tasks_frame
-from calypso_nb.history.changes import CREATED, DELETED, FIRST_SEEN, SECOND, Record, blocked, moment_of
+from calypso_nb.history.changes import (
+    CREATED,
+    DELETED,
+    FIRST_SEEN,
+    SECOND,
+    Record,
+    blocked,
+    micros,
+    moment_of,
+)
 from calypso_nb.history.difference import name_of
-from calypso_nb.history.lake import each_of, export_parquet, servers_of, store_of
+from calypso_nb.history.lake import each_of, export_parquet, named, servers_of, store_of
 from calypso_nb.history.moments import moment_in
 from calypso_nb.history.store import HistoryStore, unpacked
-from calypso_nb.settings import load_settings
+from calypso_nb.settings import Endpoint, load_settings
 from calypso_nb.workload.phrases import moment as shown_moment
 from calypso_nb.workload.reporter import W_co, report_of
 
@@ -53,12 +62,12 @@ SPELL_COLUMNS: dict[str, Column] = {
     "status": Column("str", "", "idle, working or complete"),
     "agent": Column("str", "", "who had it, NA if unassigned"),
     "queue": Column("str", "", "the queue that it was in, NA if in none"),
-    "from_not_before": Column(TIME, "UTC", "it began then or later"),
+    "from_not_before": Column(TIME, "UTC", "it began then or later, NA if unknown"),
     "from_not_after": Column(TIME, "UTC", "it began then or earlier"),
     "to_not_before": Column(TIME, "UTC", "it ended then or later, NA while it goes on"),
     "to_not_after": Column(TIME, "UTC", "it ended then or earlier, NA while it goes on"),
     "hours_least": Column("float64", "hours", "how long it lasted at least, up to what is known"),
-    "hours_most": Column("float64", "hours", "how long it lasted at most, up to what is known"),
+    "hours_most": Column("float64", "hours", "how long it lasted at most, NA if unknown"),
     "seen": Column("bool", "", "somebody saw it; else it was passed through, or lasted no time at all"),
 }
 
@@ -96,8 +105,11 @@ SERVER_COLUMNS: dict[str, Column] = {
 # Fields of a spell, and what makes a task come to the board and leave it.
 _SPELL = ("status", "assigned_to", "queue_name")
 _BOARD = (CREATED, DELETED, "archived_at")
-# What is no change by itself: that a task was edited is told by what was edited.
-_TOLD = f"AND field NOT IN ('updated_at', '{FIRST_SEEN}')"
+# What is no change by itself: that a task was edited is told by what was edited, and what a retention keeps
+# of a task, as if it had been created then, is not when it was.
+_TOLD = f"AND field NOT IN ('updated_at', '{FIRST_SEEN}') AND (seen OR field <> '{CREATED}')"
+# How far the clocks of a server and of this computer may be apart before a moment is said to be to come.
+_CLOCKS = timedelta(minutes=2)
 
 
 class Span(NamedTuple):
@@ -146,6 +158,8 @@ class Memory(Generic[W_co]):
 
         - folder: a folder, in which each server and each month gets its own; what it has of them is replaced
 
+        All is of one moment, also while a recorder writes; if it fails, the folder is as it was.
+
         Example: `history.export(tmp_path / "lake")`
         """
         return export_parquet(self._store, folder)
@@ -176,11 +190,13 @@ class Memory(Generic[W_co]):
     def _which(self) -> tuple[int, str, bool]:
         rows = self._store.rows("SELECT max(id), name, says_blocked FROM server GROUP BY name ORDER BY name")
         names = [name for _, name, _ in rows]
-        if self._asked is not None and self._asked not in names:
-            raise UsageError(f"{self.path} has nothing of {self._asked}, but of {', '.join(names) or 'none'}")
-        found = [row for row in rows if self._asked in (None, row[1])]
+        meant = names if self._asked is None else named(self._asked, names)
+        if self._asked is not None and not meant:
+            asked = Endpoint(self._asked).shown
+            raise UsageError(f"{self.path} has nothing of {asked}, but of {', '.join(names) or 'none'}")
+        found = [row for row in rows if row[1] in meant]
         if len(found) != 1:
-            what = f"several servers: name one, History(path, server=...): {', '.join(names)}"
+            what = f"several servers: name one, History(path, server=...): {', '.join(meant)}"
             raise UsageError(f"{self.path} has {what if names else 'nothing yet'}")
         number, name, says_blocked = found[0]
         return int(number), str(name), bool(says_blocked)
@@ -200,7 +216,7 @@ class Memory(Generic[W_co]):
         - status_filter, agent_filter: as `collect_workload_data` takes them
 
         Warn of tasks that had certainly changed only later and may have changed before, and if the moment is
-        after all that is known. Raise UsageError if it is before that, or not a moment.
+        after all that is known. Raise UsageError if it is before that, in the future, or not a moment.
         Example: `history.at("1 min ago").summary`
         """
         when = moment_in(moment)
@@ -224,7 +240,7 @@ class Memory(Generic[W_co]):
         Example: `history.tasks_at(datetime.now(UTC)).id.is_unique`
         """
         server, _, says_blocked = self._which
-        at = int(when.timestamp() * SECOND)
+        at = _micros(when)
         with self._store.snapshot():
             [(first, last)] = self._store.rows(
                 "SELECT min(began), max(last) FROM observation WHERE server = ? AND ok", server
@@ -245,6 +261,8 @@ class Memory(Generic[W_co]):
         if first is None or at < first:
             began = "nothing is recorded yet" if first is None else f"recording began at {_shown(first)}"
             raise UsageError(f"{_shown(at)} is not known: {began}")
+        if when > max(datetime.now(UTC), moment_of(last)) + _CLOCKS:
+            raise UsageError(f"{_shown(at)} is in the future; the last that is known is {_shown(last)}")
         if at > last:
             warnings.warn(f"nothing is known after {_shown(last)}: this is how it was then", stacklevel=3)
         records: dict[int, Record] = {}
@@ -259,8 +277,9 @@ class Memory(Generic[W_co]):
             some = ", ".join(f"#{task}" for task, _ in doubts[:5])
             more = f" and {len(doubts) - 5} more" if len(doubts) > 5 else ""
             until = _shown(max(until for _, until in doubts))
+            them = "it" if len(doubts) == 1 else "them"
             warnings.warn(
-                f"{some}{more} may have been different: somebody changed them up to {until}, and nobody "
+                f"{some}{more} may have been different: somebody changed {them} up to {until}, and nobody "
                 "looked in between",
                 stacklevel=3,
             )
@@ -272,7 +291,8 @@ class Memory(Generic[W_co]):
     def events(self) -> pd.DataFrame:
         """What happened, the oldest first: a row per change of a field, with `EVENT_COLUMNS`.
 
-        That a task was edited is told by what was edited; that only `updated_at` moved is left out.
+        That a task was edited is told by what was edited; that only `updated_at` moved is left out. Tasks
+        that are older than what is kept are not new.
         """
         rows = self._events(_TOLD)
         titles = self._titles()
@@ -336,18 +356,21 @@ class Memory(Generic[W_co]):
         """What agents said and did, the oldest first, with `FEED_COLUMNS`.
 
         Comments are those that were pushed, read with the recorder's client or written with it, and all of a
-        database file; one that is known to be deleted is left out.
+        database file; one that is known to be deleted is left out. A time in whole seconds is one to the
+        second; comments whose time is unknown come last.
         """
         server, _, _ = self._which
         notes = self._store.rows(
-            "SELECT coalesce(at, 0), task_id, by, text FROM note WHERE server = ? AND NOT gone", server
-        )
+            "SELECT at, at + (at % ? = 0) * ?, task_id, by, text FROM note WHERE server = ? AND NOT gone",
+            SECOND, SECOND, server,
+        )  # fmt: skip
         titles = self._titles()
         said = pd.DataFrame(
-            [(at, at, task, titles.get(task), by, "said", text) for at, task, by, text in notes],
+            [(*bounds, task, titles.get(task), by, "said", text) for *bounds, task, by, text in notes],
             columns=[*FEED_COLUMNS],
         )
-        said["not_before"], said["not_after"] = _times(said["not_before"]), _times(said["not_after"])
+        for bound in _BOUNDS:
+            said[bound] = _times(said[bound].astype("Int64"))
         events = self.events
         arrow = events["before"].fillna("\N{EN DASH}") + " → " + events["after"].fillna("\N{EN DASH}")
         did = events.assign(
@@ -356,12 +379,14 @@ class Memory(Generic[W_co]):
         both = pd.concat([conformed(said, FEED_COLUMNS), conformed(did, FEED_COLUMNS)])
         return conformed(both.sort_values("not_after", kind="stable"), FEED_COLUMNS)
 
-    def recorded(self, since: datetime | None = None) -> Span:
+    def recorded(self, since: datetime | str | None = None) -> Span:
         """Say how well the time since a moment was recorded, or all of it.
+
+        - since: a moment as `at` takes it
 
         Example: `history.recorded().longest_gap_hours`
         """
-        begin = 0 if since is None else int(since.timestamp() * SECOND)
+        begin = 0 if since is None else _micros(moment_in(since))
         spans = [span for span in _coverage(self._observations()) if span[1] > begin]
         hours = [(span[1] - max(span[0], begin)) / SECOND / 3600 for span in spans]
         gaps = [length for length, span in zip(hours, spans, strict=True) if not span[3]]
@@ -445,18 +470,20 @@ def _spells(events: list[tuple[Any, ...]], known: int) -> Iterator[tuple[Any, ..
             continue
         ended = (None, None) if following is None else following[0]
         low, high = (known, known) if following is None else following[0]
-        least, most = max(low - began[1], 0), max(high - began[0], 0)
+        least = max(low - began[1], 0) / SECOND / 3600
+        most = None if began[0] is None else max(high - began[0], 0) / SECOND / 3600
         yield (
-            now["status"], now["assigned_to"], now["queue_name"], *began, *ended,
-            least / SECOND / 3600, most / SECOND / 3600, seen,
+            now["status"], now["assigned_to"], now["queue_name"], *began, *ended, least, most, seen,
         )  # fmt: skip
 
 
-def _points(events: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[int, int], bool, dict[str, Any]]]:
+def _points(events: list[tuple[Any, ...]]) -> Iterator[tuple[tuple[Any, int], bool, dict[str, Any]]]:
     """Yield when something of a spell has changed, and to what; changes with the same bounds are one."""
-    held: tuple[tuple[int, int], bool, dict[str, Any]] | None = None
+    held: tuple[tuple[Any, int], bool, dict[str, Any]] | None = None
     for _, field, _, new, low, high, seen, _, _ in events:
         changed = _changed(field, new)
+        if field == CREATED and not seen:  # A retention has kept it; when it came to be so is not known.
+            low, seen = micros(unpacked(field, new)["created_at"]), True
         if (
             held is not None
             and held[0] == (low, high)
@@ -492,6 +519,10 @@ def _tasks(records: dict[int, Record], when: datetime, says_blocked: bool) -> pd
     return frame.sort_values(
         ["priority", "created_at", "id"], ascending=[False, True, True], kind="stable", ignore_index=True
     )
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - moment_of(0)) // timedelta(microseconds=1)
 
 
 def _times(values: pd.Series) -> pd.Series:

@@ -12,14 +12,14 @@ _LENGTH = re.compile(
     r"(?:(?P<hours>[\d.]+) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<minutes>[\d.]+) ?m(?:in(?:ute)?s?)? ?)?"
     r"(?:(?P<seconds>[\d.]+) ?s(?:ec(?:ond)?s?)?)?"
 )
-_DAY = re.compile(r"(today|yesterday)(?:\s+(?:at\s+)?(\d{1,2}:\d\d))?")
+_DAY = re.compile(r"(today|yesterday)(?:\s+(?:at\s+)?(\d{1,2}:\d\d(?::\d\d)?))?")
 
 
 def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
     """Return a moment from words, in UTC; words without a zone mean local time.
 
-    - text: an aware datetime, a date with or without a time, `today` or `yesterday` with or without one, or
-      a length of time with `ago`
+    - text: an aware datetime, a date with or without a time, `today` or `yesterday` with or without one, a
+      length of time with `ago`, or `now`
     - now: what the words count from, by default the present
 
     Raise UsageError if it is none of these.
@@ -29,14 +29,19 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
     if isinstance(text, datetime):
         if text.tzinfo is None:
             raise UsageError("a moment needs a time zone: datetime(..., tzinfo=UTC)")
-        return text.astimezone(UTC)
+        try:
+            return text.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise UsageError(f"{text} is not a valid moment: in UTC its year is not 1 to 9999") from None
     words = " ".join(str(text).lower().split())
     try:
-        if match := _DAY.fullmatch(words):
+        if words == "now":
+            found = here
+        elif match := _DAY.fullmatch(words):
             day = here - timedelta(days=match[1] == "yesterday")
-            hour, minute = map(int, (match[2] or "0:00").split(":"))
+            hour, minute, second, *_ = map(int, f"{match[2] or '0:00'}:0".split(":"))
             # Without its zone first: on the day of a change of clocks it is another.
-            found = datetime(day.year, day.month, day.day, hour, minute).astimezone()
+            found = datetime(day.year, day.month, day.day, hour, minute, second).astimezone()
         elif match := _AGO.fullmatch(words):
             found = here - length_of(match[1])
         else:
@@ -45,7 +50,8 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
         return found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{text!r} is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today 9:30 or 3h ago"
+            f"{text!r} is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today 9:30:05, "
+            "2026-11-23T18:00:00+01:00, 2026-11-23, yesterday, 3h ago, 1d 2h 30min ago or now"
         ) from None
 
 

@@ -140,6 +140,26 @@ def told(path: Path) -> list[tuple[int, str]]:
 
 
 @pytest.mark.node("tests/standin")
+def test_while_a_server_can_push_it_is_known_how_it_is(
+    client: TinytaskClient, path: Path, address: str
+) -> None:
+    """A quiet hour is no gap, though the server is asked nothing; nor is the end of it unknown."""
+    with Recorder(client, path, hub=address, every=0.2) as recorder, closing(History(path)) as history:
+        assert eventually(lambda: recorder.how == "live")
+
+        def passes() -> int:
+            known = history.coverage["to"].iloc[-1] + timedelta(seconds=1)
+            assert eventually(lambda: history.coverage["to"].iloc[-1] > known)
+            return int(history.coverage["looks"].sum())
+
+        passes()
+        assert passes() == passes()
+    with closing(History(path)) as history:
+        assert history.recorded().longest_gap_hours == 0
+        assert history.coverage["recorded"].all()
+
+
+@pytest.mark.node("tests/standin")
 @pytest.mark.slow
 def test_of_what_is_dropped_the_time_is_bounded_and_all_else_is_exact(
     client: TinytaskClient, start: Callable[[TinytaskClient], Recorder], path: Path

@@ -242,9 +242,11 @@ class Memory(Generic[W_co]):
         server, _, says_blocked = self._which
         at = _micros(when)
         with self._store.snapshot():
+            # When a listing had come is known within a second or so; a server that can push is asked nothing.
             [(first, last)] = self._store.rows(
-                "SELECT min(began), max(last) FROM observation WHERE server = ? AND ok", server
-            )
+                "SELECT min(began), max(max(last, ended - ?)) FROM observation WHERE server = ? AND ok",
+                2 * SECOND, server,
+            )  # fmt: skip
             rows = self._store.rows(
                 "SELECT task_id, field, new FROM event WHERE server = ? AND not_after <= ?"
                 " ORDER BY observation, id",

@@ -204,8 +204,10 @@ def live(world: World, histories: dict[str, Recorded], rounds: int, delivered: D
         if world.time < away:
             continue
         began, listed, ended = _look(world, random)
+        # What is said of one change waits in one queue: it comes together, or is dropped together.
+        delays: dict[int, float | None] = {}
         for event in world.events[said:]:
-            delay = delivered(random)
+            delay = delays.setdefault(event.at, delivered(random))
             if delay is not None and "pushed" in histories:
                 world.delivered.append(event)
                 waiting += [(event.at + int(delay * SECOND), event)] * random.choice((1, 1, 1, 2))

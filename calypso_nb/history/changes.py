@@ -306,7 +306,8 @@ def _untold(known: Record, look: Look, later: Sequence[Push], after: Look | None
     coming = {} if after is None else _facts(after.record)
     edited = micros(coming.get("updated_at")) or _NEVER
     for push in reversed(later):
-        coming = {name: value for name, value in coming.items() if name not in push.after} | _before(push)
+        changed = _after(push)
+        coming = {name: value for name, value in coming.items() if name not in changed} | _before(push)
         if push.after:  # The last edit before it was no later.
             edited = micros(push.before.get("updated_at")) or push.at + SAME_CHANGE
     stamps = [micros(known.get("updated_at")) or 0, micros(found.get("updated_at")) or edited, edited]

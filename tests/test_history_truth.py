@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from calypso_nb.history.changes import SECOND, replayed
@@ -34,6 +34,8 @@ def lived(seed: int, arrivals: str, folder: Path) -> tuple[World, dict[str, Reco
     return world, histories
 
 
+@example(seed=58, arrivals="late and lossy")
+@example(seed=216, arrivals="late and lossy")
 @given(seed=st.integers(0, 10**9), arrivals=st.sampled_from(sorted(ARRIVALS)))
 def test_a_history_is_true(seed: int, arrivals: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Replay gives each listing, truth is within the bounds, order holds, and pushes only narrow."""

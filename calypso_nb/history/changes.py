@@ -164,13 +164,16 @@ class Look(NamedTuple):
     - until: the time when the first one had come
     - record: the task, None if it was not there
     - pushed: whether the server could push all the time since the look before
+    - began, ended: the time before the first one was asked for, and when the last one had come
     """
 
     number: int
     last: int
     until: int
     record: Record | None
-    pushed: bool = False
+    pushed: bool
+    began: int
+    ended: int
 
 
 def told(
@@ -195,10 +198,12 @@ def told(
         heard = [_but_for(push, look.record) for push in pushes[begin : cuts[place][-1]]]
         heard += pushes[begin + len(heard) : end]
         if place + 1 < len(looks):
-            _, _, until, found, complete = looks[place + 1]
+            _, _, until, found, complete, began, ended = looks[place + 1]
+            if mine and mine[-1].at > began:  # The first one may have been earlier, and the last one not.
+                until = max(until, ended)
             until = min(until, pushes[latest].at) if latest < len(pushes) else until
         events = changes(task_id, look.record, heard[: len(mine)], found, since, until, complete)
-        yield look, mine, [_before_next(event, pushes[end:latest]) for event in events]
+        yield look, mine, _in_order([_before_next(event, pushes[end:latest]) for event in events])
 
 
 def _before_next(event: Event, pushes: Sequence[Push]) -> Event:
@@ -208,6 +213,16 @@ def _before_next(event: Event, pushes: Sequence[Push]) -> Event:
         if not event.pushed and (stated or event.field in push.after) and push.at < event.not_after:
             return event._replace(not_after=max(push.at, event.not_before))
     return event
+
+
+def _in_order(events: Sequence[Event]) -> list[Event]:
+    """Return events of which none is later than the next of its field."""
+    latest: dict[str, int] = {}
+    ordered = []
+    for event in reversed(events):
+        latest[event.field] = min(event.not_after, latest.get(event.field, event.not_after))
+        ordered.append(event._replace(not_after=max(event.not_before, latest[event.field])))
+    return ordered[::-1]
 
 
 def _joined(pushes: Sequence[Push]) -> list[Push]:

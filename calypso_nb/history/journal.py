@@ -110,7 +110,7 @@ class Journal:
                 fresh += changes(task, self.state.get(task), (), found.get(task), since, until)
             self.store.add_events(self.server, before, fresh)
             for task, time in recent.items():
-                look = Look(observation, began, until, found.get(task), pushed)
+                look = Look(observation, began, until, found.get(task), pushed, began, ended)
                 known[task] = self._tell_again(task, time, look)
             self._know(known)
             self._observation, self._last, self._ended, self._own = observation, began, ended, True
@@ -317,11 +317,12 @@ class Journal:
             )
         }  # fmt: skip
         looks = self.store.rows(
-            "SELECT id, last, until, pushed FROM observation WHERE server = ? AND ok AND id >= ? ORDER BY id",
+            "SELECT id, last, until, pushed, began, ended FROM observation"
+            " WHERE server = ? AND ok AND id >= ? ORDER BY id",
             self.server, first,
         )  # fmt: skip
-        for number, last, until, pushed in looks if first else [(0, 0, 0, False), *looks]:
-            yield Look(number, last, until, record, bool(pushed))
+        for number, last, until, *about in looks if first else [(0, 0, 0, False, 0, 0), *looks]:
+            yield Look(number, last, until, record, *about)
             changed = events.get(number, ())
             record = replayed([(field, unpacked(field, new)) for _, field, new in changed], record)
 

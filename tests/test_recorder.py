@@ -908,6 +908,7 @@ def test_a_listing_of_no_tasks_is_a_gap(
     board.wait(minutes=1)
     recorder.look()
     assert told(history) == [(1, "new")]
+    assert history.coverage["recorded"].tolist() == [True, False, True]
 
 
 def test_what_is_known_ends_with_the_recorder(board: Board, path: Path) -> None:

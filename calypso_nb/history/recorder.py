@@ -168,6 +168,8 @@ class Recorder:
             since = None if self._hub is None else self._hub.connected_since
             try:
                 look = self.client.look(self._commented)
+                if any(type(task["id"]) is not int or abs(task["id"]) >= 2**63 for task in look.tasks):
+                    raise unexpected("list_tasks", self.name)
             except TinytaskClientError as error:
                 self.failure = str(error)
                 self._journal.fail(self._now(), self.failure)
@@ -176,8 +178,6 @@ class Recorder:
                 pause = max(self.every, PUSHED_SECONDS) if self._pushed else self.every
                 with self._wake:
                     self._due = min(self._due, time.monotonic() + pause)
-            if any(type(task["id"]) is not int or abs(task["id"]) >= 2**63 for task in look.tasks):
-                raise unexpected("list_tasks", self.name)
             changed = self._journal.see(
                 look.tasks,
                 int(look.began * SECOND),

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from calypso_nb.errors import UsageError
 
-_AGO = re.compile(r"(.+)\s+ago")
+# Bounded, so that no text keeps them busy.
+_NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
 _LENGTH = re.compile(
-    r"(?:(?P<weeks>[\d.]+) ?w(?:eeks?)? ?)?(?:(?P<days>[\d.]+) ?d(?:ays?)? ?)?"
-    r"(?:(?P<hours>[\d.]+) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<minutes>[\d.]+) ?m(?:in(?:ute)?s?)? ?)?"
-    r"(?:(?P<seconds>[\d.]+) ?s(?:ec(?:ond)?s?)?)?"
+    rf"(?:(?P<weeks>{_NUMBER}) ?w(?:eeks?)? ?)?(?:(?P<days>{_NUMBER}) ?d(?:ays?)? ?)?"
+    rf"(?:(?P<hours>{_NUMBER}) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<minutes>{_NUMBER}) ?m(?:in(?:ute)?s?)? ?)?"
+    rf"(?:(?P<seconds>{_NUMBER}) ?s(?:ec(?:ond)?s?)?)?"
 )
 _DAY = re.compile(r"(today|yesterday)(?:\s+(?:at\s+)?(\d{1,2}:\d\d(?::\d\d)?))?")
 
@@ -42,8 +43,8 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
             hour, minute, second, *_ = map(int, f"{match[2] or '0:00'}:0".split(":"))
             # Without its zone first: on the day of a change of clocks it is another.
             found = datetime(day.year, day.month, day.day, hour, minute, second).astimezone()
-        elif match := _AGO.fullmatch(words):
-            found = here - length_of(match[1])
+        elif words.endswith(" ago"):
+            found = here - length_of(words.removesuffix(" ago"))
         else:
             found = datetime.fromisoformat(words.upper())
             found = found.astimezone() if found.tzinfo is None else found

@@ -81,7 +81,9 @@ export class Pusher {
     try {
       await this.connection.invoke(target, ...whom, event);
     } catch {
-      return; // It stays in the queue, and is sent again.
+      // It stays in the queue, and is sent again. A connection that has gone refuses at once, and says so later:
+      // without a pause nothing else of this process would run until then, and so for ever.
+      return sleep(1);
     }
     // A full queue may have dropped it meanwhile.
     if (this.queue[0] === event) this.queue.shift();

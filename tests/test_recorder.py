@@ -154,8 +154,7 @@ def test_a_clock_that_is_set_is_a_gap(board: Board, recorder: Recorder, history:
     board.create_task("Design", created_by="lead")
     before = board.wait(minutes=1)
     recorder.look()
-    board.time += timedelta(hours=2)
-    board.jumps += 1
+    board.set_clock(hours=2)
     recorder.look()
     after = board.wait(minutes=1)
     recorder.look()
@@ -260,8 +259,7 @@ def test_a_clock_that_is_set_back_is_one_gap(board: Board, recorder: Recorder, h
     board.create_task("Design", created_by="lead")
     board.wait(minutes=1)
     recorder.look()
-    board.time -= timedelta(hours=2)
-    board.jumps += 1
+    board.set_clock(hours=-2)
     recorder.look()
     for _ in range(3):
         board.wait(minutes=1)
@@ -277,8 +275,7 @@ def test_an_edit_after_the_clock_was_set_back_is_no_new_database(
     board.create_task("Design", created_by="lead")
     board.wait(minutes=1)
     recorder.look()
-    board.time -= timedelta(hours=2)
-    board.jumps += 1
+    board.set_clock(hours=-2)
     recorder.look()
     board.wait(minutes=1)
     board.update_task(1, priority=3)

@@ -17,7 +17,7 @@ from calypso_nb.embedded.server import respond_to
 from calypso_nb.history.changes import SECOND, Event, Record, micros, moment_of, record_of
 from calypso_nb.history.journal import Journal
 from calypso_nb.history.pushes import Pushed, pushed
-from calypso_nb.history.store import HistoryStore, events_of
+from calypso_nb.history.store import HistoryStore, unpacked
 
 START = micros("2026-11-23T09:00:00Z") or 0
 AGENTS = ("alice", "bob", "carol")
@@ -167,13 +167,15 @@ class Recorded:
 
     def events(self) -> list[Event]:
         """Return what is written down, by task, in the order in which it happened."""
-        return events_of(
-            self.store.rows(
-                "SELECT task_id, field, old, new, not_before, not_after, seen, pushed, by FROM event"
-                " WHERE server = ? ORDER BY task_id, observation, id",
-                self.server,
-            )
+        rows = self.store.rows(
+            "SELECT task_id, field, old, new, not_before, not_after, seen, pushed, by FROM event"
+            " WHERE server = ? ORDER BY task_id, observation, id",
+            self.server,
         )
+        return [
+            Event(task, field, unpacked(field, old), unpacked(field, new), *rest)
+            for task, field, old, new, *rest in rows
+        ]
 
     def looked(self) -> list[int]:
         """Return of each event the time of the look before it, in the same order."""

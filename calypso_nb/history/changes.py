@@ -6,7 +6,7 @@ Times are whole microseconds since 1970 by the server's clock, so that they comp
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeGuard
 
 from calypso_nb.frames import TASK_COLUMNS
 
@@ -15,7 +15,7 @@ Record: TypeAlias = dict[str, Any]
 SECOND = 1_000_000
 # How far the times of two events about the same change are apart at most; 2 ms were seen.
 SAME_CHANGE = 50_000
-_NEVER = 2**62
+NEVER = 2**62
 # How many pushes after a look are asked whether it was before them.
 _AHEAD = 20
 # Times beyond the years 1730 and 2209 are no times.
@@ -82,9 +82,13 @@ def micros(time: Any) -> int | None:
         moment = datetime.fromisoformat(time)
     except (TypeError, ValueError):
         return None
-    zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    found = (zoned - _EPOCH) // timedelta(microseconds=1)
+    found = micros_of(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
     return found if abs(found) < _FAR else None
+
+
+def micros_of(moment: datetime) -> int:
+    """Return an aware datetime as a time."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def wire_time(time: int) -> str:
@@ -103,6 +107,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def record_of(task: Mapping[str, Any]) -> Record:
     """Return the fields of a task as a history keeps them."""
     return {name: kept(name, task.get(name)) for name in FIELDS}
+
+
+def is_number(value: Any) -> TypeGuard[int]:
+    """Return whether it can be the number of a task or of a comment, which SQLite keeps in 64 bits."""
+    return type(value) is int and abs(value) < 2**63
 
 
 def kept(field: str, value: Any) -> Any:
@@ -319,7 +328,7 @@ def _untold(known: Record, look: Look, later: Sequence[Push], after: Look | None
     """Return how many untold changes it takes more if a look was between these facts and pushes."""
     found = _facts(look.record)
     coming = {} if after is None else _facts(after.record)
-    edited = micros(coming.get("updated_at")) or _NEVER
+    edited = micros(coming.get("updated_at")) or NEVER
     for push in reversed(later):
         changed = _after(push)
         coming = {name: value for name, value in coming.items() if name not in changed} | _before(push)

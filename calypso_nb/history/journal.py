@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from calypso_nb.history.changes import (
+    NEVER,
     SECOND,
     Event,
     Look,
@@ -27,7 +28,6 @@ TOLERANCE = 2 * SECOND
 # For how long after a listing what is told late of the time before it still narrows that time.
 LATE = 3600 * SECOND
 _DUPLICATES = 24 * 3600 * SECOND
-_NEVER = 2**62
 
 
 class Journal:
@@ -45,10 +45,10 @@ class Journal:
         self.server: int | None = None
         self.state: dict[int, Record] = {}
         self._observation = 0  # The last one that went well, of an earlier run too.
+        self._own = False  # Whether that one is of this run, so that another look can widen it.
         self._last = self._ended = 0  # The time before its last look, and after it.
         self._highest = self._newest = 0  # Of all tasks ever: the number, and when the last one was created.
         self._settled = 0  # The look from which on what is told late can still change what is written down.
-        self._own = False  # Whether that one is of this run, so that another look can widen it.
         self._unplaced: dict[int, int] = {}  # Tasks that were pushed and not told of yet, and from when on.
 
     # Listings
@@ -260,12 +260,14 @@ class Journal:
         - now: a look that is not yet in the file
         """
         assert self.server is not None
+        end = NEVER if now is None else now.number
         first = self.store.scalar(
-"SELECT max(id) FROM observation WHERE server = ? AND ok AND until < ? AND id >= ? AND id < ?",
-            self.server, since - TOLERANCE, self._settled, _NEVER if now is None else now.number,
+            "SELECT max(id) FROM observation WHERE server = ? AND ok AND until < ? AND id >= ? AND id < ?",
+            self.server, since - TOLERANCE, self._settled, end,
         ) or self._settled  # fmt: skip
-        looks = [look for look in self._looks(task, first) if now is None or look.number != now.number]
-        looks += [now] if now is not None else []
+        looks = [*self._looks(task, first, end)]
+        if now is not None:
+            looks.append(now)
         if not first:  # What was said before the first look of all may be about another database.
             begun = looks[1].last
         else:
@@ -298,10 +300,11 @@ class Journal:
                 record = replayed([(event.field, event.new) for event in events], record)
         return record
 
-    def _looks(self, task: int, first: int) -> Iterator[Look]:
+    def _looks(self, task: int, first: int, end: int) -> Iterator[Look]:
         """Yield a task as each look found it, by what has been written down, from one of the looks on.
 
         - first: the number of that look, 0 for the time before any
+        - end: the number of the look before which to stop
         """
         assert self.server is not None
         record = self.store.record_before(self.server, task, first)
@@ -318,8 +321,8 @@ class Journal:
         }  # fmt: skip
         looks = self.store.rows(
             "SELECT id, last, until, pushed, began, ended FROM observation"
-            " WHERE server = ? AND ok AND id >= ? ORDER BY id",
-            self.server, first,
+            " WHERE server = ? AND ok AND id >= ? AND id < ? ORDER BY id",
+            self.server, first, end,
         )  # fmt: skip
         for number, last, until, *about in looks if first else [(0, 0, 0, False, 0, 0), *looks]:
             yield Look(number, last, until, record, *about)

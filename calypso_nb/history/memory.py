@@ -22,6 +22,7 @@ from calypso_nb.history.changes import (
     Record,
     blocked,
     micros,
+    micros_of,
     moment_of,
 )
 from calypso_nb.history.difference import name_of
@@ -240,7 +241,7 @@ class Memory(Generic[W_co]):
         Example: `history.tasks_at(datetime.now(UTC)).id.is_unique`
         """
         server, _, says_blocked = self._which
-        at = _micros(when)
+        at = micros_of(when)
         with self._store.snapshot():
             # When a listing had come is known within a second or so; a server that can push is asked nothing.
             [(first, last)] = self._store.rows(
@@ -388,7 +389,7 @@ class Memory(Generic[W_co]):
 
         Example: `history.recorded().longest_gap_hours`
         """
-        begin = 0 if since is None else _micros(moment_in(since))
+        begin = 0 if since is None else micros_of(moment_in(since))
         spans = [span for span in _coverage(self._observations()) if span[1] > begin]
         hours = [(span[1] - max(span[0], begin)) / SECOND / 3600 for span in spans]
         gaps = [length for length, span in zip(hours, spans, strict=True) if not span[3]]
@@ -521,10 +522,6 @@ def _tasks(records: dict[int, Record], when: datetime, says_blocked: bool) -> pd
     return frame.sort_values(
         ["priority", "created_at", "id"], ascending=[False, True, True], kind="stable", ignore_index=True
     )
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - moment_of(0)) // timedelta(microseconds=1)
 
 
 def _times(values: pd.Series) -> pd.Series:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from calypso_nb.history.changes import Push, Record, kept, micros, record_of
+from calypso_nb.history.changes import Push, Record, is_number, kept, micros, micros_of, record_of
 
 if TYPE_CHECKING:
     from calypso_nb.embedded.database import Change
@@ -28,12 +28,12 @@ class Pushed(BaseModel):
     def task_id(self) -> int | None:
         """The task that it is about, None if it says of none, or of something else."""
         task_id = self.payload.get("taskId")
-        return task_id if type(task_id) is int and abs(task_id) < 2**63 else None
+        return task_id if is_number(task_id) else None
 
     @property
     def at(self) -> int:
         """When it happened, in microseconds."""
-        return micros(self.timestamp.isoformat()) or 0
+        return micros_of(self.timestamp)
 
     @property
     def key(self) -> bytes:
@@ -107,8 +107,7 @@ def push_of(event: Pushed) -> Push:
         )
     if event.type == "task-deleted":
         kind, after = "deleted", {}
-    by = said.get("agent") or said.get("from")
-    return Push(event.at, event.task_id, before, after, kind, by if isinstance(by, str) else None)
+    return _told(event, before, after, kind, said.get("agent") or said.get("from"))
 
 
 def _is_task(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -134,14 +133,13 @@ def _change(event: Pushed) -> Push:
     kind: Literal["created", "changed", "deleted"] = "changed"
     if before is None or after is None:
         kind = "created" if before is None else "deleted"
-    return Push(
-        event.at,
-        event.task_id,
-        was,
-        now,
-        kind,
-        by if isinstance(by := event.payload.get("agent"), str) else None,
-    )
+    return _told(event, was, now, kind, event.payload.get("agent"))
+
+
+def _told(
+    event: Pushed, before: Record, after: Record, kind: Literal["created", "changed", "deleted"], by: Any
+) -> Push:
+    return Push(event.at, event.task_id, before, after, kind, by if isinstance(by, str) else None)
 
 
 def comment_of(event: Pushed) -> Record | None:
@@ -150,7 +148,7 @@ def comment_of(event: Pushed) -> Record | None:
         return None
     comment = event.payload.get("comment")
     number = comment.get("id") if isinstance(comment, dict) else event.payload.get("commentId")
-    if type(number) is not int or abs(number) >= 2**63 or event.task_id is None:
+    if not is_number(number) or event.task_id is None:
         return None
     comment = comment if isinstance(comment, dict) else {}
     said = {name: kept("title", comment.get(name)) for name in ("content", "created_by")}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from calypso_nb.client.calls import unexpected
 from calypso_nb.errors import TinytaskClientError, UsageError
-from calypso_nb.history.changes import SECOND, moment_of
+from calypso_nb.history.changes import SECOND, is_number, micros_of, moment_of
 from calypso_nb.history.hub import Hub
 from calypso_nb.history.journal import Journal
 from calypso_nb.history.moments import length_of
@@ -168,7 +168,7 @@ class Recorder:
             since = None if self._hub is None else self._hub.connected_since
             try:
                 look = self.client.look(self._commented)
-                if any(type(task["id"]) is not int or abs(task["id"]) >= 2**63 for task in look.tasks):
+                if not all(is_number(task["id"]) for task in look.tasks):
                     raise unexpected("list_tasks", self.name)
             except TinytaskClientError as error:
                 self.failure = str(error)
@@ -221,9 +221,10 @@ class Recorder:
             going = self._wait()
             if going:
                 self._stay()
-            if going and time.monotonic() >= self._due and self._journal.tell():
+            due = going and time.monotonic() >= self._due
+            if due and self._journal.tell():
                 self._tell()  # Whether or not the server can be read.
-            if (going and time.monotonic() >= self._due) or (not going and self.failure is None):
+            if due or (not going and self.failure is None):
                 self.look()  # The last one, so that what is known ends with the recorder, and not before.
         except TinytaskClientError:
             pass  # It is written down, and the next look is due as ever.
@@ -296,7 +297,7 @@ class Recorder:
         return [{"id": id, "task_id": task, "gone": True} for id, task in known if id not in there]
 
     def _now(self) -> int:
-        return int(self.client.now().timestamp() * SECOND)
+        return micros_of(self.client.now())
 
     def _tell(self) -> None:
         if self._on_change is not None:

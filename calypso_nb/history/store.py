@@ -489,14 +489,6 @@ def _whole(task: Record) -> Record:
     return dict.fromkeys(FIELDS) | task
 
 
-def events_of(rows: Sequence[tuple[Any, ...]]) -> list[Event]:
-    """Return events from rows with the columns of one."""
-    return [
-        Event(task_id, field, unpacked(field, old), unpacked(field, new), *rest)
-        for task_id, field, old, new, *rest in rows
-    ]
-
-
 def _ended(host: str, pid: int, here: str) -> bool:
     """Return whether a process of this computer has certainly ended."""
     if host != here or os.name != "posix":

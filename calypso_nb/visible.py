@@ -8,15 +8,16 @@ _UNSURE = re.compile(r"[^\x20-\x7e]")
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # They join letters and emoji, and do no more than that.
 _JOINERS = "\u200c\u200d"
-# A skin tone with no emoji before it: terminals don't agree on how wide that is.
-_LONE_TONE = re.compile(
-    "(?<![\u261d-\u270d\U0001f385-\U0001f3fa\U0001f400-\U0001faff])[\U0001f3fb-\U0001f3ff]"
+# A skin tone with no emoji before it, half a flag: terminals don't agree on how wide that is.
+_LONE = re.compile(
+    "(?P<flag>[\U0001f1e6-\U0001f1ff]{2})|[\U0001f1e6-\U0001f1ff]"
+    "|(?<![\u261d-\u270d\U0001f385-\U0001f3fa\U0001f400-\U0001faff])[\U0001f3fb-\U0001f3ff]"
 )
 
 
 def visible(text: str) -> str:
-    r"""Return the text on one line, with control, bidirectional and lone skin-tone characters written out."""
-    return _UNSURE.sub(_shown, _LONE_TONE.sub(_code, text))
+    r"""Return the text on one line, with control, bidirectional and half emoji characters written out."""
+    return _UNSURE.sub(_shown, _LONE.sub(lambda match: match["flag"] or _code(match), text))
 
 
 def _shown(match: re.Match[str]) -> str:

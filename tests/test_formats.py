@@ -47,6 +47,10 @@ from calypso_nb.workload.tree import TREE_COLUMNS
 from tests.boards import HOSTILE, NOW, report_of, rows, same_report, task, texts, without_v2
 
 SNAPSHOTS = Path(__file__).parent / "data"
+# Terminals don't agree on whether vowel signs beside a letter take a column; rich takes them as part of it.
+SPACING_MARK = re.compile(
+    f"[\U0001171e{''.join(c for c in map(chr, range(0x110000)) if unicodedata.category(c) == 'Mc')}]"
+)
 OBEYED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 filters = st.fixed_dictionaries(
@@ -260,12 +264,14 @@ def test_markdown_tables_have_a_row_a_task(rows: list[dict[str, Any]]) -> None:
 # --- Console
 
 
+@example([task(1, assigned_to="\x80\x80\U00016f51", title="\x1b[31mred\x1b[0m\x07")], 60)
+@example([task(1, assigned_to="\U0001f1e9" * 3, title="\U0001f1e9 \U0001f3fb" * 40)], 60)
 @given(rows(), st.sampled_from([60, 80, 120, 160]))
 def test_no_line_is_wider_than_the_console(rows: list[dict[str, Any]], width: int) -> None:
     """Wide characters and emoji are measured as a terminal does, and nothing in a text is obeyed."""
     for line in to_console(report_of(rows), width).split("\n"):
         assert all(unicodedata.category(c) not in OBEYED or c in "\u200c\u200d" for c in line), repr(line)
-        assert wcswidth(line) <= width
+        assert wcswidth(SPACING_MARK.sub("", line)) <= width
 
 
 LONG = {"23": "reconciliation-agent-07", "500": "n" * 500, "wide": "設計者" * 8}

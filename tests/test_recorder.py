@@ -268,6 +268,27 @@ def test_a_clock_that_is_set_back_is_one_gap(board: Board, recorder: Recorder, h
     assert history.now().generated_at < board.time + timedelta(minutes=1)
 
 
+def test_what_changed_while_the_clock_was_set_back_was_some_time_by_either_clock(
+    board: Board, recorder: Recorder, history: History
+) -> None:
+    """The two are not compared: it was between the times of both looks, whichever is the earlier."""
+    board.create_task("Design", created_by="lead")
+    looked = board.wait(minutes=1)
+    recorder.look()
+    board.set_clock(hours=-2)
+    edited = board.update_task(1, priority=3).updated_at
+    board.wait(minutes=1)
+    recorder.look()
+    board.wait(minutes=1)
+    again = board.update_task(1, priority=4).updated_at
+    board.wait(minutes=1)
+    recorder.look()
+    events = history.events.query("field == 'priority'").set_index("after")
+    first, second = events.loc[3], events.loc[4]
+    assert first["not_before"] <= edited < looked <= first["not_after"]
+    assert second["not_before"] <= again <= second["not_after"]
+
+
 def test_an_edit_after_the_clock_was_set_back_is_no_new_database(
     board: Board, recorder: Recorder, history: History
 ) -> None:

@@ -157,7 +157,10 @@ def changes(
     - after, until: the time before the first listing was asked for, and that when the second had come
     - complete: whether all that the server has to say of that time has been told
     """
-    story = _Story(task_id, old, after, complete)
+    # A listing that shows an edit is later than that, unless the clock has been set back since.
+    shown = [micros((old or {}).get(name)) or 0 for name in TIMES]
+    since = max([after, *(time for time in shown if new == "unknown" or time <= until)])
+    story = _Story(task_id, old, since, complete)
     for push in pushes:
         story.hear(push)
     if new != "unknown":
@@ -367,9 +370,6 @@ class _Story:
     def __init__(self, task_id: int, record: Record | None, since: int, complete: bool) -> None:
         self.task_id, self.record, self._complete = task_id, record, complete
         self.events: list[Event] = []
-        # A listing that shows an edit is later than that.
-        shown = [micros((record or {}).get(name)) for name in TIMES]
-        since = max(since, *(time or 0 for time in shown))
         self._since = dict.fromkeys(FIELDS, since)
         self._there_since = since
         self._guessed: int | None = None  # The event of an `updated_at` that no push has told.

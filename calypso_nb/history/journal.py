@@ -83,14 +83,14 @@ class Journal:
             }
             # Each look is later than the one before, however well its own times are known.
             since, until = self._last, max(ended, self._ended)
-            newest = max(
-                (micros(found[task]["updated_at"]) or 0 for task in different & found.keys()), default=0
-            )
+            stamps = [micros(found[task]["updated_at"]) for task in different & found.keys()]
+            edits = [stamp for stamp in stamps if stamp is not None]
+            newest = max(edits, default=0)
             turned = jumped or ended < self._last or newest > ended + TOLERANCE
             if turned:
                 why = "edits of the future" if newest > ended + TOLERANCE else "the server's clock was set"
                 self._fail(ended, f"{why}: times before and after don't compare")
-                since, until, self._own = min(since, began), max(until, newest), False
+                since, until, self._own = min([since, began, *edits]), max(until, newest), False
             else:
                 began, ended = max(began, since), until
             recent = {} if turned else self._recent() | self._unplaced
@@ -98,7 +98,7 @@ class Journal:
                 self._last, self._ended = began, ended
                 self.store.look_again(self._observation, began, ended)
                 return 0
-            before, since = self._observation, self._last
+            before = self._observation
             observation = self.store.observe(
                 self.server, began, ended, until=until, tasks=len(found), pushed=pushed, **self._about
             )
@@ -108,6 +108,8 @@ class Journal:
             known = {task: found.get(task) for task in different}
             for task in sorted(different - recent.keys()):
                 fresh += changes(task, self.state.get(task), (), found.get(task), since, until)
+            if turned:  # Nobody knows by which of the two clocks it was.
+                fresh = [event._replace(not_before=since, not_after=until) for event in fresh]
             self.store.add_events(self.server, before, fresh)
             for task, time in recent.items():
                 look = Look(observation, began, until, found.get(task), pushed, began, ended)

@@ -283,8 +283,8 @@ def test_what_changed_while_the_clock_was_set_back_was_some_time_by_either_clock
     again = board.update_task(1, priority=4).updated_at
     board.wait(minutes=1)
     recorder.look()
-    events = history.events.query("field == 'priority'").set_index("after")
-    first, second = events.loc[3], events.loc[4]
+    second, first = history.events.query("field == 'priority'").to_dict("records")
+    assert (first["after"], second["after"]) == ("3", "4")
     assert first["not_before"] <= edited < looked <= first["not_after"]
     assert second["not_before"] <= again <= second["not_after"]
 

@@ -247,16 +247,27 @@ def _look(world: World, random: Random) -> tuple[int, dict[int, Record], int]:
     return began, listed, world.time + random.randint(0, SECOND)
 
 
-def values_at(history: Recorded, time: int) -> Iterator[tuple[int, str, Any, bool]]:
-    """Yield the value of each field of each task at a time, and whether it is certain.
+Values = list[tuple[int, str, Any, bool]]
+
+
+def values_at(history: Recorded, times: list[int]) -> Iterator[Values]:
+    """Yield of each time the value of each field of each task, and whether it is certain.
 
     Of a task that a listing shows to have changed, nothing is certain from the look before up to the change.
     """
+    events = [*zip(history.events(), history.looked(), strict=True)]
+    seen = {task: number for number, shown in reversed(history.shown) for task in shown}
+    first = dict(history.store.rows("SELECT id, until FROM observation"))
+    for time in times:
+        yield [*_values_at(time, events, {task: first[number] for task, number in seen.items()})]
+
+
+def _values_at(
+    time: int, events: list[tuple[Event, int]], seen: dict[int, int]
+) -> Iterator[tuple[int, str, Any, bool]]:
     known: dict[int, Record] = {}
     doubtful = set()
-    seen = {task: number for number, shown in reversed(history.shown) for task in shown}
-    times = dict(history.store.rows("SELECT id, until FROM observation"))
-    for event, looked in zip(history.events(), history.looked(), strict=True):
+    for event, looked in events:
         # Nor what a task was like that is gone, whoever said so.
         if looked <= time < event.not_after and not (event.pushed and event.field != "deleted"):
             alone = event.field == "blocked_by_task_id" and event.new is None
@@ -274,5 +285,5 @@ def values_at(history: Recorded, time: int) -> Iterator[tuple[int, str, Any, boo
     for task, record in known.items():
         for name, value in record.items():
             # A blocker may have been deleted before anybody saw the task, which changes nothing else of it.
-            free = name == "blocked_by_task_id" and task in seen and time < times[seen[task]]
+            free = name == "blocked_by_task_id" and task in seen and time < seen[task]
             yield task, name, value, not {task, (task, name)} & doubtful and not free

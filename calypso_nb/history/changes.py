@@ -16,8 +16,6 @@ SECOND = 1_000_000
 # How far the times of two events about the same change are apart at most; 2 ms were seen.
 SAME_CHANGE = 50_000
 NEVER = 2**62
-# How many pushes after a look are asked whether it was before them.
-_AHEAD = 20
 # Times beyond the years 1730 and 2209 are no times.
 _FAR = 240 * 366 * 24 * 3600 * SECOND
 
@@ -157,15 +155,22 @@ def changes(
     - after, until: the time before the first listing was asked for, and that when the second had come
     - complete: whether all that the server has to say of that time has been told
     """
-    # A listing that shows an edit is later than that, unless the clock has been set back since.
-    shown = [micros((old or {}).get(name)) or 0 for name in TIMES]
-    since = max([after, *(time for time in shown if new == "unknown" or time <= until)])
+    since = max(after, _latest(old, NEVER if new == "unknown" else until))
     story = _Story(task_id, old, since, complete)
     for push in pushes:
         story.hear(push)
     if new != "unknown":
         story.see(new, until)
     return story.events
+
+
+def _latest(record: Record | None, until: int) -> int:
+    """Return the latest time that a task tells of itself: whoever saw it so did so later.
+
+    - until: what is later than that was before the clock was set back
+    """
+    times = [micros((record or {}).get(name)) or 0 for name in TIMES]
+    return max(time if time <= until else 0 for time in times)
 
 
 class Look(NamedTuple):
@@ -290,26 +295,60 @@ def _together(part: Push, whole: Push) -> Push:
     )
 
 
-def _cuts(looks: Sequence[Look], pushes: Sequence[Push]) -> Iterator[Sequence[int]]:
-    """Yield how many of the pushes are earlier than each look: the least and up to the most there may be.
+def _cuts(looks: Sequence[Look], pushes: Sequence[Push]) -> Iterator[range]:
+    """Yield how many of the pushes are earlier than each look: in one order, and at most in any as good.
 
     Where the times leave it open, the order counts that needs the fewest changes which nobody told.
     """
     times = [push.at for push in pushes]
-    cut = 0
-    yield [cut]
-    for before, look, after in zip(looks, looks[1:], [*looks[2:], None], strict=False):
-        least = max(cut, bisect_left(times, look.last))
-        most = max(least, bisect_right(times, look.until))
-        known, untold = _facts(before.record), list[int]()
-        for place in range(cut, most + 1):
-            if place > cut:
-                known |= _after(pushes[place - 1])
-            if place >= least:
-                untold.append(_untold(known, look, pushes[place : place + _AHEAD], after))
-        best = [least + place for place, number in enumerate(untold) if number == min(untold)]
-        cut = best[0]
-        yield best
+    windows = [range(1)]
+    for look in looks[1:]:
+        least = bisect_left(times, max(look.last, _latest(look.record, look.until)))
+        least = max(least, windows[-1].start)
+        most = max(least, windows[-1].stop - 1, bisect_right(times, look.until))
+        windows.append(range(least, most + 1))
+    windows.append(range(len(pushes), len(pushes) + 1))
+    steps = [
+        {cut: _untold(look.record, pushes, cut, window, following) for cut in cuts}
+        for look, following, cuts, window in zip(
+            looks, [*looks[1:], None], windows, windows[1:], strict=False
+        )
+    ]
+    to_come = [{len(pushes): 0}]  # Of the cheapest way from each cut to the end, the last one first.
+    for step in reversed(steps):
+        ahead = to_come[-1]
+        to_come.append(
+            {cut: min(cost + ahead[to] for to, cost in ways.items()) for cut, ways in step.items()}
+        )
+    to_come.reverse()
+    cut, as_good = 0, {0}
+    for step, here, ahead in zip(steps, to_come, to_come[1:], strict=False):
+        yield range(cut, max(as_good) + 1)
+        good = {
+            at: [to for to, cost in step[at].items() if cost + ahead[to] == here[at]]
+            for at in {cut} | as_good
+        }
+        cut, as_good = min(good[cut]), {to for at in as_good for to in good[at]}
+
+
+def _untold(
+    record: Record | None, pushes: Sequence[Push], begin: int, window: range, look: Look | None
+) -> dict[int, int]:
+    """Return how many untold changes lie between a look and the next one, by how many pushes are before that.
+
+    - record: the task as the look found it
+    - begin: how many pushes are before the look
+    - window: how many may be before the next one
+    - look: the next one, if there is one
+    """
+    facts, number, numbers = _facts(record), 0, {}
+    for place in range(begin, window.stop):
+        if place >= window.start:
+            numbers[place] = number + (_apart(facts, _facts(look.record)) if look else 0)
+        if place < len(pushes):
+            number += _apart(facts, _before(pushes[place]))
+            facts |= _before(pushes[place]) | _after(pushes[place])
+    return numbers
 
 
 def _but_for(push: Push, record: Record | None) -> Push:
@@ -327,28 +366,27 @@ def _but_for(push: Push, record: Record | None) -> Push:
     )
 
 
-def _untold(known: Record, look: Look, later: Sequence[Push], after: Look | None) -> int:
-    """Return how many untold changes it takes more if a look was between these facts and pushes."""
-    found = _facts(look.record)
-    coming = {} if after is None else _facts(after.record)
-    edited = micros(coming.get("updated_at")) or NEVER
-    for push in reversed(later):
-        changed = _after(push)
-        coming = {name: value for name, value in coming.items() if name not in changed} | _before(push)
-        if push.after:  # The last edit before it was no later.
-            edited = micros(push.before.get("updated_at")) or push.at + SAME_CHANGE
-    stamps = [micros(known.get("updated_at")) or 0, micros(found.get("updated_at")) or edited, edited]
-    out_of_order = 1000 * (stamps != sorted(stamps))
-    return out_of_order + _apart(known, found) + _apart(found, coming) - _apart(known, coming)
+# What a task is like when it is made.
+_FRESH = {"status": "idle", "previous_assigned_to": None, "archived_at": None}
+_THERE = "there"
+# A time that the last edit was no earlier than, for want of one by the task itself.
+_PUSHED_EDIT = "pushed edit"
+# More than all untold changes of a task together.
+_NO_ORDER = 1000
 
 
 def _apart(one: Record, other: Record) -> int:
-    """Return in how many facts two moments differ; a task that comes or goes untold counts as all of them."""
-    differ = [name for name in one.keys() & other.keys() if one[name] != other[name]]
-    return len(FIELDS) if _THERE in differ else len(differ)
+    """Return how many changes it takes from one moment to a later one, as far as they are known.
 
-
-_THERE = "there"
+    A task that comes or goes untold counts as all its fields; an edit that is undone is out of order.
+    """
+    if one[_THERE] != other[_THERE]:
+        one = _FRESH if other[_THERE] else {}
+        return len(FIELDS) + sum(one[name] != other[name] for name in one.keys() & other.keys())
+    later = micros(other.get("updated_at"))
+    edited = one.get(_PUSHED_EDIT) or micros(one.get("updated_at")) or 0
+    undone = later is not None and later + SECOND <= edited
+    return _NO_ORDER * undone + sum(one[name] != other[name] for name in one.keys() & other.keys())
 
 
 def _facts(record: Record | None) -> Record:
@@ -360,7 +398,9 @@ def _before(push: Push) -> Record:
 
 
 def _after(push: Push) -> Record:
-    edited = {"updated_at": wire_time(push.at)} if push.after else {}
+    edited: Record = {_PUSHED_EDIT: None} if "updated_at" in push.after else {}
+    if not edited and push.after.keys() & _EDITED:
+        edited = {"updated_at": wire_time(push.at), _PUSHED_EDIT: push.at - SAME_CHANGE}
     return {_THERE: push.kind != DELETED, **edited, **push.after}
 
 
@@ -437,9 +477,9 @@ class _Story:
         """Let the task begin as TinyTask makes one: idle, in the hands of whoever had it first."""
         created = micros(task["created_at"])
         begun = at if at is not None else created if created is not None else self._there_since
-        first = {**task, "status": "idle", "archived_at": None, "updated_at": task["created_at"]}
+        first = {**task, **_FRESH, "updated_at": task["created_at"]}
         if task["previous_assigned_to"] is not None:
-            first |= {"assigned_to": task["previous_assigned_to"], "previous_assigned_to": None}
+            first["assigned_to"] = task["previous_assigned_to"]
         latest = begun if at is not None else min(begun + SECOND, max(until, begun))
         self.record = first
         self._add(CREATED, None, dict(first), begun, latest, pushed=pushed, by=by or task["created_by"])

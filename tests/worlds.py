@@ -70,19 +70,21 @@ class World:
         return (self.times[end] if end < len(self.times) else self.time + SECOND) - self.times[begin]
 
     def hasty(self, task: int, begin: int, end: int) -> bool:
-        """Return whether in a time a task changed, told by nobody, two seconds from another change or less.
+        """Return whether in a time a task changed, told by nobody, two seconds from another deed or less.
 
         TinyTask's own times tick in seconds: nothing tells the order of such changes and a look between.
         """
-        told = {event.at for event in self.delivered if event.task_id == task}
-        changed = [
-            time
-            for time, before, after in self.changes(begin - 2 * SECOND, end + 2 * SECOND)
-            if before.get(task) != after.get(task)
-        ]
+        begin, end = begin - 2 * SECOND, end + 2 * SECOND
+        told = {
+            event.at for event in self.delivered if event.task_id == task and event.type != "comment-added"
+        }
+        times = {
+            time for time, before, after in self.changes(begin, end) if before.get(task) != after.get(task)
+        }
+        times |= {time for time in told if begin <= time <= end}
         return any(
             later - earlier < 2 * SECOND and not {earlier, later} <= told
-            for earlier, later in pairwise(changed)
+            for earlier, later in pairwise(sorted(times))
         )
 
     def changes(self, begin: int, end: int) -> Iterator[tuple[int, dict[int, Record], dict[int, Record]]]:

@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias, TypeGuard
 from calypso_nb.frames import TASK_COLUMNS
 
 Record: TypeAlias = dict[str, Any]
+# A task as a look found it, None if it was not there.
+Found: TypeAlias = Record | Literal["unknown"] | None
 
 SECOND = 1_000_000
 # How far the times of two events about the same change are apart at most; 2 ms were seen.
@@ -143,7 +145,7 @@ def changes(
     task_id: int,
     old: Record | None,
     pushes: Sequence[Push],
-    new: Record | Literal["unknown"] | None,
+    new: Found,
     after: int,
     until: int,
     complete: bool = False,
@@ -211,7 +213,7 @@ def told(
         # A push that a listing shows is earlier than it, one that it doesn't show is later.
         since = max(look.last, pushes[begin - 1].at) if begin else look.last
         mine, until, complete = pushes[begin:end], since, False
-        found: Record | Literal["unknown"] | None = "unknown"
+        found: Found = "unknown"
         heard = [_but_for(push, look.record) for push in pushes[begin : cuts[place][-1]]]
         heard += pushes[begin + len(heard) : end]
         if place + 1 < len(looks):
@@ -300,51 +302,53 @@ def _cuts(looks: Sequence[Look], pushes: Sequence[Push]) -> Iterator[range]:
 
     Where the times leave it open, the order counts that needs the fewest changes which nobody told.
     """
-    times = [push.at for push in pushes]
-    windows = [range(1)]
-    for look in looks[1:]:
-        least = bisect_left(times, max(look.last, _latest(look.record, look.until)))
-        least = max(least, windows[-1].start)
-        most = max(least, windows[-1].stop - 1, bisect_right(times, look.until))
-        windows.append(range(least, most + 1))
-    windows.append(range(len(pushes), len(pushes) + 1))
-    steps = [
-        {cut: _untold(look.record, pushes, cut, window, following) for cut in cuts}
-        for look, following, cuts, window in zip(
-            looks, [*looks[1:], None], windows, windows[1:], strict=False
-        )
-    ]
-    to_come = [{len(pushes): 0}]  # Of the cheapest way from each cut to the end, the last one first.
+    windows = [*_windows(looks, [push.at for push in pushes]), range(len(pushes), len(pushes) + 1)]
+    steps = []
+    for place, look in enumerate(looks):
+        following: Found = looks[place + 1].record if place + 1 < len(looks) else "unknown"
+        window = windows[place + 1]
+        steps.append({cut: _untold(look.record, pushes, cut, window, following) for cut in windows[place]})
+    to_come = [{len(pushes): 0}]  # How many it takes from each cut to the end at least, the last cut first.
     for step in reversed(steps):
-        ahead = to_come[-1]
-        to_come.append(
-            {cut: min(cost + ahead[to] for to, cost in ways.items()) for cut, ways in step.items()}
-        )
+        least = {cut: min(ways[to] + to_come[-1][to] for to in ways) for cut, ways in step.items()}
+        to_come.append(least)
     to_come.reverse()
     cut, as_good = 0, {0}
     for step, here, ahead in zip(steps, to_come, to_come[1:], strict=False):
         yield range(cut, max(as_good) + 1)
-        good = {
-            at: [to for to, cost in step[at].items() if cost + ahead[to] == here[at]]
-            for at in {cut} | as_good
-        }
-        cut, as_good = min(good[cut]), {to for at in as_good for to in good[at]}
+        ways = {at: [to for to in step[at] if step[at][to] + ahead[to] == here[at]] for at in as_good}
+        cut, as_good = min(ways[cut]), {to for good in ways.values() for to in good}
+
+
+def _windows(looks: Sequence[Look], times: Sequence[int]) -> Iterator[range]:
+    """Yield how many pushes may be earlier than each look, by the times of both."""
+    window = range(1)
+    yield window
+    for look in looks[1:]:
+        least = max(window.start, bisect_left(times, max(look.last, _latest(look.record, look.until))))
+        most = max(window.stop - 1, bisect_right(times, look.until), least)
+        window = range(least, most + 1)
+        yield window
 
 
 def _untold(
-    record: Record | None, pushes: Sequence[Push], begin: int, window: range, look: Look | None
+    record: Record | None,
+    pushes: Sequence[Push],
+    begin: int,
+    window: range,
+    following: Found,
 ) -> dict[int, int]:
     """Return how many untold changes lie between a look and the next one, by how many pushes are before that.
 
     - record: the task as the look found it
     - begin: how many pushes are before the look
     - window: how many may be before the next one
-    - look: the next one, if there is one
+    - following: the task as the next one found it
     """
     facts, number, numbers = _facts(record), 0, {}
     for place in range(begin, window.stop):
         if place >= window.start:
-            numbers[place] = number + (_apart(facts, _facts(look.record)) if look else 0)
+            numbers[place] = number + (0 if following == "unknown" else _apart(facts, _facts(following)))
         if place < len(pushes):
             number += _apart(facts, _before(pushes[place]))
             facts |= _before(pushes[place]) | _after(pushes[place])
@@ -381,12 +385,15 @@ def _apart(one: Record, other: Record) -> int:
     A task that comes or goes untold counts as all its fields; an edit that is undone is out of order.
     """
     if one[_THERE] != other[_THERE]:
-        one = _FRESH if other[_THERE] else {}
-        return len(FIELDS) + sum(one[name] != other[name] for name in one.keys() & other.keys())
+        return len(FIELDS) + _different(_FRESH if other[_THERE] else {}, other)
     later = micros(other.get("updated_at"))
     edited = one.get(_PUSHED_EDIT) or micros(one.get("updated_at")) or 0
     undone = later is not None and later + SECOND <= edited
-    return _NO_ORDER * undone + sum(one[name] != other[name] for name in one.keys() & other.keys())
+    return _NO_ORDER * undone + _different(one, other)
+
+
+def _different(one: Record, other: Record) -> int:
+    return len([name for name in one.keys() & other.keys() if one[name] != other[name]])
 
 
 def _facts(record: Record | None) -> Record:
@@ -430,14 +437,10 @@ class _Story:
             began = push.at if push.kind == CREATED else None
             task = push.after if began is not None else push.after | push.before
             self._appear(task, began, until=push.at, pushed=began is not None, by=push.by)
-        # The same change is told twice, such as in `task-updated` and `task-status-changed`.
-        again = {name for name, value in push.after.items() if self._record[name] == value}
-        again = {name for name in again if push.at - self._since[name] <= SAME_CHANGE}
-        before = {name: value for name, value in push.before.items() if name not in again}
-        self._differ(before, push.at, pushed=False)
+        self._differ(push.before, push.at, pushed=False)
         updated = self._record["updated_at"]
         # What it was just before is not always told: if anything is missing, it may have been so for longer.
-        if not whole and not self._complete:
+        if not self._complete:
             sudden = {name: new for name, new in push.after.items() if name not in push.before}
             self._differ(sudden, push.at, pushed=False, by=push.by)
         self._differ(push.after, push.at, pushed=True, by=push.by)

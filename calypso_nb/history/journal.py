@@ -263,9 +263,12 @@ class Journal:
         """
         assert self.server is not None
         end = NEVER if now is None else now.number
+        # From the last look that is surely earlier than all of that, and than each push that is told again.
         first = self.store.scalar(
-            "SELECT max(id) FROM observation WHERE server = ? AND ok AND until < ? AND id >= ? AND id < ?",
-            self.server, since - TOLERANCE, self._settled, end,
+            "SELECT id FROM observation WHERE server = ? AND ok AND until < ? AND id >= ? AND id < ?"
+            " AND NOT EXISTS (SELECT 1 FROM inbox WHERE inbox.server = observation.server AND task_id = ?"
+            " AND inbox.observation >= observation.id AND at <= until) ORDER BY id DESC LIMIT 1",
+            self.server, since - TOLERANCE, self._settled, end, task,
         ) or self._settled  # fmt: skip
         looks = [*self._looks(task, first, end)]
         if now is not None:

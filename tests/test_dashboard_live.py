@@ -248,10 +248,10 @@ def test_what_an_export_shows_follows(
 # --- Two of them ------------------------------------------------------------------------------------------
 
 
-def test_a_second_dashboard_follows_what_the_first_records(
+def test_a_second_dashboard_follows_what_the_first_records_and_then_records_itself(
     board: TinytaskStore, file: str, opened: Opened, path: Path
 ) -> None:
-    """It looks at nothing itself, and says so when the first is closed; then others can record."""
+    """It looks at nothing itself until the first is closed, and misses nothing after that."""
     first, second = opened(file), opened(file)
     assert first._live is not None and first._live.recorder is not None
     assert second._live is not None and second._live.recorder is None
@@ -259,6 +259,24 @@ def test_a_second_dashboard_follows_what_the_first_records(
     assert shows(first, "Came meanwhile") and shows(second, "Came meanwhile")
     assert liveness(second)["how"] == "live"
     first.close()
+    first.close()
+    assert eventually(lambda: second._live is not None and second._live.recorder is not None)
+    assert eventually(lambda: liveness(second)["stopped"] is None)
+    board.create_task("And again", "lead")
+    assert shows(second, "And again")
+
+
+def test_a_dashboard_that_can_not_go_on_recording_says_so_and_still_reads(
+    board: TinytaskStore, file: str, opened: Opened, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says since when nobody records; whoever does so later is followed."""
+    first, second = opened(file), opened(file)
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    assert second._live is not None
+    monkeypatch.setattr(second._live, "_record", fails)
     first.close()
     assert eventually(lambda: liveness(second)["stopped"] is not None)
     board.create_task("Nobody records it", "lead")

@@ -24,6 +24,7 @@ from calypso_nb.history.journal import Journal
 from calypso_nb.history.store import HistoryStore
 from tests.conftest import SECONDS, eventually
 from tests.test_cli import environment, read_until, run, running  # noqa: F401
+from tests.test_hub import END, Caller, called, talk
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +165,33 @@ def test_record_with_a_hub_shows_its_url_once_and_keeps_it_secret(
     assert place.read_text() == token
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
     assert token.encode() not in path.read_bytes()
+
+
+def test_record_says_what_was_pushed_and_can_not_be_kept(
+    server: str,
+    board: TinytaskStore,
+    environment: dict[str, str],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """And looks soon at what it may have been about."""
+    path = tmp_path / "history.db"
+    options = ("record", "--history", str(path), "--hub", "127.0.0.1:0", "--mcp-endpoint", server)
+    with running(environment, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = read_until(process.stdout.fileno(), b"\n", times=3).decode()
+
+        async def conversation(caller: Caller) -> None:
+            await caller.connect()
+            read_until(process.stderr.fileno(), b"live\n")
+            board.update_task(1, status="working")
+            await caller.socket.send_str(called(0, "")[:-3] + END)
+            assert (await caller.next())["invocationId"] == "0"
+            assert eventually(lambda: "started" in History(path).events["change"].tolist())
+
+        talk(said.rpartition("TINYTASK_SIGNALR_HUB_URL=")[2].strip(), conversation)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS)
 
 
 def test_record_takes_the_token_of_the_settings(

@@ -36,22 +36,22 @@ def run(client: TinytaskClient, path: Path | None, every: float, hub: str | None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with Recorder(client, path, every=every, hub=hub, keep=keep) as recorder:
-        since = client.now()
-        typer.echo(f"recording {client.endpoint} in {recorder.path}, {recorder.how}; Ctrl-C ends it")
+        since, how = client.now(), recorder.how
+        typer.echo(f"recording {client.endpoint} in {recorder.path}, {how}; Ctrl-C ends it")
         if recorder.hub_url is not None:
             typer.echo("TinyTask pushes each change if it is started with this line; keep it to yourself:")
             typer.echo(f"TINYTASK_SIGNALR_HUB_URL={recorder.hub_url}")
             if str(hub).rpartition(":")[0].strip("[]") not in LOOPBACK:
                 say("the hub is open to the network: whoever knows its URL can write into the history")
-        _follow(recorder, since, stop)
+        _follow(recorder, since, how, stop)
         typer.echo(f"\n{_summary(recorder, since)}")
         if not recorder.recording:
             raise OSError(recorder.failure or "the recorder has stopped")
 
 
-def _follow(recorder: Recorder, since: datetime, stop: threading.Event) -> None:
+def _follow(recorder: Recorder, since: datetime, how: str, stop: threading.Event) -> None:
     """Say on standard error how recording goes whenever that changes, and now and then what was seen."""
-    failure, how, rounds = recorder.failure, recorder.how, 0
+    failure, unkept, rounds = None, 0, 0
     while recorder.recording and not stop.wait(_LOOK_SECONDS):
         if recorder.failure != failure:
             failure = recorder.failure
@@ -59,6 +59,9 @@ def _follow(recorder: Recorder, since: datetime, stop: threading.Event) -> None:
         if recorder.how != how:
             how = recorder.how
             say(f"{_clock()} {how}")
+        if recorder.unkept != unkept:
+            unkept = recorder.unkept
+            say(f"{_clock()} {unkept} pushed so far that can't be kept; a look shows what that changed")
         rounds += 1
         if rounds * _LOOK_SECONDS % _SAY_SECONDS == 0:
             typer.echo(f"{_clock()} {_summary(recorder, since)}")

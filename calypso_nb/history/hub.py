@@ -52,7 +52,7 @@ class Hub:
 
     An event over which `receive` raises something else can't be kept, and neither can one that can't be read.
     It is confirmed all the same: the server would send it again for ever, and nothing else. `unkept` counts
-    these.
+    these, and each is a break in what is known of the server.
     """
 
     def __init__(self, address: str, token: str, receive: Callable[[Any], None]) -> None:
@@ -68,7 +68,7 @@ class Hub:
 
     @property
     def connected_since(self) -> float | None:
-        """Since when a server has been connected without a break, by `time.monotonic()`; None if none is."""
+        """Since when a server has told all without a break, by `time.monotonic()`; None if none is there."""
         return min(self._since.values(), default=None)
 
     @property
@@ -182,7 +182,7 @@ class Hub:
             while (record := await asyncio.wait_for(records.next(), _SILENCE_SECONDS)) is not None:
                 if isinstance(record, dict) and record.get("type") == 7:
                     break
-                await self._respond(websocket, record)
+                await self._respond(request.protocol, record)
         except (TimeoutError, ValueError, OSError, RuntimeError):
             pass  # It has gone, is silent, or speaks something else: it may come again.
         finally:
@@ -194,9 +194,10 @@ class Hub:
                 await asyncio.wait_for(websocket.close(), 0.5)
         return websocket
 
-    async def _respond(self, websocket: web.WebSocketResponse, record: Any) -> None:
+    async def _respond(self, protocol: Any, record: Any) -> None:
+        websocket = self._talking[protocol]
         if isinstance(record, _Unreadable) and record.invocation is not None:
-            self.unkept += 1
+            self._lose(protocol)
             await _send(websocket, {"type": 3, "invocationId": record.invocation, "result": None})
         if not isinstance(record, dict) or record.get("type") != 1:
             return
@@ -209,12 +210,16 @@ class Hub:
             except Exception as error:
                 if not _is_of_the_event(error):
                     raise
-                self.unkept += 1
+                self._lose(protocol)
         elif target != "JoinGroup":
             del response["result"]
             response["error"] = "Unknown hub method"
         if record.get("invocationId") is not None:
             await _send(websocket, response)
+
+    def _lose(self, protocol: Any) -> None:
+        self.unkept += 1
+        self._since[protocol] = time.monotonic()
 
 
 class _Unreadable(NamedTuple):

@@ -108,7 +108,7 @@ class Journal:
             known = {task: found.get(task) for task in different}
             for task in sorted(different - recent.keys()):
                 fresh += changes(task, self.state.get(task), (), found.get(task), since, until)
-            if turned:  # Nobody knows by which of the two clocks it was.
+            if turned and before:  # Nobody knows by which of the two clocks it was.
                 fresh = [event._replace(not_before=since, not_after=until) for event in fresh]
             self.store.add_events(self.server, before, fresh)
             for task, time in recent.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -9,9 +10,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calypso_nb.errors import UsageError
+from calypso_nb.errors import TinytaskClientError, UsageError
 from calypso_nb.history.changes import moment_of
 from calypso_nb.history.memory import Memory
 from calypso_nb.history.recorder import Recorder
@@ -49,7 +51,7 @@ class Liveness(NamedTuple):
 
 
 class Live(Memory[W_co]):
-    """The tasks of a server, recorded until `close()`, or followed if somebody records them already.
+    """The tasks of a server, recorded until `close()`, or followed for as long as somebody else records them.
 
     - client: the server or file
     - makes: the class of its reports
@@ -70,8 +72,9 @@ class Live(Memory[W_co]):
     ) -> None:
         self.makes = makes
         self._own: Recorder | None = None
+        self._record = partial(Recorder, client, path, every=every, hub=hub)
         with suppress(AlreadyRecordedError):  # Whoever it is, what they write is as good.
-            self._own = Recorder(client, path, every=every, hub=hub)
+            self._own = self._record()
         try:
             super().__init__(path, client.endpoint)
         except BaseException:
@@ -86,6 +89,7 @@ class Live(Memory[W_co]):
         self._stopped: datetime | None = None
         self._told: Liveness | None = None
         self._checked = self._shown = self._beat = time.monotonic()
+        self._every, self._tried = every, -math.inf
         self._has_news()
 
     @property
@@ -171,6 +175,16 @@ class Live(Memory[W_co]):
         if liveness != self._told or now - self._beat > BEAT_SECONDS:
             self._told, self._beat = liveness, now
             tell(False)
+        if liveness.how is None and self.recorder is None and now - self._tried > self._every:
+            self._tried = now
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """Record it, now that nobody does; if that can't be done yet, it is tried again."""
+        with suppress(OSError, UsageError, TinytaskClientError):
+            own = self._own = self._record()
+            if self._ending.is_set():  # Closed meanwhile, so that nobody else stops it.
+                own.stop()
 
     def _comments_by_task(self) -> dict[int, int]:
         rows = self._store.rows(

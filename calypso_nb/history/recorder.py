@@ -94,6 +94,7 @@ class Recorder:
         self._journal = Journal(self._store, self.name, source, int(self.every * SECOND))
         self._thread: threading.Thread | None = None
         self._how = self.how  # As the file has it.
+        self._unkept = 0
         try:
             self._store.take(self.name, self._who, self._how)
             self.look()
@@ -130,6 +131,11 @@ class Recorder:
     def recording(self) -> bool:
         """Whether it goes on; `failure` says why not, or what keeps failing."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def unkept(self) -> int:
+        """How many of the pushed events could not be kept; a look shows what they changed."""
+        return 0 if self._hub is None else self._hub.unkept
 
     @property
     def _pushed(self) -> bool:
@@ -264,8 +270,10 @@ class Recorder:
         now, how = time.monotonic(), self.how
         if how != self._how and how != "live" and self._hub is not None and self.failure is None:
             self._journal.alive(self._now())
-        if how != self._how:  # What happened before it could push, or while it can't, only a look shows.
+        # What happened before it could push, or while it can't, only a look shows.
+        if how != self._how or self.unkept != self._unkept:
             self._due = min(self._due, now + SETTLE_SECONDS)
+            self._unkept = self.unkept
         if how != self._how or now - self._renewed > _STAY_SECONDS:
             self._store.take(self.name, self._who, how)
             self._renewed, self._how = now, how

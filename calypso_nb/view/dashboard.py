@@ -77,9 +77,9 @@ class Dashboard(widgets.VBox):
     `refresh()` and the timer ask the server. `statuses` and `agents` are the ipywidgets of these two filters,
     to observe or link in Python; `filter` holds all filters.
 
-    With a history, it records while it is open, and shows each change as soon as that is written down. If
-    somebody else records that server in that file already, it shows what they write. A line says how live it
-    is, and since when the server is away.
+    With a history, it records while it is open, and shows each change as soon as that is written down. While
+    somebody else records that server in that file, it shows what they write. A line says how live it is, and
+    since when the server is away.
 
     - reporter: where the data come from
     - status_filter, agent_filter: what the filters start with

@@ -39,6 +39,7 @@ def lived(seed: int, arrivals: str, folder: Path) -> tuple[World, dict[str, Reco
 @example(seed=470, arrivals="late and lossy")
 @example(seed=315, arrivals="at once")
 @example(seed=486, arrivals="at once")
+@example(seed=77012, arrivals="at once")
 @example(seed=730985, arrivals="at once")
 @given(seed=st.integers(0, 10**9), arrivals=st.sampled_from(sorted(ARRIVALS)))
 def test_a_history_is_true(seed: int, arrivals: str, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -61,7 +61,7 @@ class World:
     def held(self, task: int, field: str, time: int) -> int:
         """Return for how long a task held what it held at a time, in microseconds."""
         place = bisect_right(self.times, time) - 1
-        value = self.boards[place][task][field]
+        value = self.boards[place].get(task, {}).get(field)
         begin, end = place, place + 1
         while begin and self.boards[begin - 1].get(task, {}).get(field) == value:
             begin -= 1

@@ -258,6 +258,9 @@ def _joined(pushes: Sequence[Push]) -> list[Push]:
             if _is_part(joined[place], push):
                 joined[place] = _together(joined[place], push)
                 break
+            if any(joined[place].after.get(name, value) != value for name, value in push.after.items()):
+                joined.append(push)  # It has changed in between, so that this is no second telling.
+                break
         else:
             joined.append(push)
     return joined

@@ -182,6 +182,8 @@ class Live(Memory[W_co]):
     def _take_over(self) -> None:
         """Record it, now that nobody does; if that can't be done yet, it is tried again."""
         with suppress(OSError, UsageError, TinytaskClientError):
+            if self._own is not None:
+                self._own.stop()
             own = self._own = self._record()
             if self._ending.is_set():  # Closed meanwhile, so that nobody else stops it.
                 own.stop()

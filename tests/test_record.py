@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -74,6 +74,18 @@ def past(server: str, tmp_path: Path) -> Path:
 # record
 
 
+@contextmanager
+def recording(
+    environment: dict[str, str],  # noqa: F811
+    *options: str,
+    lines: int = 1,
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """`record` with these options while it runs, and its first lines."""
+    with running(environment, "record", *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield process, read_until(process.stdout.fileno(), b"\n", times=lines).decode()
+
+
 @pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
 def test_record_says_what_it_does_and_how_well_it_went(
     ends: signal.Signals,
@@ -84,10 +96,8 @@ def test_record_says_what_it_does_and_how_well_it_went(
 ) -> None:
     """What it records and where; at the end what share was recorded, the longest gap, what was exact."""
     path = tmp_path / "history.db"
-    options = ("record", "--history", str(path), "--every", "0.2", "--mcp-endpoint", server)
-    with running(environment, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        started = read_until(process.stdout.fileno(), b"\n").decode()
+    options = ("--history", str(path), "--every", "0.2", "--mcp-endpoint", server)
+    with recording(environment, *options) as (process, started):
         assert started == f"recording {server} in {path}, every 0.2 s; Ctrl-C ends it\n"
         board.update_task(1, status="working")
         assert eventually(lambda: "started" in History(path).events["change"].tolist())
@@ -142,19 +152,8 @@ def test_record_with_a_hub_shows_its_url_once_and_keeps_it_secret(
 ) -> None:
     """The URL that TinyTask needs is on standard output, and only its token's own file has the token."""
     path = tmp_path / "history.db"
-    options = (
-        "record",
-        "--history",
-        str(path),
-        "--hub",
-        "127.0.0.1:0",
-        "--mcp-endpoint",
-        server,
-        "--verbose",
-    )
-    with running(environment, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        said = read_until(process.stdout.fileno(), b"\n", times=3).decode()
+    options = ("--history", str(path), "--hub", "127.0.0.1:0", "--mcp-endpoint", server, "--verbose")
+    with recording(environment, *options, lines=3) as (process, said):
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0
@@ -175,11 +174,9 @@ def test_record_says_what_was_pushed_and_can_not_be_kept(
 ) -> None:
     """And looks soon at what it may have been about."""
     path = tmp_path / "history.db"
-    options = ("record", "--history", str(path), "--hub", "127.0.0.1:0", "--mcp-endpoint", server)
-    with running(environment, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
+    options = ("--history", str(path), "--hub", "127.0.0.1:0", "--mcp-endpoint", server)
+    with recording(environment, *options, lines=3) as (process, said):
         assert process.stderr is not None
-        said = read_until(process.stdout.fileno(), b"\n", times=3).decode()
 
         async def conversation(caller: Caller) -> None:
             await caller.connect()
@@ -187,6 +184,10 @@ def test_record_says_what_was_pushed_and_can_not_be_kept(
             board.update_task(1, status="working")
             await caller.socket.send_str(called(0, "")[:-3] + END)
             assert (await caller.next())["invocationId"] == "0"
+            told = read_until(process.stderr.fileno(), b"changed\n").decode()
+            assert re.search(
+                r"UTC 1 pushed so far that can't be kept; a look shows what that changed\n", told
+            )
             assert eventually(lambda: "started" in History(path).events["change"].tolist())
 
         talk(said.rpartition("TINYTASK_SIGNALR_HUB_URL=")[2].strip(), conversation)
@@ -201,10 +202,8 @@ def test_record_takes_the_token_of_the_settings(
 ) -> None:
     """And the history of the settings; then no file with a token is made."""
     ours = {"TINYTASK_HUB_TOKEN": "our-own-hub-token", "TINYTASK_HISTORY": str(tmp_path / "ours.db")}
-    options = ("record", "--hub", "127.0.0.1:0", "--mcp-endpoint", server)
-    with running(environment | ours, *options, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        said = read_until(process.stdout.fileno(), b"\n", times=3).decode()
+    options = ("--hub", "127.0.0.1:0", "--mcp-endpoint", server)
+    with recording(environment | ours, *options, lines=3) as (process, said):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=SECONDS)
     assert said.endswith("/hub/our-own-hub-token\n")

@@ -258,10 +258,10 @@ def values_at(history: Recorded, times: list[int]) -> Iterator[Values]:
     Of a task that a listing shows to have changed, nothing is certain from the look before up to the change.
     """
     events = [*zip(history.events(), history.looked(), strict=True)]
-    seen = {task: number for number, shown in reversed(history.shown) for task in shown}
-    first = dict(history.store.rows("SELECT id, until FROM observation"))
+    until = dict(history.store.rows("SELECT id, until FROM observation"))
+    seen = {task: until[number] for number, shown in reversed(history.shown) for task in shown}
     for time in times:
-        yield [*_values_at(time, events, {task: first[number] for task, number in seen.items()})]
+        yield [*_values_at(time, events, seen)]
 
 
 def _values_at(

@@ -349,12 +349,14 @@ def _untold(
     - following: the task as the next one found it
     """
     facts, number, numbers = _facts(record), 0, {}
+    shown = None if following == "unknown" else _facts(following)
     for place in range(begin, window.stop):
         if place >= window.start:
-            numbers[place] = number + (0 if following == "unknown" else _apart(facts, _facts(following)))
+            numbers[place] = number if shown is None else number + _apart(facts, shown)
         if place < len(pushes):
-            number += _apart(facts, _before(pushes[place]))
-            facts |= _before(pushes[place]) | _after(pushes[place])
+            before = _before(pushes[place])
+            number += _apart(facts, before)
+            facts |= before | _after(pushes[place])
     return numbers
 
 

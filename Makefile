@@ -23,11 +23,12 @@ NPM_CI := npm ci --no-audit --no-fund --loglevel=error --prefix
 NODE_HOME = $(shell node -p 'path.resolve(process.execPath, "../..")')
 HEADERS = $(if $(wildcard $(NODE_HOME)/include/node/node.h),npm_config_nodedir=$(NODE_HOME))
 
-.PHONY: help demo lab quick test check bench bundle node clean
+.PHONY: help demo lab wall quick test check bench bundle node clean
 
 help:
-	@echo "make demo    run the workload notebook and write build/workload.html"
+	@echo "make demo    run two notebooks and write build/workload.html and build/flow.html"
 	@echo "make lab     the same notebook, live in JupyterLab"
+	@echo "make wall    the dashboard alone, for a screen on the wall: Voila at http://localhost:8866"
 	@echo "make quick   the tests for every save: no browser, no other programs"
 	@echo "make test    all tests, those in a browser included"
 	@echo "make bench   how fast it is, against what it stands on"
@@ -37,9 +38,13 @@ help:
 
 demo: $(VENV)/lab
 	$(BIN)/calypso-nb export notebooks/workload.ipynb --output build/workload.html
+	$(BIN)/calypso-nb export notebooks/flow.ipynb --output build/flow.html
 
 lab: $(VENV)/lab
 	$(BIN)/jupyter lab $(ROOT_TOO) notebooks/workload.ipynb
+
+wall: $(VENV)/wall
+	$(BIN)/voila notebooks/wall.ipynb --show_tracebacks=True
 
 quick: $(VENV)/test
 	$(PYTEST) -q -m "not browser and not node and not slow"
@@ -74,6 +79,10 @@ $(VENV)/lab: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "calypso_nb needs Python 3.11 or later: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab]'
+	@touch $@
+
+$(VENV)/wall: $(VENV)/lab
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lab,wall]'
 	@touch $@
 
 $(VENV)/test: $(VENV)/lab

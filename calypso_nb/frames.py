@@ -60,6 +60,14 @@ TASK_COLUMNS: dict[str, Column] = {
     "link_count": Column("Int64", "", "links, NA if they were not counted"),
     "last_comment_at": Column(TIME, "UTC", "when the newest comment was written, NA if not counted or none"),
     "last_comment_by": Column("str", "", "who wrote the newest comment, NA if not counted or none"),
+    "last_comment": Column(
+        "str", "", "how the newest comment begins: 1,000 characters; leases are no comments"
+    ),
+    "last_sign_at": Column(
+        TIME, "UTC", "the newest of its last edit, a comment by its agent, and a run's sign; NA if not read"
+    ),
+    "last_sign_by": Column("str", "", "whose sign that was, NA for an edit, which says nobody's name"),
+    "run_until": Column(TIME, "UTC", "until when the lease of its newest run holds, NA if not read or none"),
 }
 
 COMMENT_COLUMNS: dict[str, Column] = {

@@ -64,7 +64,7 @@ _PATTERNS: list[tuple[re.Pattern[str], _Instead]] = [
 ]
 # Names of variables whose values are secret: whole words, or wherever in a name they stand.
 _SECRET_NAME = re.compile(
-    r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|BEARER|CONNECTION_?STRING|TINYTASK_HEADERS|KEYS?(?:_|$)"
+    r"TOKEN|SECRET|WEBHOOK|PASSW|PASSPHRASE|CREDENTIAL|BEARER|CONNECTION_?STRING|TINYTASK_HEADERS|KEYS?(?:_|$)"
     r"|(?:^|_)(?:PASS|PW|PWD|AUTH|COOKIE|CREDS?|DSN|OTP|SALT|SIG|SIGNATURE)(?:_|$)",
     re.I,
 )

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterable
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
+from calypso_nb.audit.audit import Audit, audit_of, links_of, notes_of, past_notes
+from calypso_nb.audit.seen import Past
+from calypso_nb.errors import UsageError
+from calypso_nb.flow.forecast import Forecast
+from calypso_nb.flow.items import Selection
+from calypso_nb.flow.measures import Flow
+from calypso_nb.history.changes import micros_of
+from calypso_nb.history.journeys import Journeys, journeys_in
 from calypso_nb.history.memory import Memory
 from calypso_nb.history.moments import moment_in
 from calypso_nb.history.saved import from_document
+from calypso_nb.history.signs import HABITS_SECONDS, Habits
+from calypso_nb.settings import load_settings
+from calypso_nb.snoozes import Snoozes
+from calypso_nb.team import Snooze
 from calypso_nb.text.console import to_console
 from calypso_nb.text.csv import to_csv
 from calypso_nb.text.json import to_json
@@ -42,18 +59,35 @@ class WorkloadData(Workload):
     Example: `data.tasks.query("priority > 2").sort_values("age_hours")`
     """
 
-    def to_html(self, path: str | os.PathLike[str], title: str = "Workload") -> Path:
+    @cached_property
+    def audit(self) -> Audit:
+        """Which rules of the process are broken, as far as the tasks alone show it; `AUDIT.md` has the rules.
+
+        What needs comments, links or a history is not checked: `reporter.audit()` reads comments and links,
+        and `history.audit()` has what happened.
+        """
+        return audit_of(self, self.team)
+
+    def to_html(
+        self,
+        path: str | os.PathLike[str],
+        title: str = "Workload",
+        flow: Flow | None = None,
+        audit: Audit | None = None,
+    ) -> Path:
         """Write the report as one interactive HTML page that needs no kernel and no network.
 
         - path: the file to write, with the folders that it needs; it appears whole or not at all.
         - title: the heading of the page.
+        - flow: what the tab *Flow* shows, such as `history.flow()`; by default what the tasks themselves tell
+        - audit: what is shown of it, such as `reporter.audit()`; by default what the tasks themselves tell
 
         Return the path. Raise OSError if the file can't be written.
         Example: `data.to_html("reports/today.html")`
         """
         from calypso_nb.view.page import write_report  # Altair takes a second to import.
 
-        return write_report(self, path, title)
+        return write_report(self, path, title, flow, audit or self.audit)
 
     def to_json(self, indent: int | None = 2, *, context: bool = False) -> str:
         """Return the whole report as JSON, which `from_json` reads back.
@@ -116,7 +150,8 @@ class WorkloadData(Workload):
 class History(Memory[WorkloadData]):
     """What happened on a server, as a recorder has written it down; only read, while it is written too.
 
-    - path: the file, by default `TINYTASK_HISTORY`, then `history.db`; or a folder that `export` has written
+    - path: the file, by default `TINYTASK_HISTORY`, then `history.db`; a folder that `export` has written; or
+      `"demo"`: two months of a sample project up to now, made anew each time; the file is `"./demo"`
     - server: which server, if there are several; `servers` names them
 
     What happened at a known time has equal bounds, or a second between them; all else happened between them.
@@ -127,6 +162,83 @@ class History(Memory[WorkloadData]):
     """
 
     makes = WorkloadData
+
+    def flow(
+        self,
+        since: datetime | str | None = None,
+        bucket: str | None = None,
+        *,
+        agent: str | None = None,
+        queue: str | None = None,
+        tag: str | None = None,
+        parent: int | None = None,
+    ) -> Flow:
+        """Return how work flows: throughput, WIP, cycle time, work item age and more, each a frame.
+
+        - since: from when on it is shown over time, as `at` takes it; by default all that is recorded
+        - bucket: the span of a row of `throughput`, one of `1 h`, `6 h`, `1 d` and `1 w`
+        - agent, queue, tag, parent: only tasks that these have, or had last
+
+        Raise UsageError for a name that no task has.
+        Example: `history.flow().throughput`
+        """
+        return _flow(self.journeys(), since, bucket, Selection(agent, queue, tag, parent))
+
+    def forecast(
+        self,
+        *,
+        tag: str | None = None,
+        parent: int | None = None,
+        by: datetime | str | None = None,
+        trials: int = 10_000,
+        seed: int = 0,
+        workers: int | str | None = None,
+        progress: bool | Callable[[int, int], None] = True,
+    ) -> Forecast:
+        """Say when the open tasks will be done, or how many by a moment, and how often that was right.
+
+        - tag, parent: only tasks with this tag, or below this task. A queue or an agent can't be asked: what
+          leaves them isn't done
+        - by: a moment, as `at` takes it; asks how many will be done by then
+        - trials, seed: how many futures are drawn, and from what; the same seed gives the same answer
+        - workers: how many processes, or the address of a Dask cluster, check forecasts of the past
+        - progress: show a progress bar if that takes long, or call `progress(done, total)`
+
+        Raise UsageError if no such task is open.
+        Example: `history.forecast(progress=False).answer`
+        """
+        until = None if by is None else moment_in(by)
+        return Forecast(
+            self.journeys(),
+            Selection(tag=tag, parent=parent),
+            until,
+            trials=trials,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
+
+    def audit(
+        self,
+        since: datetime | str | None = None,
+        agent_filter: str | Iterable[str | None] | None = None,
+    ) -> Audit:
+        """Check the rules of the process: how it is, and what has happened; nothing is asked of a server.
+
+        - since: from when on what happened is checked, as `at` takes it; by default all that is recorded
+        - agent_filter: only tasks of these agents, as `collect_workload_data` takes them
+
+        Comments are those that were recorded: all of a database file, and of a server those that it pushed or
+        that somebody read. What would need others, or links, is not checked.
+
+        Example: `history.audit().trend`
+        """
+        data = self.now().select(agent_filter=agent_filter)
+        return audit_of(data, data.team, past_notes(self.feed, self.coverage), None, self._past(since))
+
+    def _past(self, since: datetime | str | None) -> Past:
+        begin = None if since is None else float(micros_of(moment_in(since)))
+        return Past(self.journeys(), self.events, begin)
 
 
 class WorkloadReporter(Reporter[WorkloadData]):
@@ -145,18 +257,137 @@ class WorkloadReporter(Reporter[WorkloadData]):
     ) -> None:
         super().__init__(tinytask_client)
         self.history = history
+        self._known: tuple[float, Habits] = (-math.inf, Habits())
+
+    def flow(
+        self,
+        since: datetime | str | None = None,
+        bucket: str | None = None,
+        *,
+        agent: str | None = None,
+        queue: str | None = None,
+        tag: str | None = None,
+        parent: int | None = None,
+    ) -> Flow:
+        """Return how work flows, by the history if it has this server, else as far as its tasks tell it now.
+
+        Without a history, only creation is exact; all else are bounds. The parameters are `History.flow`'s.
+
+        Example: `reporter.flow().expectation`
+        """
+        history = self.recorded()
+        if history is not None:
+            with closing(history):
+                return history.flow(since, bucket, agent=agent, queue=queue, tag=tag, parent=parent)
+        tasks, when = self.client.snapshot(None)
+        journeys = journeys_in(tasks, float(micros_of(when)))
+        return _flow(journeys, since, bucket, Selection(agent, queue, tag, parent))
+
+    def audit(
+        self,
+        data: WorkloadData | None = None,
+        since: datetime | str | None = None,
+        *,
+        notes: bool = True,
+        progress: bool | Callable[[int, int], None] = True,
+    ) -> Audit:
+        """Check the rules of the process, by the server, and by its history if there is one.
+
+        - data: what to check, by default all tasks as they are now
+        - since: from when on what happened is checked, as `history.at` takes it
+        - notes: also read the comments and links of the tasks and of the archived ones, which takes a request
+          per task; without, the rules that need them are checked by the history, or not
+        - progress: show a progress bar if that takes long, or call `progress(done, total)`
+
+        Example: `reporter.audit().findings`
+        """
+        data = self.collect_workload_data("all", details=False) if data is None else data
+        history = self.recorded()
+        if history is None:
+            past = comments = None
+        else:
+            with closing(history):
+                past, comments = history._past(since), past_notes(history.feed, history.coverage)
+        links = None
+        if notes:
+            archived = data.all_tasks.loc[data.all_tasks["archived_at"].notna(), "id"]
+            ids = [*data.tasks["id"].tolist(), *archived.tolist()]
+            said, linked, whole = self.client.read_notes(ids, progress)
+            comments, links = notes_of(said, whole), links_of(linked, [*whole])
+        return audit_of(data, data.team, comments, links, past)
+
+    def recorded(self) -> History | None:
+        """Return the history of this server; None if none was named and the usual file hasn't got it.
+
+        Example: `reporter.recorded()`
+        """
+        usual = self.history is None
+        if usual and not load_settings().history.expanduser().exists():
+            return None
+        history = self._opened()
+        try:
+            _ = history.server
+        except UsageError:
+            history.close()
+            if usual:
+                return None
+            raise
+        return history
+
+    def _habits(self) -> dict[str, Any]:
+        if time.monotonic() - self._known[0] > HABITS_SECONDS:
+            self._known = (time.monotonic(), self._read_habits())
+        return self._known[1]._asdict()
+
+    def _read_habits(self) -> Habits:
+        try:
+            history = self.recorded()
+            if history is None:
+                return Habits()
+            with closing(history):
+                return history.habits()
+        except (UsageError, OSError) as error:
+            if self.history is not None:
+                raise
+            # Nobody has asked for that file, and the report is about the server.
+            warnings.warn(f"how long agents are usually silent is not known: {error}", stacklevel=4)
+            return Habits()
+
+    @property
+    def snoozes(self) -> Snoozes:
+        """What is snoozed on this server: in its history, if there is one, and by yourself.
+
+        Example: `reporter.snoozes.current()`
+        """
+        place = Path(load_settings().history if self.history is None else self.history).expanduser()
+        history = self.recorded() if self.history != "demo" and not place.is_dir() else None
+        if history is None:
+            return Snoozes(self.client.endpoint)
+        with closing(history):
+            return history.snoozes
+
+    def _holding(self, moment: datetime, *, past: bool) -> tuple[Snooze, ...]:
+        try:
+            return super()._holding(moment, past=past)
+        except (UsageError, OSError) as error:  # Better to see too much than too little.
+            warnings.warn(f"what is snoozed in the history is shown: {error}", stacklevel=4)
+            return Snoozes(self.client.endpoint).holding(moment, past=past)
+
+    def _opened(self) -> History:
+        return History(self.history, None if self.history == "demo" else self.client.endpoint)
 
     def _read_past(self, moment: datetime | str) -> tuple[pd.DataFrame, datetime]:
         when = moment_in(moment)
-        history = History(self.history, self.client.endpoint)
-        try:
+        with closing(self._opened()) as history:
             return history.tasks_at(when), when
-        finally:
-            history.close()
 
     def to_json(self, data: WorkloadData, indent: int | None = 2) -> str:
         """Return a report as JSON: another way to write `data.to_json(indent)`."""
         return data.to_json(indent)
+
+
+def _flow(journeys: Journeys, since: datetime | str | None, bucket: str | None, selection: Selection) -> Flow:
+    return Flow(journeys, None if since is None else moment_in(since), bucket, selection)
 
 
 def _row(tag: str, cells: Iterable[Any]) -> str:

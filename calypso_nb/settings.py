@@ -4,6 +4,7 @@ What TinyTask's own command line is set up by counts too, below that: its variab
 """
 
 import base64
+import getpass
 import json
 import os
 import re
@@ -114,6 +115,7 @@ class Settings(BaseSettings):
     - url, config_path: what TinyTask's own command line calls its server, and its file, `~/.tinytaskrc.json`
     - history: the file that `calypso-nb record` writes and everything else reads what happened from
     - hub_token: the secret in the URL of a recorder's hub
+    - digest_webhook: where `calypso-nb digest --webhook` posts to, a secret
     - agent: who I am; `TKO_AGENT` comes before `TINYTASK_AGENT`
     """
 
@@ -138,6 +140,7 @@ class Settings(BaseSettings):
     headers: dict[str, SecretStr] = {}
     history: Path = Path("history.db")
     hub_token: SecretStr | None = None
+    digest_webhook: SecretStr | None = None
 
     def secret_headers(self, endpoint: Endpoint | None = None) -> dict[str, str]:
         """Return the HTTP headers to send, secrets in clear: never to be printed.
@@ -214,6 +217,14 @@ def load_settings(env_file: str | os.PathLike[str] | None = None, **given: Any) 
     return settings
 
 
+def login() -> str:
+    """Return the name of the user, for what is theirs if `agent` is not set."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # A container's user has no name.
+        return "supervisor"
+
+
 def own_secrets() -> list[str]:
     """Return what is secret in the settings, from wherever, whole and in parts: never to be shown."""
     settings = load_settings()
@@ -223,9 +234,18 @@ def own_secrets() -> list[str]:
     for place in settings.history.expanduser().parent.glob(f"*{HUB_TOKEN}"):
         with suppress(OSError, ValueError):
             sent.append(place.read_text("utf-8").strip())
+    if settings.digest_webhook is not None:
+        sent += _secrets_in(settings.digest_webhook.get_secret_value())
     sent += re.findall(r"/hub/([^/?#\s]+)", os.environ.get("TINYTASK_SIGNALR_HUB_URL", ""))
     parts = [part for value in sent for part in re.findall(r"[^\s;,=]{8,}", value)]
     return [secret for secret in (*Endpoint(settings.endpoint).credentials, *sent, *parts) if secret]
+
+
+def _secrets_in(url: str) -> list[str]:
+    """Return what of the address of a webhook is secret: all but the host, and each part that is no word."""
+    path = url.partition("://")[2].partition("/")[2]
+    words = [path, *re.findall(r"[^/?&=#]{8,}", path)]
+    return [url, *(word for word in words if not word.isalpha() or not word.islower())]
 
 
 def _from_command_line(settings: Settings) -> dict[str, Any]:

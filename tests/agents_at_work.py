@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import psutil
 
 from calypso_nb.embedded import TinytaskStore
+from calypso_nb.run_marks import AUTHOR
 from calypso_nb.scheduler import Scheduler
-from calypso_nb.scheduler.leases import AUTHOR
 from tests.conftest import SECONDS
 from tests.conftest import eventually as soon  # noqa: F401
 

@@ -364,22 +364,29 @@ def measure(sizes: list[int], file_sizes: list[int], runs: int) -> Iterator[Line
 
 def chosen(arguments: argparse.Namespace) -> Iterator[Line]:
     """Measure what the command line asks for."""
-    from tests import bench_history
+    from tests import bench_alarms, bench_history
 
     with TemporaryDirectory() as folder:
         if arguments.lake:
             yield from bench_history.lake(Path(folder))
+        elif arguments.flow:
+            yield from bench_history.flow(Path(folder) / "flow.db", arguments.runs)
+        elif arguments.alarms:
+            yield from bench_alarms.measure(Path(folder), arguments.runs)
         elif arguments.history:
             yield from bench_history.measure(Path(folder), arguments.runs)
         else:
             yield from measure(arguments.sizes, arguments.file_sizes, arguments.runs)
             yield from bench_history.measure(Path(folder), arguments.runs)
+            yield from bench_alarms.measure(Path(folder), arguments.runs)
 
 
 def main() -> None:
-    """Print the table; `--sizes 100 1000 --runs 1` measures less, `--history` and `--lake` that alone."""
+    """Print the table; `--sizes 100 1000 --runs 1` is less, and an option for a part measures that alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--history", action="store_true", help="what a recorder takes, and reading a history")
+    parser.add_argument("--flow", action="store_true", help="measuring flow, and forecasts")
+    parser.add_argument("--alarms", action="store_true", help="attention, audit and digest")
     parser.add_argument("--lake", action="store_true", help="10 million events of 50 servers, as Parquet")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--file-sizes", type=int, nargs="+", default=FILE_SIZES)

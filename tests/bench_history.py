@@ -30,12 +30,18 @@ from calypso_nb import History, Recorder, TinytaskClient
 from calypso_nb.embedded import TinytaskStore
 from calypso_nb.embedded.database import Change
 from calypso_nb.embedded.server import respond_to
+from calypso_nb.flow.forecast import Forecast, Question, basis_of
+from calypso_nb.flow.items import Items, Selection
+from calypso_nb.flow.measures import FRAMES, Flow
+from calypso_nb.flow.sampling import simulate
 from calypso_nb.history.changes import SECOND, Record, moment_of, record_of
 from calypso_nb.history.journal import Journal
 from calypso_nb.history.pushes import Pushed, pushed
 from calypso_nb.history.recorder import PUSHED_SECONDS
 from calypso_nb.history.store import LEASE_SECONDS, HistoryStore
 from tests.bench import NAMES, ROOT, Line, fill, ms, servers, serving, side_by_side, some_tasks, times
+from tests.pasts import DAYS as PAST_DAYS
+from tests.pasts import recorded, world
 from tests.standin import running_standin
 
 TASKS, CHANGES, EVERY = 1_000, 3_000, 30
@@ -72,6 +78,7 @@ def measure(folder: Path, runs: int) -> Iterator[Line]:
             day = CHANGES * change + DAY / PUSHED_SECONDS * idle + staying * DAY / LEASE_SECONDS * 4
             yield share(where, "the same, with pushes", day + told, f"a change: {ms(change)}")
     yield past(folder / "past.db", runs)
+    yield from flow(folder / "flow.db", runs)
 
 
 def share(server: str, what: str, day: float, each: str) -> Line:
@@ -306,6 +313,48 @@ def past(path: Path, runs: int) -> Line:
     history.close()
     what = "history.at, 10,000 tasks, 100,000 events"
     return Line("history's file", what, ms(ours), f"read_sql of the events: {ms(bare)}", times(ours / bare))
+
+
+def flow(path: Path, runs: int) -> Iterator[Line]:
+    """All frames of flow and a forecast, of what has been read; its record has up to 60 forecasts."""
+    history = written(path, 0, 10_000, 9)
+    reading, bare = side_by_side(
+        runs, history.journeys, lambda: pd.read_sql("SELECT * FROM event", sqlite3.connect(path))
+    )
+    journeys = history.journeys()
+    of = "10,000 tasks, 80,000 changes"
+    yield Line(
+        "history's file",
+        f"reading for flow, {of}",
+        ms(reading),
+        f"read_sql: {ms(bare)}",
+        times(reading / bare),
+    )
+
+    def frames() -> None:
+        measured = Flow(journeys)
+        for name in FRAMES:
+            getattr(measured, name)
+
+    [seconds] = side_by_side(runs, frames)
+    yield Line("history's file", f"all frames of flow, {of}", ms(seconds), aim="≤ 500 ms")
+    # A team that finishes what is asked about in some weeks, as the one above doesn't.
+    past = recorded(world("stable", 1, 2 * PAST_DAYS), 100)
+
+    def drawn() -> None:
+        question = Question(Selection(), 100, None, "1 d", 0)
+        rng = np.random.default_rng(0)
+        basis = basis_of(rng, past, Items(past), question, 10_000)
+        assert basis is not None
+        simulate(rng, basis.past, 100, basis.shares, 500, grows=True)
+
+    [alone] = side_by_side(runs, drawn)
+    yield Line("simulated", "a forecast, 10,000 trials", ms(alone), aim="≤ 500 ms")
+    [whole] = side_by_side(runs, lambda: Forecast(past, Selection(), progress=False))
+    yield Line("simulated", "the same with its record of the past", ms(whole), aim="≤ 5 s")
+    [whole] = side_by_side(runs, lambda: Forecast(journeys, Selection(), progress=False))
+    yield Line("history's file", f"a forecast and its record, {of}", ms(whole), aim="≤ 5 s")
+    history.close()
 
 
 # Many servers as Parquet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
 
 from calypso_nb.view.bundle import asset
-from calypso_nb.view.page import json_for_html, view_style
+from calypso_nb.view.page import view_style
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -39,6 +40,11 @@ READY = """() => new Promise((done, fail) => {
 })"""
 
 
+def json_for_html(value: Any) -> str:
+    """JSON that may stand in a script element, whatever the text in it says."""
+    return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
+
+
 def live_view(payload: Any, kernel: str, **data: Any) -> str:
     """A page with a live view whose kernel is a script that has `mount` and `read(name)` of `data`."""
     parts = {"bundle": asset("bundle.js"), "payload": payload, **data}
@@ -61,6 +67,21 @@ def chromium_path() -> str:
     return os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
+def cut_off(context: BrowserContext) -> list[str]:
+    """Let a browser reach this machine alone; return the list that will hold whatever else it asks for."""
+    asked: list[str] = []
+
+    def handle(route: Route) -> None:
+        if route.request.url.startswith(("http://127.0.0.1:", "http://localhost:", "blob:", "data:")):
+            route.continue_()
+        else:
+            asked.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", handle)
+    return asked
+
+
 @dataclass
 class Opened:
     """A page that was opened, with what it asked of the network and what went wrong in it."""
@@ -74,6 +95,10 @@ class Opened:
         self.page.evaluate(
             "filter => document.querySelector('.calypso-view').__calypso.handle.setFilter(filter)", filter
         )
+
+    def tab(self, name: str) -> None:
+        """Show a tab, and wait until it is drawn."""
+        self.page.evaluate("name => document.querySelector('.calypso-view').__calypso.handle.go(name)", name)
 
     def settle(self) -> None:
         """Wait until every view and chart is drawn."""
@@ -95,10 +120,8 @@ class Opened:
         return [dict(part.split(": ", 1) for part in label.split("; ") if ": " in part) for label in labels]
 
     def listed(self) -> int:
-        """How many tasks the table holds on all its pages."""
-        return self.page.evaluate(
-            "() => document.querySelector('.calypso-view').__calypso.table.page.info().recordsDisplay"
-        )
+        """How many tasks the filter lets through, which is how many the table lists."""
+        return self.page.evaluate("() => document.querySelector('.calypso-view').__calypso.shown.length")
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,14 @@ from unittest.mock import patch
 import pytest
 from hypothesis import settings
 
-from calypso_nb import TinytaskClient
+from calypso_nb import History, TinytaskClient
 from calypso_nb.embedded import TinytaskStore, create_server, fill_sample, running_server
+from calypso_nb.history.sample import sample_past
+from calypso_nb.history.store import HistoryStore
 from tests.browser import browser, open_page  # noqa: F401
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.standin import standins  # noqa: F401
+from tests.watched import Board
 
 # --- Time -----------------------------------------------------------------------------------------------
 
@@ -53,9 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = SECONDS) -> bool:
     """Return whether something comes true in time, looking again and again."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + seconds
     pause = threading.Event()
     while not (true := holds()) and time.monotonic() < end:
         pause.wait(0.02)
@@ -65,14 +68,17 @@ def eventually(holds: Callable[[], bool]) -> bool:
 # The settings of TinyTask's own command line lie in the home of whoever runs the tests: nothing reads them.
 NO_FILE = "/nonexistent/tinytaskrc.json"
 os.environ["TINYTASK_CONFIG_PATH"] = NO_FILE
+# Nor what their own team has agreed on, or they have snoozed.
+os.environ["CALYPSO_NB_CONFIG"] = os.devnull
+os.environ["CALYPSO_NB_STATE"] = f"{os.devnull}/state"
 
 
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """An empty working directory, and an environment of its own without a setting from outside."""
-    ours = ("TINYTASK_", "TKO_")
+    ours = ("TINYTASK_", "TKO_", "CALYPSO_NB_")
     outside = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    outside["TINYTASK_CONFIG_PATH"] = NO_FILE
+    outside |= {"TINYTASK_CONFIG_PATH": NO_FILE, "CALYPSO_NB_STATE": str(tmp_path / "state")}
     monkeypatch.chdir(tmp_path)
     with patch.dict(os.environ, outside, clear=True):
         yield tmp_path
@@ -90,6 +96,30 @@ def sample_store(store: TinytaskStore) -> TinytaskStore:
     """The same with the sample project in it."""
     fill_sample(store, now=NOW)
     return store
+
+
+@pytest.fixture(scope="session")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    """Sixty days of the sample project up to `NOW`, for all tests that only read."""
+    path = tmp_path_factory.mktemp("past") / "history.db"
+    with HistoryStore(path, write=True) as store:
+        sample_past(store, now=NOW)
+    history = History(path)
+    yield history
+    history.close()
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    """A board without tasks, on a Monday at nine."""
+    with Board() as board:
+        yield board
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a history is to be."""
+    return tmp_path / "history.db"
 
 
 @pytest.fixture(params=["http", "sse"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -67,18 +68,19 @@ def _address(log: Path, lab: subprocess.Popen[bytes]) -> str:
 class Lab:
     """One notebook in one browser tab."""
 
-    def __init__(self, page: Page, url: str, notebook: str) -> None:
-        self.page = page
+    def __init__(self, page: Page, url: str, notebook: str, workspace: str) -> None:
+        self.page, self.url = page, url
+        page.set_default_timeout(60_000)
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.goto(f"{url}/workspaces/test/tree/{notebook}?reset")
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-        page.wait_for_function(IDLE, timeout=60_000)
+        page.goto(f"{url}/workspaces/{workspace}/tree/{notebook}?reset")
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
+        page.wait_for_function(IDLE, timeout=120_000)
 
     def run_all(self) -> None:
         """Choose *Run All Cells* and wait until the view is drawn."""
         self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-        self.page.wait_for_selector(".calypso-charts svg", timeout=30_000)
+        self.page.wait_for_selector(".calypso-live [data-chart] svg", timeout=120_000)
         self.settle()
 
     def settle(self) -> None:
@@ -92,7 +94,7 @@ class Lab:
     def wait_until(self, expression: str) -> None:
         """Wait until a JavaScript expression is true of the view `v`, and all of it is drawn."""
         self.page.wait_for_function(
-            f"() => {{ const v = ({VIEW})(); return v && ({expression}); }}", timeout=20_000
+            f"() => {{ const v = ({VIEW})(); return v && ({expression}); }}", timeout=60_000
         )
         self.settle()
 
@@ -113,6 +115,11 @@ class Lab:
         )
         said = [dict(part.split(": ", 1) for part in label.split("; ") if ": " in part) for label in labels]
         return {(bar["agent"], bar["status"]): int(bar["tasks"]) for bar in said}
+
+    def go(self, tab: str) -> None:
+        """Choose a tab of the view, and wait until it is drawn."""
+        self.click(f'[role=tab][data-tab="{tab}"]')
+        self.settle()
 
     def click(self, selector: str) -> None:
         """Click on a part of the dashboard."""
@@ -149,14 +156,31 @@ class Lab:
             }""",
             text,
         )
-        self.wait_until("v.table && v.rows.length")
+        self.wait_until("v.shown && v.rows.length")
+
+
+def write_notebook(path: Path, code: str) -> None:
+    """Write a notebook with a single cell."""
+    cell = {
+        "cell_type": "code",
+        "source": code,
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "id": "a",
+    }
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(notebook))
 
 
 @contextmanager
-def open_lab(browser: Browser, url: str, notebook: str, width: int = 1400) -> Iterator[Lab]:
+def open_lab(
+    browser: Browser, url: str, notebook: str, width: int = 1400, workspace: str = "test"
+) -> Iterator[Lab]:
     """Open a notebook in a tab of its own."""
     page = browser.new_page(viewport={"width": width, "height": 1000})
     try:
-        yield Lab(page, url, notebook)
+        yield Lab(page, url, notebook, workspace)
     finally:
         page.close()

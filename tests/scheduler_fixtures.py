@@ -33,23 +33,23 @@ def recipes(tmp_path: Path, log: Log) -> Path:
 
 
 @pytest.fixture
-def board() -> Iterator[TinytaskStore]:
+def live_board() -> Iterator[TinytaskStore]:
     """An empty TinyTask whose clock goes on."""
     with TinytaskStore() as store:
         yield store
 
 
 @pytest.fixture
-def server(board: TinytaskStore) -> Iterator[str]:
-    """The address of a TinyTask v2 over `board`."""
-    with running_server(board) as url:
+def server(live_board: TinytaskStore) -> Iterator[str]:
+    """The address of a TinyTask v2 over `live_board`."""
+    with running_server(live_board) as url:
         yield url
 
 
 @pytest.fixture(params=["v2", "v1"])
-def any_server(board: TinytaskStore, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a TinyTask of each generation over `board`."""
-    with (running_server if request.param == "v2" else running_v1_server)(board) as url:
+def any_server(live_board: TinytaskStore, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a TinyTask of each generation over `live_board`."""
+    with (running_server if request.param == "v2" else running_v1_server)(live_board) as url:
         yield url
 
 

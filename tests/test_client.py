@@ -22,6 +22,7 @@ import pytest
 from mcp.server import MCPServer
 
 from calypso_nb import TinytaskAPIError, TinytaskClient, TinytaskClientError, TinytaskConnectionError
+from calypso_nb.client.calls import Details
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.frames import TASK_COLUMNS
 from calypso_nb.settings import Endpoint, load_settings
@@ -193,7 +194,7 @@ def test_numbers_out_of_a_frame_are_good_arguments(client: TinytaskClient) -> No
     task = client.get_task(tasks["id"].iloc[0])
     assert task.title == "one"
     assert client.update_task(np.int64(task.id), priority=tasks["id"].max()).priority == task.id  # type: ignore[arg-type]
-    assert client.count_details(tasks["id"].to_numpy()) == {task.id: (0, 0, None, None)}  # type: ignore[arg-type]
+    assert client.count_details(tasks["id"].to_numpy()) == {task.id: Details(0, 0)}  # type: ignore[arg-type]
 
 
 # What to connect to

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from calypso_nb import Dashboard, TinytaskClient, TinytaskConnectionError, WorkloadData, WorkloadReporter
-from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.embedded import TinytaskStore, create_server, running_server
+from calypso_nb.run_marks import AUTHOR
+from calypso_nb.view import dashboard as dashboards
+from calypso_nb.view.bundle import unpacked_text
+from calypso_nb.view.page import VIEW
 from calypso_nb.view.task_dialog import CURES
 from calypso_nb.workload.attention import REASONS
 from tests.conftest import SECONDS, eventually
@@ -31,6 +37,10 @@ class Asked:
     def news(self) -> dict[str, Any]:
         return self.dashboard.view.news
 
+    @property
+    def happened(self) -> dict[str, Any]:
+        return self.dashboard.view.happened
+
     def ask(self, **message: Any) -> dict[str, Any]:
         """Send what the view sends, and wait for the answer and for what follows it."""
         before = len(self.sent)
@@ -38,6 +48,11 @@ class Asked:
         assert eventually(lambda: len(self.sent) > before)
         self.settle()
         return self.sent[before]
+
+    def ask_refresh(self, **message: Any) -> None:
+        """Refresh as the view's button does."""
+        self.dashboard.view._handle_custom_msg({"ask": "refresh", "timed": False, **message}, [])
+        self.settle()
 
     def settle(self) -> None:
         """Wait for the threads that a message has started."""
@@ -212,7 +227,7 @@ def test_the_dialog_offers_what_cures_each_reason_and_nothing_that_is_always_ref
     def cures(task: int) -> dict[str, list[str]]:
         return {need["reason"]: need["cures"] for need in asked.ask(ask="task", id=task)["task"]["needs"]}
 
-    assert cures(3)["archived_blocker"] == ["unblock", "wait_for", "see_blocker"]
+    assert cures(3)["archived_blocker"] == ["unblock", "restore_blocker", "wait_for"]
     assert [cures(task)["blocking_cycle"] for task in (4, 5, 6)] == [
         ["unblock", "wait_for", "see_blocker"]
     ] * 3
@@ -230,11 +245,11 @@ def test_a_refresh_says_what_changed_since(asked: Asked) -> None:
     asked.store.update_task(3, assigned_to="dora")
     since = asked.dashboard.data.generated_at.isoformat()
     asked.dashboard.refresh()
-    told = {(change["change"], change["id"]) for change in asked.news["changes"]}
+    told = {(change["change"], change["id"]) for change in asked.happened["changes"]}
     assert {("new", 5), ("started", 4), ("finished", 2), ("reassigned", 3)} <= told
-    assert asked.news["since"] == since and asked.news["error"] == ""
+    assert asked.happened["since"] == since and asked.news["error"] == ""
     asked.dashboard.refresh()
-    assert asked.news["changes"] == []
+    assert asked.happened["changes"] == []
 
 
 def test_a_refresh_by_the_timer_counts_only_new_tasks_comments(
@@ -259,10 +274,77 @@ def test_a_refresh_by_the_timer_counts_only_new_tasks_comments(
     assert first is not None and first < asked.dashboard.data.generated_at.isoformat()
     asked.act(4, "priority", value=1)
     assert asked.dashboard.view.payload["meta"]["counted_at"] == first
-    assert f"counted at</dt><dd>{first[:10]} {first[11:19]} UTC" in asked.dashboard._static()["text/html"]
+    saved = re.sub(r"<[^>]+>", "", asked.dashboard._static()["text/html"])
+    assert f"counted at{first[:10]} {first[11:19]} UTC" in saved
     asked.dashboard.refresh()
     assert sorted(counted) == [1, 2, 3, 4, 5, 5]
     assert asked.dashboard.view.payload["meta"]["counted_at"] is None
+
+
+def test_a_refresh_by_the_timer_takes_no_run_for_lost_by_an_old_sign(asked: Asked) -> None:
+    """One that began since the last reading, and one whose lease was renewed since; a dead one is told."""
+
+    def reasons() -> list[str]:
+        asked.dashboard.view._handle_custom_msg({"ask": "refresh", "timed": True}, [])
+        asked.settle()
+        return [row["reasons"] for row in asked.dashboard.view.payload["attention"]]
+
+    asked.store.now = lambda: datetime.now(UTC)
+    lease = "Lease 0123456789ab of {} s, sign {}: box runs default"
+    asked.store.update_task(2, status="working", tags=["run-agent"])
+    comment = asked.store.add_comment(2, lease.format(4, 1), AUTHOR)["id"]
+    assert reasons() == []
+    assert eventually(lambda: reasons() == [["run_lost"]])
+    asked.store.update_comment(comment, lease.format(60, 2))
+    assert reasons() == []
+
+
+def test_a_large_board_is_shown_before_its_comments_are_counted(
+    store: TinytaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First those of tasks in progress, then those that somebody looks at; what is not counted is unknown."""
+    monkeypatch.setattr(dashboards, "_AT_ONCE", 2)
+    for number in range(4):
+        store.create_task(f"Task {number}", "lead", assigned_to="alice")
+    store.update_task(2, status="working")
+    store.add_comment(2, "On it", "alice")
+    go_on = threading.Event()
+    with running_server(store) as url, TinytaskClient(url) as client:
+        count = client.count_details
+        monkeypatch.setattr(
+            client, "count_details", lambda *ids, **how: go_on.wait(SECONDS) and count(*ids, **how)
+        )
+        asked = Asked(store, client)
+        comments = lambda: asked.dashboard.view.payload["rows"]["comments"]  # noqa: E731
+        assert asked.dashboard.view.payload["rows"]["id"] == [1, 2, 3, 4] and comments() == [None] * 4
+        go_on.set()
+        assert eventually(lambda: comments() == [None, 1, None, None])
+        assert asked.dashboard.data.tasks["comment_count"].isna().tolist() == [True, False, True, True]
+        store.add_comment(3, "Look", "lead")
+        assert asked.ask(ask="counts", ids=[3, 4])["task"] == {}
+        assert comments() == [None, 1, 1, 0]
+        store.add_comment(3, "Look again", "lead")
+        asked.ask_refresh(ids=[3])
+        assert comments() == [None, 1, 2, 0]
+        asked.dashboard.close()
+
+
+def test_what_is_only_older_is_not_saved_again(asked: Asked) -> None:
+    """A notebook that was saved stays so until something has happened, or the filter is another."""
+    saved: list[dict[str, Any]] = []
+    dashboard = asked.dashboard
+    dashboard._saved.update = lambda bundle, raw: saved.append(bundle)
+    dashboard._displayed, dashboard._saved_filter = True, dashboard.filter
+    dashboard.refresh()
+    dashboard.refresh()
+    assert saved == []
+    asked.store.create_task("New one", "lead")
+    dashboard.refresh()
+    dashboard.filter = {"agents": ["alice"]}
+    dashboard.refresh()
+    views = [unpacked_text(bundle[VIEW]["packed"]) for bundle in saved]
+    assert [view["rows"]["title"][-1] for view in views] == ["New one", "New one"]
+    assert [view["filter"]["agents"] for view in views] == [[], ["alice"]]
 
 
 def test_two_refreshes_never_run_at_once(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,10 +411,17 @@ def test_selected_is_what_the_filter_lets_through(asked: Asked) -> None:
     assert dashboard.selected["id"].tolist() == [1, 4]
     with pytest.raises(ValueError, match="unknown filter 'agent'"):
         dashboard.filter = {"agent": "alice"}
-    for wrong in ({"agents": "alice"}, {"priority": 5}, {"statuses": ["idel"]}, {"search": None}):
+    for wrong in (
+        {"agents": "alice"}, {"priority": 5}, {"statuses": ["idel"]}, {"search": None}, {"blocked": ["yes"]},
+        {"ids": ["2"]}, {"ids": 2},
+    ):  # fmt: skip
         with pytest.raises(ValueError, match=f"the filter '{next(iter(wrong))}'"):
             dashboard.filter = wrong
     assert dashboard.selected["id"].tolist() == [1, 4]
+    dashboard.filter = {"agents": [], "tags": [], "ids": [2, 4, 99]}
+    assert dashboard.selected["id"].tolist() == [2, 4]
+    dashboard.filter = {"blocked": [True, None]}
+    assert dashboard.selected.empty
 
 
 def test_the_dashboard_starts_with_the_filters_that_it_is_given(store: TinytaskStore) -> None:

@@ -84,7 +84,7 @@ def namespace(clean_environment: Path, name: str) -> Iterator[dict[str, Any]]:
             reporter = WorkloadReporter(client)
             if "dashboard" in EXAMPLES[name]:  # It takes longer than all the rest.
                 names["dashboard"] = Dashboard(reporter, details=False)
-            if re.search(r"\.(History|Recorder)\b", name):
+            if re.search(r"\.(History|Recorder)\b", name) or "history." in EXAMPLES[name]:
                 recorder = serving.enter_context(Recorder(client, clean_environment / "recorded.db"))
                 # As if it had begun an hour ago.
                 recorder._store.write("UPDATE observation SET began = began - 3600000000")

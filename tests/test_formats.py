@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from wcwidth import wcswidth
 
-from calypso_nb import WorkloadData
+from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.cli.conditions import condition_that_holds, metrics, parse_condition
 from calypso_nb.embedded import fill_sample
 from calypso_nb.embedded.store import TinytaskStore
@@ -435,14 +435,20 @@ def test_what_is_no_condition_is_refused_with_the_names(expression: str) -> None
 
 
 def test_every_metric_is_a_number_of_the_report() -> None:
-    """Each name gives a number on a v2 board, and what v1 does not tell decides nothing."""
+    """Each name gives a number on a v2 board with comments, and what v1 does not tell decides nothing."""
     data = sample()
-    assert all(isinstance(value, int | float) for value in metrics(data).values())
+    unread = {"waiting_on_human", "run_lost"}
+    assert {name for name, value in metrics(data).items() if value is None} == unread
+    with TinytaskClient("demo") as client:
+        read = WorkloadReporter(client).collect_workload_data("all")
+    assert all(isinstance(value, int | float) for value in metrics(read).values())
     v1 = WorkloadData(without_v2(data.tasks), without_v2(data.all_tasks), NOW, data.endpoint)
-    assert {name for name, value in metrics(v1).items() if value is None} == {
+    assert {name for name, value in metrics(v1).items() if value is None} == unread | {
         "blocked",
         "archived_blocker",
         "blocking_cycle",
+        "unserved_queue",
+        "working_blocked",
         "parked",
         "complete_parent",
         "archived_parent",

@@ -223,7 +223,9 @@ def test_unloading_the_extension_gives_pythons_asyncio_run_back(kernel: Kernel, 
     if not nested:
         return
     kernel.run("%unload_ext calypso_nb")
-    answer = kernel.finish(kernel.start("asyncio.run(asyncio.sleep(0))"))
+    # Closed, or the kernel says at any later time that nobody has awaited it.
+    refused = "later = asyncio.sleep(0)\ntry:\n    asyncio.run(later)\nfinally:\n    later.close()"
+    answer = kernel.finish(kernel.start(refused))
     assert "cannot be called from a running event loop" in (answer.error or "")
     assert kernel.run("%load_ext calypso_nb\nasyncio.run(asyncio.sleep(0)); print('ok')") == "ok\n"
 
@@ -318,3 +320,34 @@ for _ in range(100):
 print(threading.active_count() <= threads, sockets() <= before)
 """)
     assert text.endswith("True True\n")
+
+
+def test_the_extension_draws_charts_without_a_network(kernel: Kernel, nested: bool) -> None:
+    """By a renderer of its own; `%unload_ext` gives Altair's back, and loading again works."""
+    if not nested:
+        return
+    chart = "import altair as alt\nalt.Chart(alt.InlineData(values=[]), title='A title').mark_bar()"
+    for code in ("", "%reload_ext calypso_nb\n", "%unload_ext calypso_nb\n%load_ext calypso_nb\n"):
+        [shown] = kernel.finish(kernel.start(code + chart)).displays
+        assert "jsdelivr" not in shown["text/html"] and shown["text/plain"] == "A title"
+    [shown] = kernel.finish(kernel.start("%unload_ext calypso_nb\n" + chart)).displays
+    assert "jsdelivr" in shown["text/html"]
+
+
+def test_a_renderer_that_the_user_chooses_wins(kernel: Kernel, nested: bool) -> None:
+    """Before the extension is loaded, and after."""
+    if not nested:
+        return
+    text = kernel.run("""
+import altair as alt
+%reload_ext calypso_nb
+print(alt.renderers.active)
+alt.renderers.enable("json")
+%unload_ext calypso_nb
+print(alt.renderers.active)
+%load_ext calypso_nb
+print(alt.renderers.active)
+alt.renderers.enable("calypso_nb")
+print(alt.renderers.active)
+""")
+    assert text.split() == ["calypso_nb", "json", "json", "calypso_nb"]

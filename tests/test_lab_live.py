@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, TimeoutError
 
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore, web
 from calypso_nb.embedded.push import Pusher
+from calypso_nb.view.flow_charts import FLOW_CHARTS
 from tests.gateway import gateway
-from tests.lab import Lab, open_lab, running_lab
+from tests.lab import Lab, open_lab, running_lab, write_notebook
 from tests.standin import running_standin
 from tests.test_dashboard_live import TOKEN, counted_server, free_port, passed
 
@@ -49,19 +49,10 @@ def live_lab(
 ) -> Iterator[Lab]:
     """A notebook with a dashboard in its only cell, run."""
     code = CELL.format(source=source, history=f"{name}-history.db", hub=hub)
-    cell = {
-        "cell_type": "code",
-        "source": code,
-        "metadata": {},
-        "outputs": [],
-        "execution_count": None,
-        "id": "a",
-    }
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (folder / f"{name}.ipynb").write_text(json.dumps(notebook))
+    write_notebook(folder / f"{name}.ipynb", code)
     with open_lab(browser, address, f"{name}.ipynb") as lab:
         lab.run_all()
+        lab.page.locator(".jp-OutputArea .calypso-live").get_by_role("tab", name="Tasks").click()
         yield lab
 
 
@@ -74,7 +65,7 @@ def show(lab: Lab, create: Create, title: str) -> float:
     """Have somebody else create a task, and return the seconds until it is in the table on the screen."""
     began = time.monotonic()
     create(title)
-    lab.page.locator(".jp-OutputArea .calypso-live td", has_text=title).first.wait_for()
+    lab.page.locator(".jp-OutputArea .calypso-table").get_by_text(title).first.wait_for()
     return time.monotonic() - began
 
 
@@ -156,3 +147,41 @@ def test_a_server_that_goes_is_away_on_the_screen(
             assert lab.numbers()["open"] == "1"
             with counted_server(store, port=port):
                 wait_for_line(lab, "every 5 s")
+
+
+@pytest.mark.node("tests/standin")
+def test_the_flow_tab_measures_what_another_client_does_meanwhile(
+    browser: Browser, address: str, folder: Path
+) -> None:
+    """With a TinyTask in Node behind a gateway: what was finished is in the tab once it is measured again."""
+    with (
+        running_standin("http", folder / "flow.db") as standin,
+        gateway(standin.url) as before,
+        TinytaskClient(standin.url) as other,
+    ):
+        task = other.create_task("Measure me", assigned_to="alice", queue_name="dev").id
+        with live_lab(browser, address, folder, "flow", before.url, None) as lab:
+            output = lab.page.locator(".jp-OutputArea .calypso-live")
+            output.get_by_role("tab", name="Flow").click()
+            flow = output.locator(".calypso-flow")
+            flow.get_by_text("1 task came in all: 0 finished").wait_for()
+            assert flow.locator("[data-section]").count() == len(FLOW_CHARTS)
+            other.update_task(task, status="working")
+            show_again(lab, "1 task is in progress")
+            other.complete_task(task)
+            show_again(lab, "1 task came in all: 1 finished")
+            output.get_by_role("tab", name="Now").click()
+            lab.wait_until("v.rows.length && v.rows.every(row => !row.is_open)")
+            assert lab.numbers()["open"] == "0"
+            assert lab.errors == []
+
+
+def show_again(lab: Lab, text: str) -> None:
+    """Measure again until what somebody else has done is known, and on the screen."""
+    flow = lab.page.locator(".jp-OutputArea .calypso-flow")
+    for _ in range(60):
+        flow.get_by_role("button", name="Measure again").click()
+        with suppress(TimeoutError):
+            flow.get_by_text(text).first.wait_for(timeout=1_000)
+            return
+    raise AssertionError(flow.inner_text())

@@ -20,8 +20,9 @@ import pytest
 
 from calypso_nb import TinytaskClient
 from calypso_nb.embedded import TinytaskStore, running_server
+from calypso_nb.run_marks import AUTHOR
 from calypso_nb.scheduler import Scheduler
-from calypso_nb.scheduler.leases import AUTHOR, LeaseLost, LeaseRefused, leases_of, take
+from calypso_nb.scheduler.leases import LeaseLost, LeaseRefused, leases_of, take
 from calypso_nb.scheduler.run import Run
 from tests.agents_at_work import Event, Log, add, is_done, records, run_agent_process, soon, status
 from tests.conftest import SECONDS
@@ -149,27 +150,27 @@ def test_what_agents_write_is_no_lease(client: TinytaskClient) -> None:
 
 @pytest.mark.parametrize("forward", [True, False], ids=["answer lost", "request lost"])
 def test_a_lease_of_which_the_answer_was_lost_is_looked_for(
-    board: TinytaskStore, server: str, forward: bool
+    live_board: TinytaskStore, server: str, forward: bool
 ) -> None:
     """It is taken once if it arrived, and not at all if it did not; never twice."""
-    add(board)
+    add(live_board)
     with faulty_proxy(server) as proxy, TinytaskClient(proxy.url, timeout=2) as client:
         client.get_task(1)
         proxy.on(b"add_comment", proxy.cut, forward=forward)
         try:
             hold = taken(client, RUNS[0])
             assert hold.task().id == 1
-            assert len(records(board, 1)) == 1
+            assert len(records(live_board, 1)) == 1
         except Exception as error:
             assert "unknown" in str(error)
-            assert records(board, 1) == []
+            assert records(live_board, 1) == []
 
 
 def test_a_claimed_task_keeps_no_ready_one_waiting(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """Who is refused sets the task aside for a moment, and takes the next one."""
-    claimed, ready = add(board, priority=9), add(board)
+    claimed, ready = add(live_board, priority=9), add(live_board)
     with TinytaskClient(server) as client:
         take(client, claimed, RUNS[0], 60, "host-a runs default for alice")
         scheduler = Scheduler(client, ["alice"], recipes)
@@ -209,43 +210,45 @@ def no_overlap(log: Log) -> None:
 
 
 def test_a_killed_scheduler_takes_its_run_along_and_loses_no_task(
-    board: TinytaskStore, any_server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, any_server: str, recipes: Path, log: Log
 ) -> None:
     """The run ends at once; another scheduler takes the task over when the lease is dead, and says so."""
-    task = add(board, 30)
+    task = add(live_board, 30)
     with at_work(any_server, recipes, "first") as first:
         assert soon(lambda: bool(log.of("start")))
         first.kill()
         assert soon(lambda: bool(log.of("ended")))
-    board.update_task(task, title="takes 0 s")
+    live_board.update_task(task, title="takes 0 s")
     with at_work(any_server, recipes, "second"):
-        assert soon(lambda: is_done(board, task))
+        assert soon(lambda: is_done(live_board, task))
     no_overlap(log)
-    [record] = records(board, task)
+    [record] = records(live_board, task)
     assert "succeeded" in record
     assert re.search(r"Before, \S+ runs default for alice \(run \w{12}\): given up, no sign of it", record)
 
 
 def test_a_task_whose_runs_take_their_schedulers_along_is_stopped_by_the_retry_limit(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """Each that gave no more signs counts once, whoever died over taking its lease; the last one is told."""
-    task = add(board, agent="alice", tags=["run-agent", "failed:1"])
-    board.update_task(task, status="working")
+    task = add(live_board, agent="alice", tags=["run-agent", "failed:1"])
+    live_board.update_task(task, status="working")
     for run in RUNS[:2]:
-        board.add_comment(task, f"Lease {run} of 1 s, sign 1: host-{run[0]} runs default for alice", AUTHOR)
+        live_board.add_comment(
+            task, f"Lease {run} of 1 s, sign 1: host-{run[0]} runs default for alice", AUTHOR
+        )
     with TinytaskClient(server) as client:
         scheduler = Scheduler(client, ["alice"], recipes)
         assert soon(lambda: runs_now(scheduler))
         # Two dead leases, one dead run: the second try of three.
         assert scheduler.run()["outcome"].tolist() == ["succeeded"]
-        board.update_task(task, status="working", tags=["run-agent", "failed:2"])
-        board.add_comment(task, f"Lease {RUNS[2]} of 1 s, sign 1: host-c runs default for alice", AUTHOR)
+        live_board.update_task(task, status="working", tags=["run-agent", "failed:2"])
+        live_board.add_comment(task, f"Lease {RUNS[2]} of 1 s, sign 1: host-c runs default for alice", AUTHOR)
         assert soon(lambda: runs_now(scheduler))
         assert scheduler.run()["why"].tolist() == ["the run before it gave no more signs"]
-    now = board.get_task(task)
+    now = live_board.get_task(task)
     assert (now["status"], now["tags"], len(log.of("start"))) == ("idle", ["failed:3"], 1)
-    assert "not tried again until its tag failed:3 is removed" in records(board, task)[-1]
+    assert "not tried again until its tag failed:3 is removed" in records(live_board, task)[-1]
 
 
 def runs_now(scheduler: Scheduler) -> bool:
@@ -253,46 +256,46 @@ def runs_now(scheduler: Scheduler) -> bool:
 
 
 def test_a_paused_scheduler_has_no_run_left_when_its_lease_is_over(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """The watchdog ends the run while the scheduler sleeps; awake, it leaves the task to its new owner."""
-    task = add(board, 30)
+    task = add(live_board, 30)
     with at_work(server, recipes, "first") as first:
         assert soon(lambda: bool(log.of("start")))
         first.send_signal(signal.SIGSTOP)
-        board.update_task(task, title="takes 6 s")
+        live_board.update_task(task, title="takes 6 s")
         with TinytaskClient(server) as client:
             assert Scheduler(client, ["alice"], recipes).plan()["why"].str.contains("claimed by").all()
         with at_work(server, recipes, "second"):
             assert soon(lambda: bool(log.of("start", scheduler="second")))
             first.send_signal(signal.SIGCONT)
-            assert soon(lambda: is_done(board, task))
+            assert soon(lambda: is_done(live_board, task))
     no_overlap(log)
     assert [event.what for event in log.events] == ["start", "ended", "start", "stop"]
-    assert len(records(board, task)) == 1
+    assert len(records(live_board, task)) == 1
 
 
 def test_a_scheduler_that_is_cut_off_ends_its_run_before_others_may_begin(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """It cannot know whether it was taken over, so it gives up in time; later it goes on."""
-    task = add(board, 30)
+    task = add(live_board, 30)
     with faulty_proxy(server) as proxy, at_work(proxy.url, recipes, "first"):
         assert soon(lambda: bool(log.of("start")))
         proxy.freeze()
         assert soon(lambda: bool(log.of("ended")))
-        lease = leases_of_store(board, task)[0]
+        lease = leases_of_store(live_board, task)[0]
         assert (datetime.now(UTC) - lease.signed_at).total_seconds() < LEASE + 1
-        board.update_task(task, title="takes 0 s")
+        live_board.update_task(task, title="takes 0 s")
         proxy.heal()
-        assert soon(lambda: is_done(board, task))
+        assert soon(lambda: is_done(live_board, task))
     no_overlap(log)
 
 
-def leases_of_store(board: TinytaskStore, task: int) -> Any:
+def leases_of_store(live_board: TinytaskStore, task: int) -> Any:
     from calypso_nb.records import Task
 
-    return leases_of(Task.from_record(board.get_task(task)))
+    return leases_of(Task.from_record(live_board.get_task(task)))
 
 
 def test_a_server_that_dies_in_the_middle_of_a_run_and_comes_back_is_told_the_result(
@@ -317,42 +320,42 @@ def test_a_server_that_dies_in_the_middle_of_a_run_and_comes_back_is_told_the_re
     "words", [b'"working"', b'"complete"', b"update_comment"], ids=["claim", "result", "record"]
 )
 def test_a_write_of_unknown_outcome_is_looked_after_and_not_repeated(
-    board: TinytaskStore, server: str, recipes: Path, log: Log, words: bytes
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log, words: bytes
 ) -> None:
     """The answer to each write of a run may be lost: the task ends as if it had come."""
-    task = add(board)
+    task = add(live_board)
     with faulty_proxy(server) as proxy, TinytaskClient(proxy.url, timeout=2) as client:
         scheduler = Scheduler(client, ["alice"], recipes, lease_seconds=20)
         plan = scheduler.plan()
         proxy.on(words, proxy.cut)
         assert scheduler.run(plan)["outcome"].tolist() == ["succeeded"]
         assert proxy.struck.is_set()
-    assert status(board, task) == "complete"
+    assert status(live_board, task) == "complete"
     assert len(log.of("start")) == 1
-    [record] = records(board, task)
+    [record] = records(live_board, task)
     assert "succeeded" in record
 
 
 def test_a_lease_that_somebody_deletes_ends_the_run_and_the_task_is_found_again(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """Who takes such a task waits for a lease's length first: the old holder may not have noticed yet."""
-    task = add(board, 30)
+    task = add(live_board, 30)
     with at_work(server, recipes, "first"):
         assert soon(lambda: bool(log.of("start")))
-        board.delete_comment(leases_of_store(board, task)[0].comment_id)
+        live_board.delete_comment(leases_of_store(live_board, task)[0].comment_id)
         with at_work(server, recipes, "second"):
             assert soon(lambda: bool(log.of("ended")))
-            board.update_task(task, title="takes 0 s")
-            assert soon(lambda: is_done(board, task))
+            live_board.update_task(task, title="takes 0 s")
+            assert soon(lambda: is_done(live_board, task))
     no_overlap(log)
 
 
 def test_a_watchdog_that_is_killed_leaves_nothing_running(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """The run's processes are found and ended, the task has failed, and its record says why."""
-    task = add(board, 30)
+    task = add(live_board, 30)
     with TinytaskClient(server) as client:
         scheduler = Scheduler(client, ["alice"], recipes, retry_limit=1, lease_seconds=20)
         results: list[Any] = []
@@ -365,18 +368,18 @@ def test_a_watchdog_that_is_killed_leaves_nothing_running(
         watchdog.kill()
         working.join(SECONDS)
     assert results[0]["why"].tolist() == ["the process that watched over it was killed"]
-    assert status(board, task) == "idle"
+    assert status(live_board, task) == "idle"
 
 
 # The race
 
 
 def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """One is killed, one paused and one cut off in a run: no task runs twice at a time, none is lost."""
-    tasks = {add(board, 0.02 if number % 8 else 2, priority=number % 3) for number in range(200)}
-    long = {task["id"] for task in board.list_tasks() if task["title"] == "takes 2 s"}
+    tasks = {add(live_board, 0.02 if number % 8 else 2, priority=number % 3) for number in range(200)}
+    long = {task["id"] for task in live_board.list_tasks() if task["title"] == "takes 2 s"}
     options = (
         "--agents",
         str(agents_file(recipes.parent, places=3)),
@@ -418,14 +421,14 @@ def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
         proxy.heal()
 
         def is_recorded(task: int) -> bool:
-            return " succeeded after " in str(records(board, task))
+            return " succeeded after " in str(records(live_board, task))
 
         def is_left(task: int) -> bool:
             """Whether a scheduler that failed may have completed it, and left its lease before the record."""
             return not is_recorded(task) and log.of("stop", task)[-1].scheduler in left
 
         def is_settled(task: int) -> bool:
-            return status(board, task) == "complete" and (is_recorded(task) or is_left(task))
+            return status(live_board, task) == "complete" and (is_recorded(task) or is_left(task))
 
         # A task is complete a moment before its lease becomes a record; a late lease may lie beside that.
         for number in sorted(tasks):
@@ -434,7 +437,7 @@ def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
             processes[name].terminate()
         output = {name: process.communicate(timeout=SECONDS)[0] for name, process in processes.items()}
     no_overlap(log)
-    assert {task["id"] for task in board.list_tasks(status="complete")} == tasks, output
+    assert {task["id"] for task in live_board.list_tasks(status="complete")} == tasks, output
     finished = Counter(event.task for event in log.of("stop"))
     assert set(finished) == tasks
     unrecorded = [task for task in tasks if not is_recorded(task)]
@@ -443,7 +446,7 @@ def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
     # What ran to its end more than once had a scheduler that could not tell so: the record, if the last one
     # came to write it, says that, too.
     for task in (task for task, times in finished.items() if times > 1 and task not in unrecorded):
-        assert "given up, no sign of it" in json.dumps(records(board, task))
+        assert "given up, no sign of it" in json.dumps(records(live_board, task))
     assert len(log.of("start")) >= 203  # Three runs were lost, at least.
 
 

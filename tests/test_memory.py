@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from calypso_nb import History, Recorder, WorkloadReporter
 from calypso_nb.errors import UsageError
+from calypso_nb.flow.items import HOUR
 from calypso_nb.frames import TASK_COLUMNS
 from calypso_nb.history import lake
+from calypso_nb.history.journeys import Journeys
 from calypso_nb.history.memory import (
     COVERAGE_COLUMNS,
     EVENT_COLUMNS,
@@ -25,7 +28,9 @@ from calypso_nb.history.memory import (
 )
 from calypso_nb.history.moments import moment_in
 from calypso_nb.history.pushes import served
+from calypso_nb.history.signs import usual_gaps
 from calypso_nb.history.store import HistoryStore
+from tests.pasts import recorded
 from tests.test_surface import dtypes, dtypes_of
 from tests.watched import BY_HAND, MORNING, Board
 
@@ -43,19 +48,6 @@ FRAMES = {
 def minutes(*numbers: float) -> list[datetime]:
     """Return moments so many minutes after the morning's begin."""
     return [MORNING + timedelta(minutes=number) for number in numbers]
-
-
-@pytest.fixture
-def board() -> Iterator[Board]:
-    """A board without tasks, on a Monday at nine."""
-    with Board() as board:
-        yield board
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where a history is to be."""
-    return tmp_path / "history.db"
 
 
 def work(board: Board, look: Callable[[], object]) -> None:
@@ -431,7 +423,7 @@ def test_what_is_no_moment_says_what_is_one(words: str, history: History) -> Non
     """One sentence with examples."""
     with pytest.raises(
         UsageError,
-        match=r"is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today 9:30:05, .*ago or now",
+        match=r"is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, .*ago, in 2 weeks or now",
     ):
         history.at(words)
 
@@ -628,3 +620,54 @@ def test_a_folder_that_is_no_lake_says_what_makes_one(tmp_path: Path) -> None:
     """Not an error of DuckDB's."""
     with pytest.raises(UsageError, match="has no history: `calypso-nb history export` writes one"):
         History(tmp_path)
+
+
+def test_an_agents_own_gaps_are_those_between_its_signs_while_it_works(board: Board, path: Path) -> None:
+    """Ten minutes between its comments and once an hour: 95 % are within ten. Too few say nothing."""
+    with Recorder(board, path, every=BY_HAND) as recorder:
+        board.store.listeners.append(lambda changes: recorder.hear(served(changes)))
+        board.create_task("Design", created_by="lead", assigned_to="alice")
+        board.create_task("Build", created_by="lead", assigned_to="bob")
+        for task in (1, 2):
+            board.update_task(task, status="working")
+        for number in range(40):
+            board.wait(minutes=60 if number == 20 else 10)
+            board.add_comment(1, f"part {number}", created_by="alice")
+            board.add_comment(2, "any news?", created_by="lead")
+        board.wait(minutes=10)
+        for task in (1, 2):
+            board.update_task(task, status="idle")
+        board.wait(minutes=500)
+        board.add_comment(1, "resting", created_by="alice")
+        recorder.look()
+    with closing(History(path)) as history:
+        assert history.habits().silent_after == {"alice": pytest.approx(1 / 6)}
+        assert history.now().silent_after == history.habits().silent_after
+        [(begin, end), (_, rested)] = history.now().pauses
+        assert end - begin == timedelta(hours=1) and rested - end > timedelta(hours=11)
+
+
+def test_a_sign_that_is_known_twice_is_no_gap_of_an_agent() -> None:
+    """Each stretch of work begins and ends with an edit; of 20 stretches there are 20 gaps, not 60."""
+    journeys = recorded(np.full(20, 1), 0, assigned_to="alice")
+    edits = journeys.steps[["task_id", "high"]].values.tolist()
+    at = journeys.steps.pivot(index="task_id", columns="status", values="high")
+    hours = (at["complete"] - at["working"]) / HOUR
+    assert usual_gaps(journeys, edits, []) == {"alice": pytest.approx(hours.quantile(0.95))}
+    assert usual_gaps(journeys, edits[:-3], []) == usual_gaps(journeys, [], [])
+    fewer = journeys._replace(steps=journeys.steps[journeys.steps["task_id"] < 20])
+    assert usual_gaps(fewer, edits, []) == {}
+
+
+def test_a_change_in_the_midst_of_work_ends_a_gap() -> None:
+    """A tag that is changed at half-time makes two gaps of one."""
+    steps = recorded(np.full(20, 1), 0, assigned_to="alice").steps
+    times = steps[steps["status"] != "idle"].groupby("task_id")["high"]
+    half, whole = times.mean(), times.max() - times.min()
+    more = steps[steps["status"] == "working"].set_index("task_id", drop=False)
+    more = more.assign(low=half, high=half, known=half)
+    steps = pd.concat([steps, more]).sort_values(["task_id", "high"], ignore_index=True)
+    journeys = Journeys(steps, {}, 0.0, float(steps["high"].max()), np.empty((0, 2)))
+    expected = (whole / HOUR / 2).quantile(0.95)
+    assert usual_gaps(journeys, [], []) == {"alice": pytest.approx(expected, rel=0.1)}
+    assert usual_gaps(journeys._replace(steps=steps[steps["task_id"] <= 10]), [], []) != {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from calypso_nb.embedded import TinytaskStore, running_server
+from calypso_nb.view.bundle import unpacked_text
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from calypso_nb.view.page import BELOW, report_page, view_bundle
 from calypso_nb.view.run_notebook import export_notebook
@@ -55,6 +57,9 @@ def test_nothing_secret_is_left_in_a_page(monkeypatch: pytest.MonkeyPatch) -> No
     page = exported(error, stream, *map(shown, outputs), show_code=True, text=f"Its key is {SECRET}")
     [drawing] = re.findall('data:image/svg\\+xml;base64,([^"]+)', page)
     page += base64.b64decode(drawing).decode()
+    [drawn] = re.findall('<script type="text/plain" id="calypso-[0-9a-f]+-data">(.*?)<', page, re.DOTALL)
+    data = [unpacked_text(line.split(" ")[1]) for line in drawn.splitlines()]
+    page += json.dumps(data, ensure_ascii=False)
     secrets = (
         "very-own-secret",
         "header-",

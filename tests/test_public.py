@@ -27,6 +27,7 @@ NAMES = {
     "WorkloadReporter",
     "charts",
     "difference",
+    "digest_between",
     "write_report",
 }
 

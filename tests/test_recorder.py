@@ -34,19 +34,6 @@ pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
-    """A board without tasks, on a Monday at nine."""
-    with Board() as board:
-        yield board
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where a history is to be."""
-    return tmp_path / "history.db"
-
-
-@pytest.fixture
 def recorder(board: Board, path: Path) -> Iterator[Recorder]:
     """Whoever records the board, and looks when a test asks for it."""
     with Recorder(board, path, every=BY_HAND, name="team") as recorder:

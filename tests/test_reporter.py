@@ -18,6 +18,7 @@ from mcp.server.lowlevel import Server
 
 from calypso_nb import TinytaskClient, WorkloadData, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.errors import UsageError
 from calypso_nb.frames import AGE_BUCKETS, AGE_COLUMNS, AGENT_COLUMNS, PRIORITY_COLUMNS, TASK_COLUMNS
 from tests.boards import HOSTILE, report_of, task
 from tests.conftest import NOW
@@ -465,3 +466,16 @@ def test_a_narrowed_report_can_do_what_the_whole_one_can(reporter: WorkloadRepor
         assert type(narrowed) is WorkloadData
         assert narrowed.to_markdown() and narrowed.to_console() and narrowed.to_csv()
         assert WorkloadData.from_json(narrowed.to_json()).summary == narrowed.summary
+
+
+def test_a_file_that_nobody_named_and_is_no_history_is_no_reason_to_report_nothing(
+    clean_environment: Path,
+) -> None:
+    """`history.db` is a common name; one that was named has to be a history."""
+    (clean_environment / "history.db").write_text("something else")
+    with TinytaskClient("demo") as client:
+        with pytest.warns(UserWarning, match=r"silent is not known: history\.db is not a history"):
+            data = WorkloadReporter(client).collect_workload_data(details=False)
+        assert len(data.tasks) and data.silent_after == {}
+        with pytest.raises(UsageError, match="is not a history"):
+            WorkloadReporter(client, "history.db").collect_workload_data(details=False)

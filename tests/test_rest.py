@@ -11,8 +11,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from calypso_nb import TinytaskClient, WorkloadReporter
+from calypso_nb.client.calls import Details
 from calypso_nb.embedded import TinytaskStore, create_server
 from calypso_nb.embedded.web import create_app, running_app
+from calypso_nb.run_marks import AUTHOR
 from calypso_nb.settings import Endpoint, load_settings
 from calypso_nb.wire.clock import ServerClock, header_time
 from calypso_nb.wire.rest import RestTwin
@@ -39,11 +41,17 @@ def client(sample_store: TinytaskStore, url: str) -> Iterator[TinytaskClient]:
 
 
 def test_the_twin_gives_what_mcp_gives(client: TinytaskClient, sample_store: TinytaskStore, url: str) -> None:
-    """The counts are those in the store, and those that a client without a twin gets."""
+    """The counts are those in the store, and a client without a twin gets the same, a run's sign too."""
     ids = list(counted(sample_store))
-    assert client.count_details(ids) == counted(sample_store)
+    sample_store.add_comment(1, "Lease 0123456789ab of 60 s, sign 3: box runs default", AUTHOR)
+    found = client.count_details(ids)
     with TinytaskClient(create_server(sample_store)) as in_process:
-        assert in_process.count_details(ids) == counted(sample_store)
+        assert in_process.count_details(ids) == found
+    assert found.pop(1).run_until
+    expected = counted(sample_store)
+    assert {task: details[:4] for task, details in found.items()} == {
+        task: expected[task] for task in ids if task != 1
+    }
     twin = RestTwin(Endpoint(f"{url}/mcp"), load_settings(), ServerClock())
     assert anyio.run(twin.read_tasks, ids, 60).keys() == set(ids)
 
@@ -52,8 +60,8 @@ def test_a_task_that_has_gone_has_unknown_counts(client: TinytaskClient, sample_
     """Neither the twin nor MCP knows it, and the others are counted all the same."""
     ids = list(counted(sample_store))
     counts = client.count_details([ids[0], 99_999, *ids[1:]])
-    assert counts.pop(99_999) == (None,) * 4
-    assert counts == counted(sample_store)
+    assert counts.pop(99_999) == Details()
+    assert {task: details[:4] for task, details in counts.items()} == counted(sample_store)
 
 
 def test_a_deleted_task_leaves_the_twin_in_use(sample_store: TinytaskStore) -> None:
@@ -67,7 +75,7 @@ def test_a_deleted_task_leaves_the_twin_in_use(sample_store: TinytaskStore) -> N
 
     sample_store.delete_task(1)
     with running_app(gateway) as url, TinytaskClient(url, timeout=60) as client:  # type: ignore[arg-type]
-        assert client.count_details([1, 2, 3], progress=False)[1] == (None,) * 4
+        assert client.count_details([1, 2, 3], progress=False)[1] == Details()
         paths.clear()
         client.count_details([2, 3], progress=False)
     assert paths[:2] == ["/api/v1/tasks/2", "/api/v1/tasks/3"] and "/mcp" not in paths[:2]

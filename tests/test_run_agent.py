@@ -40,10 +40,10 @@ def recipe(folder: Path, name: str, text: str) -> Path:
 
 
 def test_success_completes_the_task_and_leaves_a_record_that_people_read(
-    board: TinytaskStore, any_server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, any_server: str, recipes: Path, log: Log
 ) -> None:
     """On both generations of TinyTask; of the lease and its mark nothing is left."""
-    task = add(board, tags=["urgent"])
+    task = add(live_board, tags=["urgent"])
     with TinytaskClient(any_server) as client:
         runs = Scheduler(client, ["alice"], recipes, runs=recipes.parent / "runs").run()
     assert {name: str(dtype) for name, dtype in runs.dtypes.items()} == {
@@ -51,9 +51,9 @@ def test_success_completes_the_task_and_leaves_a_record_that_people_read(
     }
     [run] = runs.itertuples()
     assert (run.id, run.agent, run.recipe, run.outcome) == (task, "alice", "default", "succeeded")
-    now = board.get_task(task)
+    now = live_board.get_task(task)
     assert (now["status"], now["assigned_to"], now["tags"]) == ("complete", "alice", ["urgent"])
-    [record] = records(board, task)
+    [record] = records(live_board, task)
     assert f"Run {run.run} of default for alice on " in record
     assert ": succeeded after " in record
     assert run.folder in record
@@ -61,18 +61,18 @@ def test_success_completes_the_task_and_leaves_a_record_that_people_read(
 
 
 def test_failure_makes_it_idle_again_with_the_last_lines_until_the_limit(
-    board: TinytaskStore, any_server: str, recipes: Path
+    live_board: TinytaskStore, any_server: str, recipes: Path
 ) -> None:
     """Each run has its record; the number of failures stands in the tags, where people can remove it."""
     recipe(recipes, "default.py", "print('\\x1b[31mred', '```'); raise ValueError('no such planet')")
-    task = add(board)
+    task = add(live_board)
     with TinytaskClient(any_server) as client:
         scheduler = Scheduler(client, ["alice"], recipes, retry_limit=2)
         assert [run.outcome for run in run_all(scheduler)] == ["failed", "failed"]
         assert "failed 2 of 2 times" in scheduler.plan()["why"].iloc[0]
-        now = board.get_task(task)
+        now = live_board.get_task(task)
         assert (now["status"], now["tags"]) == ("idle", ["failed:2"])
-        first, last = records(board, task)
+        first, last = records(live_board, task)
         assert "exit code 1" in first
         assert "ValueError: no such planet\n```" in first
         assert "Failed 1 of 2 times: it will be tried again." in first
@@ -80,12 +80,12 @@ def test_failure_makes_it_idle_again_with_the_last_lines_until_the_limit(
         assert "\x1b" not in first
         assert "not tried again until its tag failed:2 is removed" in last
         recipe(recipes, "default.py", "pass")
-        board.update_task(task, tags=[])
+        live_board.update_task(task, tags=[])
         assert [run.outcome for run in run_all(scheduler)] == ["succeeded"]
 
 
 def test_a_run_that_takes_too_long_is_ended_with_all_it_has_started(
-    board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
+    live_board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
 ) -> None:
     """Children in sessions of their own too, and those that hear no SIGTERM: only then it is released."""
     child = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
@@ -97,12 +97,12 @@ def test_a_run_that_takes_too_long_is_ended_with_all_it_has_started(
         "if os.fork() == 0:\n    os.setsid()\n    if os.fork():\n        os._exit(0)\n    time.sleep(60)\n"
         "time.sleep(60)\n",
     )
-    task = add(board)
+    task = add(live_board)
     with TinytaskClient(server) as client:
         [run] = Scheduler(client, ["alice"], recipes, max_runtime=1, lease_seconds=10).run().itertuples()
     assert (run.outcome, run.why) == ("over time", "it took longer than 1 s")
     assert alive(tmp_path) == []
-    assert board.get_task(task)["tags"] == ["failed:1"]
+    assert live_board.get_task(task)["tags"] == ["failed:1"]
 
 
 def alive(mark: Path) -> list[int]:
@@ -112,7 +112,7 @@ def alive(mark: Path) -> list[int]:
 
 
 def test_what_a_run_leaves_behind_is_ended_with_it(
-    board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
+    live_board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
 ) -> None:
     """A success, with no process in the background."""
     recipe(
@@ -121,7 +121,7 @@ def test_what_a_run_leaves_behind_is_ended_with_it(
         "import subprocess, sys\n"
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True)\n",
     )
-    add(board)
+    add(live_board)
     with TinytaskClient(server) as client:
         [run] = Scheduler(client, ["alice"], recipes, lease_seconds=10).run().itertuples()
     assert run.outcome == "succeeded"
@@ -129,22 +129,22 @@ def test_what_a_run_leaves_behind_is_ended_with_it(
 
 
 def test_success_moves_the_task_to_the_queue_that_the_agent_names(
-    board: TinytaskStore, any_server: str, recipes: Path
+    live_board: TinytaskStore, any_server: str, recipes: Path
 ) -> None:
     """Whose agents take it from there; a TinyTask v1 has no queues, so there it is complete."""
-    has_queues = "queue_name" in json.dumps(board.get_task(add(board))) and is_v2(any_server)
+    has_queues = "queue_name" in json.dumps(live_board.get_task(add(live_board))) and is_v2(any_server)
     agents = [Agent(name="alice", success_queue="qa"), Agent(name="bob", queue="qa")]
     with TinytaskClient(any_server) as client:
         scheduler = Scheduler(client, agents, recipes)
         scheduler.run()
-        first = board.get_task(1)
+        first = live_board.get_task(1)
         if not has_queues:
             assert first["status"] == "complete"
-            assert "could not go to queue qa" in records(board, 1)[0]
+            assert "could not go to queue qa" in records(live_board, 1)[0]
             return
         assert (first["status"], first["queue_name"], first["tags"]) == ("idle", "qa", ["handed-over"])
         assert [run.agent for run in run_all(scheduler)] == ["bob"]
-    last = board.get_task(1)
+    last = live_board.get_task(1)
     assert (last["status"], last["assigned_to"], last["tags"]) == ("complete", "bob", [])
 
 
@@ -163,7 +163,7 @@ def is_v2(url: str) -> bool:
     ids=["completed", "handed on", "tagged"],
 )
 def test_what_the_run_itself_sets_on_its_task_stays(
-    board: TinytaskStore, server: str, recipes: Path, change: dict[str, Any], expected: tuple[str, str]
+    live_board: TinytaskStore, server: str, recipes: Path, change: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     """A recipe may work with TinyTask itself: the result does not overwrite that."""
     recipe(
@@ -172,28 +172,28 @@ def test_what_the_run_itself_sets_on_its_task_stays(
         "import os\nfrom calypso_nb import TinytaskClient\n"
         f"TinytaskClient().update_task(int(os.environ['TINYTASK_TASK_ID']), **{change!r})\n",
     )
-    task = add(board)
+    task = add(live_board)
     with TinytaskClient(server) as client:
         Scheduler(client, ["alice"], recipes).run()
-    now = board.get_task(task)
+    now = live_board.get_task(task)
     assert (now["status"], now["assigned_to"]) == expected
     assert now["tags"] == change.get("tags", [])
-    assert is_done(board, task) or now["status"] == "idle"
+    assert is_done(live_board, task) or now["status"] == "idle"
 
 
 def test_a_task_that_changed_since_the_plan_is_not_run(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """What the plan says is looked at again under the lease, which leaves no trace then."""
-    blocker = add(board, agent="carol")
-    tasks = [add(board) for _ in range(4)]
+    blocker = add(live_board, agent="carol")
+    tasks = [add(live_board) for _ in range(4)]
     with TinytaskClient(server) as client:
         scheduler = Scheduler(client, [{"name": "alice", "maxConcurrency": 9}], recipes)
         plan = scheduler.plan()
-        board.update_task(tasks[0], status="working")
-        board.update_task(tasks[1], blocked_by_task_id=blocker)
-        board.update_task(tasks[2], assigned_to="carol")
-        board.delete_task(tasks[3])
+        live_board.update_task(tasks[0], status="working")
+        live_board.update_task(tasks[1], blocked_by_task_id=blocker)
+        live_board.update_task(tasks[2], assigned_to="carol")
+        live_board.delete_task(tasks[3])
         runs = scheduler.run(plan).set_index("id")
     assert set(runs["outcome"]) == {"not started"}
     assert runs["why"].loc[tasks[:3]].tolist() == [
@@ -201,7 +201,7 @@ def test_a_task_that_changed_since_the_plan_is_not_run(
         f"it is blocked by #{blocker} by now",
         "it is assigned to carol by now",
     ]
-    assert all(records(board, task) == [] for task in tasks[:3])
+    assert all(records(live_board, task) == [] for task in tasks[:3])
     assert log.events == []
 
 
@@ -209,7 +209,7 @@ def test_a_task_that_changed_since_the_plan_is_not_run(
 
 
 def test_a_notebook_is_executed_with_the_task_and_linked_from_it(
-    board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
+    live_board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
 ) -> None:
     """The executed notebook is the run's log; it can talk to the server itself."""
     cells = [
@@ -219,11 +219,11 @@ def test_a_notebook_is_executed_with_the_task_and_linked_from_it(
     ]
     save_notebook(recipes / "report.ipynb", cells)
     title = "$(touch pwned) \\ ' \" {x}\n🪐"
-    task = board.create_task(title, "lead", assigned_to="alice", tags=["recipe:report"])["id"]
+    task = live_board.create_task(title, "lead", assigned_to="alice", tags=["recipe:report"])["id"]
     with TinytaskClient(server) as client:
         [run] = Scheduler(client, ["alice"], recipes, runs=tmp_path / "runs").run().itertuples()
-    assert run.outcome == "succeeded", records(board, task)
-    now = board.get_task(task)
+    assert run.outcome == "succeeded", records(live_board, task)
+    now = live_board.get_task(task)
     assert f"{title} by alice" in [note["content"] for note in now["comments"]]
     [link] = now["links"]
     executed = Path(unquote(urlsplit(link["url"]).path))
@@ -234,17 +234,17 @@ def test_a_notebook_is_executed_with_the_task_and_linked_from_it(
 
 
 def test_a_notebook_that_raises_is_a_failure_with_the_error_in_its_record(
-    board: TinytaskStore, server: str, recipes: Path
+    live_board: TinytaskStore, server: str, recipes: Path
 ) -> None:
     """Its last lines are those of the cell's traceback; its notebook is linked, not one that it wrote."""
     cells = ["open('aaa.ipynb', 'w').close()", "raise LookupError('no such star')"]
     save_notebook(recipes / "alice.ipynb", cells)
-    task = add(board)
+    task = add(live_board)
     with TinytaskClient(server) as client:
         [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
     assert run.outcome == "failed"
-    assert "LookupError: no such star" in records(board, task)[0]
-    [link] = board.get_task(task)["links"]
+    assert "LookupError: no such star" in records(live_board, task)[0]
+    [link] = live_board.get_task(task)["links"]
     assert "no such star" in Path(unquote(urlsplit(link["url"]).path)).read_text()
 
 
@@ -256,7 +256,7 @@ def save_notebook(path: Path, cells: list[str]) -> None:
 
 
 def test_goose_is_called_with_the_recipe_and_its_parameters(
-    board: TinytaskStore,
+    live_board: TinytaskStore,
     server: str,
     recipes: Path,
     tmp_path: Path,
@@ -266,10 +266,10 @@ def test_goose_is_called_with_the_recipe_and_its_parameters(
     monkeypatch.setenv("PATH", f"{Path(__file__).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("GOOSE_CALLS", str(tmp_path / "calls"))
     path = recipe(recipes, "alice.yaml", "parameters: [{key: title}, {key: task_id}]")
-    task = board.create_task("; rm -rf ~ #", "lead", assigned_to="alice")["id"]
+    task = live_board.create_task("; rm -rf ~ #", "lead", assigned_to="alice")["id"]
     with TinytaskClient(server) as client:
         [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
-    assert run.outcome == "succeeded", records(board, task)
+    assert run.outcome == "succeeded", records(live_board, task)
     call = json.loads((tmp_path / "calls").read_text())
     assert call["arguments"] == [
         *("run", "--recipe", str(path), "--params", "title=; rm -rf ~ #", "--params", f"task_id={task}"),
@@ -278,13 +278,13 @@ def test_goose_is_called_with_the_recipe_and_its_parameters(
 
 
 def test_an_executable_gets_the_task_whatever_its_title(
-    board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
+    live_board: TinytaskStore, server: str, recipes: Path, tmp_path: Path
 ) -> None:
     """No shell reads it but the recipe's own, which has it on standard input."""
     tool = recipe(recipes, "alice.sh", '#!/bin/sh\ncat > task.json\necho "$TINYTASK_TASK_ID" > number\n')
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     title = f"`touch {tmp_path}/pwned`; $(touch {tmp_path}/pwned)"
-    task = board.create_task(title, "lead", assigned_to="alice")["id"]
+    task = live_board.create_task(title, "lead", assigned_to="alice")["id"]
     with TinytaskClient(server) as client:
         [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
     folder = Path(run.folder)
@@ -294,24 +294,24 @@ def test_an_executable_gets_the_task_whatever_its_title(
 
 
 def test_a_recipe_that_cannot_be_started_is_a_failure(
-    board: TinytaskStore, server: str, recipes: Path
+    live_board: TinytaskStore, server: str, recipes: Path
 ) -> None:
     """The record says what the system says."""
     tool = recipe(recipes, "alice.sh", "#!/no/such/interpreter\n")
     tool.chmod(0o755)
-    task = add(board)
+    task = add(live_board)
     with TinytaskClient(server) as client:
         [run] = Scheduler(client, ["alice"], recipes).run().itertuples()
     assert run.outcome == "failed"
-    assert "could not be started: [Errno 2] No such file or directory" in records(board, task)[0]
+    assert "could not be started: [Errno 2] No such file or directory" in records(live_board, task)[0]
 
 
 @pytest.mark.parametrize("fault", ["no folder", "no recipe"])
 def test_what_is_wrong_with_this_machine_is_no_failure_of_the_task(
-    board: TinytaskStore, server: str, recipes: Path, fault: str
+    live_board: TinytaskStore, server: str, recipes: Path, fault: str
 ) -> None:
     """A machine with a full disk must not use up the tries of every task: the task is left as it was."""
-    task = add(board)
+    task = add(live_board)
     (recipes.parent / "runs").write_text("")
     with TinytaskClient(server) as client:
         runs = recipes.parent / ("runs" if fault == "no folder" else "others")
@@ -323,7 +323,7 @@ def test_what_is_wrong_with_this_machine_is_no_failure_of_the_task(
     why = "recipe default is gone" if fault == "no recipe" else f"[Errno 20] Not a directory: '{runs}/"
     assert run.outcome == "not started"
     assert run.why.startswith(why)
-    now = board.get_task(task)
+    now = live_board.get_task(task)
     assert (now["status"], now["tags"], now["comments"]) == ("idle", [], [])
 
 
@@ -350,10 +350,10 @@ def test_the_notebook_shows_plan_runs_and_what_came_of_them(tmp_path: Path) -> N
 
 
 def test_an_interrupt_ends_the_runs_and_gives_the_tasks_back(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """As the kernel's Stop button does: the task is idle again and has not failed."""
-    task = add(board, 30)
+    task = add(live_board, 30)
     with TinytaskClient(server) as client:
         scheduler = Scheduler(client, ["alice"], recipes)
         news = scheduler.follow(scheduler.plan())
@@ -362,18 +362,18 @@ def test_an_interrupt_ends_the_runs_and_gives_the_tasks_back(
         with pytest.raises(KeyboardInterrupt):
             news.throw(KeyboardInterrupt)
     assert [event.what for event in log.events] == ["start", "ended"]
-    now = board.get_task(task)
+    now = live_board.get_task(task)
     assert (now["status"], now["tags"]) == ("idle", [])
-    assert "stopped after" in records(board, task)[0]
-    assert "The task will be run again." in records(board, task)[0]
+    assert "stopped after" in records(live_board, task)[0]
+    assert "The task will be run again." in records(live_board, task)[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_the_command_ends_its_runs_when_it_is_told_to_end(
-    board: TinytaskStore, server: str, recipes: Path, log: Log, number: int
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log, number: int
 ) -> None:
     """It finishes tidily, with nothing left running and nothing left claimed, and exits with 0."""
-    tasks = [add(board, 30), add(board, 30)]
+    tasks = [add(live_board, 30), add(live_board, 30)]
     agents = recipes.parent / "agents.json"
     agents.write_text('[{"agentName": "alice", "maxConcurrency": 2}]')
     options = ("--agents", str(agents), "--recipes", str(recipes), "--mcp-endpoint", server)
@@ -384,16 +384,16 @@ def test_the_command_ends_its_runs_when_it_is_told_to_end(
     assert process.returncode == 0, output
     assert output.endswith("stopped: nothing is left running\n")
     assert len(log.of("ended")) == 2
-    assert [status(board, task) for task in tasks] == ["idle", "idle"]
+    assert [status(live_board, task) for task in tasks] == ["idle", "idle"]
 
 
 def test_a_second_interrupt_does_not_keep_the_first_from_its_work(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """A run that does not hear has to be killed first: who presses Ctrl-C again gets nothing left behind."""
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); import time; time.sleep(60)\n"
     recipe(recipes, "default.py", "open('begun', 'w').close()\n" + deaf)
-    task = add(board)
+    task = add(live_board)
     options = ("--agent", "alice", "--recipes", str(recipes), "--mcp-endpoint", server)
     with run_agent_process(*options) as process:
         assert soon(lambda: any(Path("runs").glob("*/begun")))
@@ -404,15 +404,15 @@ def test_a_second_interrupt_does_not_keep_the_first_from_its_work(
         output, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, output
     assert output.endswith("stopped: nothing is left running\n")
-    assert status(board, task) == "idle"
-    assert "stopped after" in records(board, task)[0]
+    assert status(live_board, task) == "idle"
+    assert "stopped after" in records(live_board, task)[0]
 
 
 def test_who_stops_it_is_not_kept_by_a_server_that_does_not_answer(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """Neither when a run is to be told of nor when a lease is being taken: the lease will be over."""
-    add(board)
+    add(live_board)
     options = ("--agent", "alice", "--recipes", str(recipes))
     with faulty_proxy(server) as proxy:
         proxy.on(b"add_comment", proxy.refuse)
@@ -440,10 +440,10 @@ def command(*arguments: object, columns: int = 200) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_dry_run_is_the_next_run(board: TinytaskStore, server: str, recipes: Path, log: Log) -> None:
+def test_the_dry_run_is_the_next_run(live_board: TinytaskStore, server: str, recipes: Path, log: Log) -> None:
     """It shows what is run and why the rest waits, and changes nothing."""
-    first, second = add(board, priority=5), add(board)
-    waiting = add(board, blocked_by_task_id=second)
+    first, second = add(live_board, priority=5), add(live_board)
+    waiting = add(live_board, blocked_by_task_id=second)
     options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server)
     code, shown = command(*options, "--dry-run")
     assert code == 0
@@ -466,18 +466,20 @@ def test_the_dry_run_is_the_next_run(board: TinytaskStore, server: str, recipes:
     assert command(*options, "--once")[0] == 0
     ran = [event.task for event in log.of("start")]
     assert ran == [second]
-    assert [status(board, task) for task in (first, second, waiting)] == ["idle", "complete", "idle"]
+    assert [status(live_board, task) for task in (first, second, waiting)] == ["idle", "complete", "idle"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_the_dry_run_fits_the_terminal_and_obeys_no_title(
-    board: TinytaskStore, server: str, recipes: Path, width: int
+    live_board: TinytaskStore, server: str, recipes: Path, width: int
 ) -> None:
     """Whatever agents write; of what waits it shows the first, and says how many more there are."""
     recipe(recipes, "\u4eba.py", "")
     for number in range(60):
         tags = ["recipe:\u4eba" if number % 2 else "recipe:" + "\x1b[2J" * 999]
-        board.create_task(f"\x1b]0;pwned\x07\n\u202e {'x' * 999}", "lead", assigned_to="alice", tags=tags)
+        live_board.create_task(
+            f"\x1b]0;pwned\x07\n\u202e {'x' * 999}", "lead", assigned_to="alice", tags=tags
+        )
     options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server, "--dry-run")
     code, shown = command(*options, columns=width)
     assert code == 0
@@ -488,11 +490,11 @@ def test_the_dry_run_fits_the_terminal_and_obeys_no_title(
 
 
 def test_one_task_can_be_run_by_its_number(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """Once, and where it waits it says why, and ends with 6."""
-    one, other = add(board), add(board)
-    waiting = add(board, blocked_by_task_id=one)
+    one, other = add(live_board), add(live_board)
+    waiting = add(live_board, blocked_by_task_id=one)
     options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server)
     code, output = command(*options, "--task-id", waiting)
     assert (code, f"#{waiting}: blocked by #{one}" in output) == (6, True)
@@ -505,29 +507,29 @@ def test_one_task_can_be_run_by_its_number(
 
 
 def test_the_endpoints_password_reaches_the_runs_by_their_environment_alone(
-    board: TinytaskStore, server: str, recipes: Path
+    live_board: TinytaskStore, server: str, recipes: Path
 ) -> None:
     """Neither the output nor the task nor an argument of a process has it."""
     text = "import os\nopen('endpoint', 'w').write(os.environ['TINYTASK_ENDPOINT'])\n"
     text += "from pathlib import Path\n"
     text += "print([Path(f'/proc/{p}/cmdline').read_text() for p in (os.getpid(), os.getppid())])\n"
     recipe(recipes, "default.py", text)
-    task = add(board)
+    task = add(live_board)
     secret = server.replace("http://", "http://me:secret@")
     code, output = command("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", secret, "--once")
     assert code == 0, output
     [folder] = Path("runs").iterdir()
     assert (folder / "endpoint").read_text() == secret
-    assert "secret" not in output + json.dumps(board.get_task(task))
+    assert "secret" not in output + json.dumps(live_board.get_task(task))
     assert not any("secret" in (folder / name).read_text() for name in ("output.txt", "stdin.json"))
 
 
 def test_an_agent_and_a_queue_without_any_task_are_said_with_a_suggestion(
-    board: TinytaskStore, server: str, recipes: Path
+    live_board: TinytaskStore, server: str, recipes: Path
 ) -> None:
     """On standard error, before anything runs; who has only complete tasks is no stranger."""
-    board.create_task("x", "lead", assigned_to="vaela", queue_name="dev")
-    board.update_task(add(board, agent="bob"), status="complete")
+    live_board.create_task("x", "lead", assigned_to="vaela", queue_name="dev")
+    live_board.update_task(add(live_board, agent="bob"), status="complete")
     agents = recipes.parent / "agents.json"
     agents.write_text(
         '[{"agentName": "velaa"}, {"agentName": "bob"}, {"agentName": "eve", "agentType": "dve"}]'
@@ -543,10 +545,10 @@ def test_an_agent_and_a_queue_without_any_task_are_said_with_a_suggestion(
         assert soon(lambda: "did you mean 'vaela'?" in process.stdout.readline())  # type: ignore[union-attr]
 
 
-def test_once_exits_with_6_where_a_run_failed(board: TinytaskStore, server: str, recipes: Path) -> None:
+def test_once_exits_with_6_where_a_run_failed(live_board: TinytaskStore, server: str, recipes: Path) -> None:
     """A cron job can tell."""
     recipe(recipes, "default.py", "raise SystemExit(3)")
-    add(board)
+    add(live_board)
     code, output = command("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server, "--once")
     assert (code, "failed after" in output) == (6, True)
 
@@ -579,13 +581,15 @@ def test_wrong_use_is_told_in_a_sentence(clean_environment: Path, options: list[
 
 
 def test_a_broken_recipe_keeps_only_its_own_tasks_waiting(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """The command says which one and goes on with the others."""
     recipe(recipes, "torn.ipynb", "{")
     recipe(recipes, "away.py", "").unlink()
     (recipes / "away.py").symlink_to("/etc/hostname")
-    wanted = {name: add(board, tags=[f"recipe:{name}"]) for name in ("torn", "away", "none", "../x", "goes")}
+    wanted = {
+        name: add(live_board, tags=[f"recipe:{name}"]) for name in ("torn", "away", "none", "../x", "goes")
+    }
     recipe(recipes, "goes.py", (recipes / "default.py").read_text())
     code, output = command("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server, "--once")
     assert code == 0
@@ -600,10 +604,10 @@ def test_a_broken_recipe_keeps_only_its_own_tasks_waiting(
 
 
 def test_processes_of_an_executor_run_the_tasks(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """Any executor will do whose processes see the stop event; each makes a client of its own."""
-    tasks = [add(board) for _ in range(3)]
+    tasks = [add(live_board) for _ in range(3)]
     spawning = get_context("spawn")
     with (
         TinytaskClient(server) as client,
@@ -613,7 +617,7 @@ def test_processes_of_an_executor_run_the_tasks(
         agents = [Agent(name="alice", max_concurrency=3)]
         scheduler = Scheduler(client, agents, recipes, executor=executor, stop=manager.Event())
         assert scheduler.run()["outcome"].tolist() == ["succeeded"] * 3
-    assert all(is_done(board, task) for task in tasks)
+    assert all(is_done(live_board, task) for task in tasks)
 
 
 class KeepsTheLast(ThreadPoolExecutor):
@@ -627,10 +631,10 @@ class KeepsTheLast(ThreadPoolExecutor):
 
 
 def test_a_run_that_its_executor_cancels_is_lost_and_ends_nothing_else(
-    board: TinytaskStore, server: str, recipes: Path, log: Log
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:
     """As Dask does when its scheduler goes: the row says so, and the task is still to be run."""
-    task, begin = add(board), Event()
+    task, begin = add(live_board), Event()
     with TinytaskClient(server) as client, KeepsTheLast(1) as executor:
         executor.submit(begin.wait)
         scheduler = Scheduler(client, ["alice"], recipes, executor=executor, stop=Event())
@@ -641,16 +645,16 @@ def test_a_run_that_its_executor_cancels_is_lost_and_ends_nothing_else(
         [run] = news
     assert isinstance(run, Run)
     assert (run.outcome, run.why) == ("lost", "its executor gave it up")
-    assert (status(board, task), log.events) == ("idle", [])
+    assert (status(live_board, task), log.events) == ("idle", [])
 
 
 def test_a_dask_cluster_runs_the_tasks_on_its_workers(
-    board: TinytaskStore, server: str, recipes: Path, log: Log, tmp_path: Path
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log, tmp_path: Path
 ) -> None:
     """Two worker processes share the work, and a stop reaches the runs there."""
     from distributed import LocalCluster
 
-    tasks = [add(board, 0.5) for _ in range(6)]
+    tasks = [add(live_board, 0.5) for _ in range(6)]
     agents = tmp_path / "agents.json"
     agents.write_text('[{"agentName": "alice", "maxConcurrency": 4}]')
     with LocalCluster(  # type: ignore[no-untyped-call]
@@ -659,14 +663,14 @@ def test_a_dask_cluster_runs_the_tasks_on_its_workers(
         options = ["--agents", str(agents), "--recipes", str(recipes), "--runs", str(tmp_path / "runs")]
         options += ["--mcp-endpoint", server, "--dask", cluster.scheduler_address, "--interval", "0.5"]
         with run_agent_process(*options) as process:
-            assert soon(lambda: all(is_done(board, task) for task in tasks))
-            last = add(board, 60)
+            assert soon(lambda: all(is_done(live_board, task) for task in tasks))
+            last = add(live_board, 60)
             assert soon(lambda: last in [event.task for event in log.under_way()])
             process.terminate()
             output, _ = process.communicate(timeout=SECONDS)
             assert process.returncode == 0, output
     assert log.of("overlap") == []
-    assert status(board, last) == "idle"
+    assert status(live_board, last) == "idle"
     assert len({parent_of_watchdog(path) for path in (tmp_path / "runs").glob("*/output.txt")}) == 2
 
 

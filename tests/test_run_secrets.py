@@ -137,22 +137,22 @@ raise SystemExit(3)
 
 @pytest.mark.slow
 def test_a_failed_run_publishes_no_credentials(
-    board: TinytaskStore, any_server: str, recipes: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    live_board: TinytaskStore, any_server: str, recipes: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The record on the task has the last lines without them; the log, for its owner alone, has them all."""
     (recipes / "default.py").write_text(SAY_ALL)
     address = any_server.replace("http://", "http://robot-user:s3cr3t-word@")
     for name, value in (SECRETS | {"TINYTASK_ENDPOINT": address, "TINYTASK_TOKEN": "t0ken-of-mine"}).items():
         monkeypatch.setenv(name, value)
-    task = add(board)
+    task = add(live_board)
     with TinytaskClient() as client:
         agents = [Agent(name="alice", env=("AWS_SECRET_ACCESS_KEY",))]
         [run] = Scheduler(client, agents, recipes, runs=tmp_path / "runs").run().itertuples()
-    [record] = records(board, task)
+    [record] = records(live_board, task)
     assert "exit code 3" in record and "environ({" in record
     log = Path(run.folder) / "output.txt"
     for secret in ("robot-user", "s3cr3t-word", "t0ken-of-mine", "value-42", "b1scu1t", CLOUD_KEY):
-        assert secret not in json.dumps(board.get_task(task))
+        assert secret not in json.dumps(live_board.get_task(task))
         assert secret in log.read_text()
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (log.parent, *log.parent.iterdir())}
     assert modes[log.parent.name] == 0o700
@@ -161,7 +161,7 @@ def test_a_failed_run_publishes_no_credentials(
 
 @pytest.mark.slow
 def test_a_run_gets_only_the_variables_that_are_named(
-    board: TinytaskStore, server: str, recipes: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    live_board: TinytaskStore, server: str, recipes: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Those that every program needs, TinyTask's and goose's, and those that the agent's entry names."""
     (recipes / "default.py").write_text(SAY_ALL)
@@ -169,7 +169,7 @@ def test_a_run_gets_only_the_variables_that_are_named(
         monkeypatch.setenv(name, "C.UTF-8")
     for name in ("https_proxy", "NO_PROXY", "SSL_CERT_FILE", "TZ"):
         monkeypatch.setenv(name, "")
-    add(board)
+    add(live_board)
     with TinytaskClient(server) as client:
         agents = [{"agentName": "alice", "env": ["ANTHROPIC_API_KEY", "NOT_SET"]}]
         [run] = Scheduler(client, agents, recipes, runs=tmp_path / "runs").run().itertuples()
@@ -181,14 +181,14 @@ def test_a_run_gets_only_the_variables_that_are_named(
 
 @pytest.mark.slow
 def test_a_variable_that_the_command_is_to_give_to_runs_is_there_or_asked_about(
-    board: TinytaskStore, server: str, recipes: Path, monkeypatch: pytest.MonkeyPatch
+    live_board: TinytaskStore, server: str, recipes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--env` adds to what the agents' file names; a name is no assignment."""
     (recipes / "default.py").write_text(SAY_ALL)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-x")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     (recipes.parent / "agents.json").write_text('[{"agentName": "alice", "env": ["ANTHROPIC_API_KEY"]}]')
-    add(board)
+    add(live_board)
     agents = recipes.parent / "agents.json"
     options = ("--agents", agents, "--recipes", recipes, "--mcp-endpoint", server, "--once")
     output = command(*options, "--env", "OPENAI_API_KEY", "--env", "OPENAI_API_KEI")[1]

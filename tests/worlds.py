@@ -42,9 +42,8 @@ class World:
 
     def act(self) -> None:
         """Let somebody change something, a little later."""
-        wait = self.random.choice((0.002, 0.3, self.busy / 4, self.busy))
         # In whole milliseconds, as a server's clock has them.
-        self.time += int(self.random.uniform(1, wait * 1000) + 1) * 1000
+        self.time += int(self._pause() * 1000 + 1) * 1000
         tool, arguments = self._deed()
         respond_to(self.store, tool, arguments, self._say)
         self.times.append(self.time)
@@ -97,6 +96,11 @@ class World:
         assert known is not None
         self.events.append(known)
 
+    def _pause(self) -> float:
+        """Return for how many seconds nobody does anything."""
+        wait = self.random.choice((0.002, 0.3, self.busy / 4, self.busy))
+        return self.random.uniform(0.001, wait)
+
     def _deed(self) -> tuple[str, dict[str, Any]]:
         choose = self.random.choice
         tasks = [*self.boards[-1]]
@@ -148,6 +152,7 @@ class Recorded:
         self.store = HistoryStore(path, write=True)
         self.journal = Journal(self.store, NAME, "listing", 30 * SECOND)
         self.shown: list[tuple[int, dict[int, Record]]] = []
+        self.places: list[int] = []  # Of the boards of the world that were shown.
         self.heard = 0
 
     def look(self, began: int, listed: dict[int, Record], ended: int) -> None:
@@ -155,6 +160,8 @@ class Recorded:
         self.journal.see(({"id": number, **task} for number, task in listed.items()), began, ended)
         number = self.store.scalar("SELECT max(id) FROM observation WHERE ok")
         self.shown.append((number, listed))
+        boards = self.world.boards
+        self.places.append(next(place for place in reversed(range(len(boards))) if boards[place] == listed))
 
     def hear(self, events: list[Pushed]) -> None:
         """Write down events that have arrived."""

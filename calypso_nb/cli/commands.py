@@ -33,7 +33,8 @@ EXPECTED_FAILURES: dict[type[Exception], int] = {
 }
 
 EXIT_CODES = (
-    "Exit codes: 0 success, 1 unexpected error, 2 wrong usage, 3 the --fail-if condition holds, "
+    "Exit codes: 0 success, 1 unexpected error, 2 wrong usage, 3 the --fail-if condition holds or "
+    "something is new, "
     "4 no TinyTask responds, or it needs credentials, 5 TinyTask refuses, 6 a task was not run, or failed."
 )
 
@@ -64,6 +65,7 @@ app = typer.Typer(
 
 
 Format = Literal["json", "console", "both", "markdown", "csv", "html"]
+DigestFormat = Literal["console", "markdown", "html", "json"]
 DiffFormat = Literal["json", "console", "markdown"]
 Transport = Literal["http", "sse"]
 Endpoint = Annotated[
@@ -80,11 +82,18 @@ EnvFile = Annotated[
     typer.Option(exists=True, dir_okay=False, help="A file of TINYTASK_… settings; the environment wins."),
 ]
 HistoryFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--history", dir_okay=False, help="A recorder's file; by default TINYTASK_HISTORY, then history.db."
+        "--history", metavar="FILE", help="A recorder's file; by default TINYTASK_HISTORY, then history.db."
     ),
 ]
+Bucket = Literal["1 h", "6 h", "1 d", "1 w"]
+OfAgent = Annotated[str | None, typer.Option("--agent", help="Only tasks that this agent has, or had last.")]
+OfQueue = Annotated[
+    str | None, typer.Option("--queue", help="Only tasks that are in this queue, or were last.")
+]
+OfTag = Annotated[str | None, typer.Option("--tag", help="Only tasks with this tag.")]
+OfParent = Annotated[int | None, typer.Option("--parent", help="Only what is below this task.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Report progress on standard error.")]
 
 
@@ -150,9 +159,19 @@ def report(
     fail_if: Annotated[
         str | None, typer.Option(help="Exit with 3 if this holds: 'idle > 10 or oldest_hours > 48'.")
     ] = None,
+    new_since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Exit with 3 if something needs attention that didn't the last time with this NAME.",
+        ),
+    ] = None,
     details: Annotated[
         bool,
-        typer.Option(help="Count comments and links, one request per task; console and markdown never do."),
+        typer.Option(
+            help="Read comments and links, one request per task; console and markdown read those of tasks in "
+            "progress only if more than 500 are open, unless a condition needs more."
+        ),
     ] = True,
     context: Annotated[
         bool, typer.Option("--context", help="In JSON, tell all of the tasks that the filters leave out.")
@@ -186,10 +205,11 @@ def report(
             seconds=watch,
             context=context,
             as_of=as_of,
+            new_since=new_since,
         )
         held = reporting.run(_reporter(mcp_endpoint, env_file, verbose, history), options)
     if held is not None:
-        say(f"condition holds: {held}")
+        say(held)
         raise typer.Exit(EXIT_CONDITION_HOLDS)
 
 
@@ -224,6 +244,213 @@ def diff(
         before = reporting.saved(first) if first is not None else reporting.past(reporter, str(since))
         after = reporting.saved(second) if second is not None else reporting.again(reporter, before)
         reporting.write_difference(before, after, format, output, color=not no_color)
+
+
+@app.command(epilog=EXIT_CODES)
+def digest(
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="last|MOMENT", help="Since the last digest, which moves your mark, or 'yesterday 18:00'."
+        ),
+    ] = "last",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave your mark where it is.")] = False,
+    person: Annotated[
+        str | None,
+        typer.Option("--as", help="Whose mark; by default TINYTASK_AGENT, then the name of your login."),
+    ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Without a history: a report saved as JSON."),
+    ] = None,
+    after: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="A later one; without it the server."),
+    ] = None,
+    webhook: Annotated[
+        bool,
+        typer.Option("--webhook", help="Post it to TINYTASK_DIGEST_WEBHOOK instead of printing it."),
+    ] = False,
+    format: Annotated[DigestFormat, typer.Option("--format", "-f")] = "console",
+    output: Output = None,
+    history: HistoryFile = None,
+    mcp_endpoint: Endpoint = None,
+    no_color: NoColor = False,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Say what happened since you last looked: questions first, nothing twice."""
+    with _translated():
+        from calypso_nb.cli.digest import Options, run
+        from calypso_nb.settings import load_settings
+
+        settings = load_settings(env_file)
+        person = person or settings.agent
+        options = Options(since, keep, person, before, after, webhook, format, output, color=not no_color)
+        run(_reporter(mcp_endpoint, env_file, verbose, history), settings, options)
+
+
+TaskNumber = Annotated[int | None, typer.Argument(metavar="TASK", help="A task by its number.")]
+OneAgent = Annotated[str | None, typer.Option("--agent", help="Instead, an agent, with its tasks.")]
+OneQueue = Annotated[str | None, typer.Option("--queue", help="Instead, the line of a queue.")]
+OneReason = Annotated[
+    Literal["old_untouched", "too_many_working"] | None,
+    typer.Option("--team", help="Instead, the reason of a line of the team, for all."),
+]
+
+
+@app.command(epilog=EXIT_CODES)
+def snooze(
+    task: TaskNumber = None,
+    agent: OneAgent = None,
+    queue: OneQueue = None,
+    team: OneReason = None,
+    length: Annotated[
+        str | None, typer.Option("--for", metavar="LENGTH", help="For so long: 3d; by default 24h.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="MOMENT|change", help="Until then: 2026-12-01; 'change': until something new."),
+    ] = None,
+    why: Annotated[str, typer.Option(help="Why, for whoever reads it.")] = "",
+    person: Annotated[
+        str | None,
+        typer.Option("--as", help="Who says so; by default TINYTASK_AGENT, then the name of your login."),
+    ] = None,
+    format: Annotated[
+        Literal["console", "json"], typer.Option("--format", "-f", help="Of the list.")
+    ] = "console",
+    history: HistoryFile = None,
+    mcp_endpoint: Endpoint = None,
+    no_color: NoColor = False,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Leave out of what needs attention, for a while or until something new; without a name, list it."""
+    with _translated():
+        from calypso_nb.cli.snooze import Options, run, subject_of
+        from calypso_nb.settings import load_settings
+
+        person = person or load_settings(env_file).agent
+        subject = subject_of(task=task, agent=agent, queue=queue, team=team)
+        options = Options(length, until, why, person, format, color=not no_color)
+        run(_reporter(mcp_endpoint, env_file, verbose, history), subject, options)
+
+
+@app.command(epilog=EXIT_CODES)
+def wake(
+    task: TaskNumber = None,
+    agent: OneAgent = None,
+    queue: OneQueue = None,
+    team: OneReason = None,
+    history: HistoryFile = None,
+    mcp_endpoint: Endpoint = None,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """End a snooze."""
+    with _translated():
+        from calypso_nb.cli import snooze as snoozing
+
+        subject = snoozing.subject_of(task=task, agent=agent, queue=queue, team=team)
+        snoozing.wake(_reporter(mcp_endpoint, env_file, verbose, history), subject)
+
+
+@app.command(epilog=EXIT_CODES)
+def flow(
+    since: Annotated[
+        str | None, typer.Option(help="From when on: '30d ago', 2026-11-01; by default all that is recorded.")
+    ] = None,
+    bucket: Annotated[Bucket | None, typer.Option(help="What is counted together.")] = None,
+    agent: OfAgent = None,
+    queue: OfQueue = None,
+    tag: OfTag = None,
+    parent: OfParent = None,
+    format: Annotated[DiffFormat, typer.Option("--format", "-f")] = "console",
+    output: Output = None,
+    history: HistoryFile = None,
+    mcp_endpoint: Endpoint = None,
+    no_color: NoColor = False,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Say how work flows: WIP, throughput, cycle time, work item age, and where it waits."""
+    with _translated():
+        from calypso_nb.cli.flow import show_flow
+
+        reporter = _reporter(mcp_endpoint, env_file, verbose, history)
+        asked = {"agent": agent, "queue": queue, "tag": tag, "parent": parent, "since": since}
+        show_flow(reporter, format, output, color=not no_color, bucket=bucket, **asked)
+
+
+@app.command(epilog=EXIT_CODES)
+def forecast(
+    by: Annotated[
+        str | None, typer.Option(help="How many by then, 2026-12-01; by default when all will be done.")
+    ] = None,
+    tag: OfTag = None,
+    parent: OfParent = None,
+    trials: Annotated[int, typer.Option(min=100, max=1_000_000, help="How many futures to draw.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Check forecasts of the past in so many processes.")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="Check them on this Dask cluster: tcp://host:port.")
+    ] = None,
+    format: Annotated[DiffFormat, typer.Option("--format", "-f")] = "console",
+    output: Output = None,
+    history: HistoryFile = None,
+    mcp_endpoint: Endpoint = None,
+    no_color: NoColor = False,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Say when the open tasks will be done, and how often such forecasts have been right."""
+    with _translated():
+        from calypso_nb.cli.flow import show_forecast
+
+        reporter = _reporter(mcp_endpoint, env_file, verbose, history)
+        asked: dict[str, Any] = {"tag": tag, "parent": parent, "by": by}
+        asked |= {"trials": trials, "seed": seed, "workers": dask or processes}
+        show_forecast(reporter, format, output, color=not no_color, **asked)
+
+
+@app.command(epilog=EXIT_CODES)
+def audit(
+    agent: Annotated[list[str] | None, typer.Option(help="Only this agent's tasks; may be repeated.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Check what has happened since then: '2 weeks ago', 2026-11-01.")
+    ] = None,
+    fail_if: Annotated[
+        str | None,
+        typer.Option(help="Exit with 3 if this holds: 'findings > 0', 'Q1 > 3 or broken_rules > 5'."),
+    ] = None,
+    likely: Annotated[
+        bool, typer.Option("--likely", help="Count findings that are only likely in --fail-if, too.")
+    ] = False,
+    notes: Annotated[
+        bool, typer.Option("--notes/--no-notes", help="Read comments and links, one request per task.")
+    ] = True,
+    format: Annotated[DiffFormat, typer.Option("--format", "-f")] = "console",
+    output: Output = None,
+    history: HistoryFile = None,
+    mcp_endpoint: Endpoint = None,
+    no_color: NoColor = False,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Say which rules of the process are broken, kept, or can't be checked."""
+    with _translated():
+        from calypso_nb.cli.audit import Options, show_audit
+        from calypso_nb.cli.conditions import AUDIT_NAMES, parse_condition
+
+        condition = None if fail_if is None else parse_condition(fail_if, AUDIT_NAMES)
+        options = Options(format, output, agent or None, since, condition, likely, notes, not no_color)
+        held = show_audit(_reporter(mcp_endpoint, env_file, verbose, history), options)
+    if held is not None:
+        say(f"condition holds: {held}")
+        raise typer.Exit(EXIT_CONDITION_HOLDS)
 
 
 @app.command()
@@ -402,7 +629,7 @@ def _parameter(pair: str) -> tuple[str, object]:
 
 
 def _reporter(
-    endpoint: str | None, env_file: Path | None, verbose: bool, history: Path | None = None
+    endpoint: str | None, env_file: Path | None, verbose: bool, history: str | None = None
 ) -> WorkloadReporter:
     from calypso_nb.client import TinytaskClient
     from calypso_nb.report import WorkloadReporter

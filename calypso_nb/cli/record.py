@@ -30,7 +30,7 @@ _LOOK_SECONDS = 1.0
 _SHORT_HOURS = 1 / 60
 
 
-def run(client: TinytaskClient, path: Path | None, every: float, hub: str | None, keep: str | None) -> None:
+def run(client: TinytaskClient, path: str | None, every: float, hub: str | None, keep: str | None) -> None:
     """Record until Ctrl-C or SIGTERM, saying what is seen, and at the end how well it was recorded."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

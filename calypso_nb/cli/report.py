@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from calypso_nb.cli.conditions import Condition, condition_that_holds
-from calypso_nb.cli.terminal import console_width, say, use_color, write
+from calypso_nb.cli.baseline import new_since
+from calypso_nb.cli.conditions import NEED_COMMENTS, Condition, condition_that_holds
+from calypso_nb.cli.terminal import console_width, say, show, use_color, write
 from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.history.difference import difference
 from calypso_nb.report import WorkloadData, WorkloadReporter
@@ -22,7 +24,7 @@ _BOTH = ((".json", "json"), (".txt", "console"))
 class Options:
     """What the user asked `report` for; `seconds` is the time between two readings, None for one.
 
-    `as_of` is the moment to report, in words, None for the present.
+    `as_of` is the moment to report, in words, None for the present; `new_since` names a baseline.
     """
 
     format: str
@@ -35,17 +37,20 @@ class Options:
     condition: Condition | None
     seconds: float | None
     context: bool = False
+    new_since: str | None = None
     as_of: str | None = None
 
 
 def run(reporter: WorkloadReporter, options: Options) -> str | None:
-    """Report once, or again and again until Ctrl-C or until the condition holds; return what of it held.
+    """Report once, or again and again until Ctrl-C or until an exit code has to tell something; return that.
 
     While it repeats, a server that stops responding is waited for; at the start that is an error. It also
     ends, and that is no error, when nobody reads the pipe any more.
     """
     if options.as_of is not None and options.seconds is not None:
         raise UsageError("--as-of is one moment: leave out --watch")
+    if options.as_of is not None and options.new_since is not None:
+        raise UsageError("--new-since is about the present: leave out --as-of")
     if options.seconds is None:
         return _round(reporter, options, _written)[0]
     if options.format == "console" and options.output is None and sys.stdout.isatty():
@@ -82,14 +87,8 @@ def write_difference(
 ) -> None:
     """Write what changed from one report to the other as console text, Markdown or JSON."""
     change = difference(before, after)
-    match format:
-        case "json":
-            text = difference_to_json(change)
-        case "markdown":
-            text = difference_to_markdown(change)
-        case _:
-            text = difference_to_console(change, console_width(output), use_color(color, output))
-    write(text, output)
+    plain = {"json": difference_to_json, "markdown": difference_to_markdown}
+    show(change, plain, difference_to_console, format, output, color)
 
 
 def _round(
@@ -97,8 +96,11 @@ def _round(
 ) -> tuple[str | None, bool]:
     """Read and show once; return what of the condition holds, and whether somebody still reads."""
     started = time.monotonic()
-    # Only these formats show the counts, which take a request per task.
-    details = options.details and options.format in ("json", "both", "csv", "html")
+    # Only these formats show the counts, which take a request per task; alarms need those of some.
+    names = [] if options.condition is None else options.condition.names
+    asked = options.new_since is not None or not {*NEED_COMMENTS, "attention"}.isdisjoint(names)
+    every = asked or options.format in ("json", "both", "csv", "html")
+    details: bool | Literal["needed"] = options.details and (every or "needed")
     # A page has a filter of its own, which begins with the open tasks.
     statuses = options.statuses or ("all" if options.format == "html" else None)
     data = reporter.collect_workload_data(statuses, options.agents, details=details, as_of=options.as_of)
@@ -109,7 +111,8 @@ def _round(
     held = None
     if options.condition is not None:
         held = condition_that_holds(options.condition, data)
-    return held, read_on
+    fresh = None if options.new_since is None else new_since(options.new_since, data)
+    return "; ".join(filter(None, [held and f"condition holds: {held}", fresh])) or None, read_on
 
 
 def _written(data: WorkloadData, options: Options) -> bool:
@@ -138,7 +141,7 @@ def _formatted(data: WorkloadData, format: str, target: Path | None, options: Op
         case "html":
             from calypso_nb.view.page import report_page
 
-            return report_page(data)
+            return report_page(data, audit=data.audit)
         case _:
             return data.to_console(console_width(target), use_color(options.color, target))
 

@@ -3,9 +3,12 @@
 import os
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from calypso_nb.files import write_whole
+from calypso_nb.visible import visible
 
 
 def say(message: str) -> None:
@@ -18,13 +21,16 @@ def say(message: str) -> None:
 def write(text: str, target: Path | None, *, spreadsheet: bool = False) -> bool:
     """Write a text to a file, whole or not at all, or to standard output if `target` is None.
 
-    `spreadsheet` begins the file with the mark by which spreadsheets recognize UTF-8. Return False if nobody
+    `spreadsheet` begins the file with the mark by which spreadsheets recognize UTF-8, and writes out what a
+    terminal would obey. Return False if nobody
     reads the pipe any more. Raise OSError if the file cannot be written.
     """
     try:
         if target is not None:
             write_whole(text, target, "utf-8-sig" if spreadsheet else "utf-8")
             return True
+        if spreadsheet and sys.stdout.isatty():
+            text = "\r\n".join(map(visible, text.split("\r\n")))
         # Through the bytes, so that line ends stay and a terminal of another encoding shows what it can.
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode(sys.stdout.encoding, errors="backslashreplace"))
@@ -34,6 +40,22 @@ def write(text: str, target: Path | None, *, spreadsheet: bool = False) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
+
+
+def show(
+    told: Any,
+    plain: Mapping[str, Callable[[Any], str]],
+    console: Callable[[Any, int, bool], str],
+    format: str,
+    output: Path | None,
+    color: bool,
+) -> bool:
+    """Write what is told in one of the `plain` formats, or else as text for a terminal; return as `write`."""
+    if format in plain:
+        text = plain[format](told)
+    else:
+        text = console(told, console_width(output), use_color(color, output))
+    return write(text, output)
 
 
 def use_color(wanted: bool, target: Path | None) -> bool:

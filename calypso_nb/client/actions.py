@@ -8,8 +8,9 @@ The second look finds other fields that changed, and whom the task was taken fro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
@@ -85,9 +86,17 @@ class Action:
         return f"<Action {self.name}: {self.told}{f'; but {self.warning}' if self.warning else ''}>"
 
 
+def can_act(client: TinytaskClient) -> bool:
+    """Return whether anything can be done to tasks at all: a database file is only read."""
+    return not isinstance(client._calls.source, FileSource)
+
+
 def offered(client: TinytaskClient, task: Task) -> list[str]:
-    """Return the names of the actions on a task that its server does not refuse in any case."""
-    if isinstance(client._calls.source, FileSource):
+    """Return the names of the actions on a task that its server does not refuse in any case.
+
+    `browser/src/actions.js` says the same of a row; a test compares.
+    """
+    if not can_act(client):
         return []
     if task.archived_at is not None:
         return ["restore", "comment"]
@@ -123,7 +132,7 @@ def reassign(
     if before.assigned_to == to:
         raise UsageError(f"{named(to)} has #{task_id} already")
     if not sure:
-        _check_agent(client, to)
+        check_agent(client, to)
     _hand_on(client, before, to, seen, f"handed on by {author}", "reassign")
     if comment.strip():
         try:
@@ -147,7 +156,7 @@ def change(
 ) -> Action:
     """Change fields of a task that is as it was seen, after what that would do is agreed to."""
     before = look(client, task_id, seen, name)
-    _check_agreed(sure, _consequences(client, before, fields))
+    _check_agreed(sure, _consequences(_Others(client), before, fields))
     _write(client, before, fields)
     return _finished(client, name, before, fields, author)
 
@@ -166,7 +175,7 @@ def archive(client: TinytaskClient, task_id: int, seen: Seen, sure: bool, author
     before = look(client, task_id, seen, "archive")
     if before.archived_at is not None:
         raise UsageError(f"#{task_id} is archived already")
-    _check_agreed(sure, left_behind(client, before))
+    _check_agreed(sure, left_behind(client, [before]))
     client.archive_task(task_id)
     return _finished(client, "archive", before, {}, author)
 
@@ -182,7 +191,7 @@ def restore(client: TinytaskClient, task_id: int, seen: Seen, author: str, sure:
     if (number := _restored_as(client, before)) is not None:
         raise UsageError(f"#{task_id} is restored already, as #{number}")
     links = {"parent_task_id": before.parent_task_id, "blocked_by_task_id": before.blocked_by_task_id}
-    _check_agreed(sure or before.status == "complete", _consequences(client, before, links))
+    _check_agreed(sure or before.status == "complete", _consequences(_Others(client), before, links))
     hanging: dict[int, list[str]] = {}
     records = {record["id"]: record for record in client.list_task_records()}
     for name in ("blocked_by_task_id", "parent_task_id"):
@@ -443,7 +452,7 @@ def _check_agreed(sure: bool, consequences: Iterable[str]) -> None:
         raise UnconfirmedError(unconfirmed)
 
 
-def _check_agent(client: TinytaskClient, to: str) -> None:
+def check_agent(client: TinytaskClient, to: str) -> None:
     """Raise UnconfirmedError if no task has ever been an agent's."""
     if client.list_task_records(assigned_to=to, include_archived=True, limit=1):
         return
@@ -457,33 +466,61 @@ def _check_agent(client: TinytaskClient, to: str) -> None:
     raise UnconfirmedError([f"no agent called {_short(to)!r} has ever had a task here{question}"], like)
 
 
-def left_behind(client: TinytaskClient, task: Task) -> Iterable[str]:
-    """Say what would happen to others if a task were archived."""
-    records = client.list_task_records()
-    waiting = [one["id"] for one in _open(records, blocked_by_task_id=task.id)]
-    if waiting and task.status != "complete":
-        yield f"{numbers(waiting)} would never end, waiting for #{task.id}, archived and unfinished"
-    if parts := _open_below(records, task.id):
-        yield f"{numbers(parts)} would stay open under an archived parent"
+class _Others:
+    """What a server lists beside a task, asked once however many consequences there are."""
+
+    def __init__(self, client: TinytaskClient) -> None:
+        self.client = client
+
+    @cached_property
+    def current(self) -> list[dict[str, Any]]:
+        return self.client.list_task_records()
+
+    @cached_property
+    def all(self) -> dict[int, dict[str, Any]]:
+        records = self.client.list_task_records(include_archived=True)
+        return {record["id"]: record for record in records}
 
 
-def _consequences(client: TinytaskClient, task: Task, fields: Mapping[str, Any]) -> Iterable[str]:
-    """Say what a change of fields would do that the attention list would then report."""
+def consequences(client: TinytaskClient, tasks: Sequence[Task], fields: Mapping[str, Any]) -> list[str]:
+    """Say what one change of several tasks would do that the attention list would then report."""
+    others, changed = _Others(client), {task.id for task in tasks}
+    return [said for task in tasks for said in _consequences(others, task, fields, changed)]
+
+
+def left_behind(client: TinytaskClient, tasks: Sequence[Task]) -> Iterable[str]:
+    """Say what would happen to others if some tasks were archived."""
+    records, gone = client.list_task_records(), {task.id for task in tasks}
+    for task in tasks:
+        waiting = [one["id"] for one in _open(records, blocked_by_task_id=task.id)]
+        if task.status != "complete" and (waiting := [one for one in waiting if one not in gone]):
+            yield f"{numbers(waiting)} would never end, waiting for #{task.id}, archived and unfinished"
+        if parts := [part for part in _open_below(records, task.id) if part not in gone]:
+            yield f"{numbers(parts)} would stay open under an archived parent"
+
+
+def _consequences(
+    others: _Others, task: Task, fields: Mapping[str, Any], changed: Set[int] = frozenset()
+) -> Iterable[str]:
+    """Say what a change of fields would do that the attention list would then report.
+
+    - changed: the tasks that are changed in the same way
+    """
     completes = fields.get("status") == "complete" and task.is_currently_blocked is not None
-    if completes and (parts := _open_below(client.list_task_records(), task.id)):
+    parts = _open_below(others.current, task.id) if completes else []
+    if parts := [part for part in parts if part not in changed]:
         yield f"{numbers(parts)} would stay open under a parent that is complete"
     if (blocker := fields.get("blocked_by_task_id")) is not None:
-        yield from _waiting(client, task, blocker)
+        yield from _waiting(others, task, blocker)
     opened = task.status == "complete" and fields.get("status") not in (None, "complete")
     if (parent := fields.get("parent_task_id", task.parent_task_id if opened else None)) is not None:
-        above = find_task(client, parent)
+        above = find_task(others.client, parent)
         if above is not None and _state(above) in ("complete", "archived"):
             yield f"#{task.id} would be under a parent that is {_state(above)}"
 
 
-def _waiting(client: TinytaskClient, task: Task, blocker: int) -> Iterable[str]:
-    task_id = task.id
-    records = {record["id"]: record for record in client.list_task_records(include_archived=True)}
+def _waiting(others: _Others, task: Task, blocker: int) -> Iterable[str]:
+    task_id, records = task.id, others.all
     chain = [task_id]
     following: int | None = blocker
     while following is not None and following not in chain:

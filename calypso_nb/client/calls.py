@@ -4,10 +4,11 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from numbers import Real
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import orjson
@@ -17,45 +18,99 @@ from pydantic import ValidationError
 from calypso_nb.errors import TinytaskConnectionError, UsageError, closed
 from calypso_nb.frames import STATUSES
 from calypso_nb.records import Comment, Handoff, Link, QueueStats, Task
+from calypso_nb.run_marks import AUTHOR, LEASE, MAX_SECONDS
 from calypso_nb.wire.clock import ServerClock
+
+# So many characters of a comment are kept beside its task.
+BEGINS = 1000
 
 
 class Details(NamedTuple):
-    """What a listing leaves out of a task; None is unknown, or, without any comment, its time and author.
+    """What a listing leaves out of a task; None is unknown, or that there is none; times are ISO 8601 in UTC.
 
     - comment_count, link_count: how many it has
-    - last_comment_at, last_comment_by: when its newest comment was written (ISO 8601, UTC), and by whom
+    - last_comment_at, last_comment_by, last_comment: when its newest comment was written, by whom, and how it
+      begins; the lease of a run is no comment
+    - last_sign_at, last_sign_by: the newest comment by its agent, or sign of a run
+    - run_until: until when the lease of its newest run holds
     """
 
     comment_count: int | None = None
     link_count: int | None = None
     last_comment_at: str | None = None
     last_comment_by: str | None = None
+    last_comment: str | None = None
+    last_sign_at: str | None = None
+    last_sign_by: str | None = None
+    run_until: str | None = None
 
     @classmethod
     def of(cls, task: Any) -> Self | None:
         """Count what `get_task` gives; return None if that is not a task with comments and links."""
-        if not isinstance(task, dict):
+        if not is_whole(task):
             return None
-        comments, links = task.get("comments"), task.get("links")
-        if not isinstance(comments, list) or not isinstance(links, list):
-            return None
-        if not all(isinstance(one, dict) and isinstance(one.get("id"), int) for one in comments):
-            return None
-        newest: dict[str, Any] = max(
-            comments, key=lambda one: (_utc(one.get("created_at")) or "", one["id"]), default={}
-        )
-        return cls(len(comments), len(links), _utc(newest.get("created_at")), newest.get("created_by"))
+        comments = task["comments"]
+        return cls(len(comments), len(task["links"]), *said_in(comments, task.get("assigned_to")))
 
 
-def _utc(time: Any) -> str | None:
-    """Return a time in the form of v2; v1 leaves out the marks: `2026-11-23 09:13:56`."""
+def is_whole(task: Any) -> bool:
+    """Return whether something is a task with its comments and links, as `get_task` gives it.
+
+    Example: `is_whole({"comments": [], "links": []})`
+    """
+    if not isinstance(task, dict):
+        return False
+    comments, links = task.get("comments"), task.get("links")
+    if not isinstance(comments, list) or not isinstance(links, list):
+        return False
+    return all(isinstance(one, dict) and isinstance(one.get("id"), int) for one in comments)
+
+
+def said_in(comments: Iterable[Mapping[str, Any]], agent: str | None) -> tuple[str | None, ...]:
+    """Return what `Details` tells of a task's comments, after their number, if an agent has the task.
+
+    Example: `said_in([], "alice")`
+    """
+    nothing: _Said = ("", 0, None, None)
+    newest = sign = lease = nothing
+    for one in comments:
+        by, text = one.get("created_by"), str(one.get("content"))[:BEGINS]
+        if by == AUTHOR and LEASE.fullmatch(text):
+            lease = max(lease, (utc(one.get("updated_at")) or "", one["id"], by, text), key=_FIRST_TWO)
+            continue
+        said = (utc(one.get("created_at")) or "", one["id"], by, text)
+        newest = max(newest, said, key=_FIRST_TWO)
+        if by is not None and by == agent:
+            sign = max(sign, said, key=_FIRST_TWO)
+    sign = max(sign, lease, key=_FIRST_TWO)
+    return newest[0] or None, newest[2], newest[3], sign[0] or None, sign[2], _held_until(lease[0], lease[3])
+
+
+def utc(time: Any) -> str | None:
+    """Return a time in the form of v2; v1 leaves out the marks: `2026-11-23 09:13:56`.
+
+    Example: `utc("2026-11-23 09:13:56")`
+    """
     if not isinstance(time, str):
         return None
     return f"{time.replace(' ', 'T')}Z" if re.fullmatch(r"\S{10} \S{8}", time) else time
 
 
+def _held_until(signed: str, text: str | None) -> str | None:
+    lease = LEASE.fullmatch(text or "")
+    if lease is None or int(lease["seconds"]) > MAX_SECONDS:
+        return None
+    with suppress(ValueError, OverflowError):
+        return (datetime.fromisoformat(signed) + timedelta(seconds=int(lease["seconds"]))).isoformat()
+    return None
+
+
 Counts: TypeAlias = dict[int, Details]
+# Of a comment when it was written, its number, by whom, and what it says.
+_Said: TypeAlias = tuple[str, int, str | None, str | None]
+_FIRST_TWO = itemgetter(0, 1)
+# Tasks with their comments and links, as a source has them; None for one that is gone.
+WholeTasks: TypeAlias = dict[int, dict[str, Any] | None]
 
 # What is over within a second needs no bar.
 DELAY_SECONDS = 1.0
@@ -110,8 +165,8 @@ class Source(Protocol):
     def comments(self, since: str) -> tuple[list[dict[str, Any]], set[int] | None]:
         """Return comments since a time of the wire and the numbers of all, if it gives them at once."""
 
-    def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
-        """Count each task's comments and links, some tasks at a time; stop when the time is over."""
+    def whole(self, task_ids: Sequence[int], seconds: float) -> Iterator[WholeTasks]:
+        """Read tasks with their comments and links, some at a time; stop when the time is over."""
 
     def check(self) -> bool:
         """Return True if a TinyTask answers."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import orjson
 import pandas as pd
 
-from calypso_nb.client.calls import CommentListener, Counts, Details
+from calypso_nb.client.calls import CommentListener, WholeTasks
 from calypso_nb.embedded.database import COLUMNS, TASK_KEYS, StoreError, Table, read
 from calypso_nb.embedded.store import TinytaskStore
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
@@ -29,6 +29,8 @@ ATTEMPTS = 3
 NEW_COLUMNS = {"parent_task_id", "queue_name", "blocked_by_task_id"}
 _NEW_TOOLS = {"get_subtasks", "get_task_with_subtasks", "list_queues", "get_queue_stats", "get_queue_tasks"}
 _NEW_ARGUMENTS = {*NEW_COLUMNS, "exclude_subtasks"}
+# So many tasks are asked for by number; of more, all are read.
+_FEW = 500
 _OPTIONAL = {*NEW_COLUMNS, "previous_assigned_to"}  # The oldest files of v1 lack that one too.
 
 _MAGIC = b"SQLite format 3\0"
@@ -91,9 +93,9 @@ class FileSource:
         """Return the comments that were written or edited at a time of the wire or later, and all numbers."""
         return self._read(lambda reader: reader.comments(since))
 
-    def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
-        """Count the comments and links of all the tasks at once."""
-        yield self._read(lambda reader: reader.counts(task_ids))
+    def whole(self, task_ids: Sequence[int], seconds: float) -> Iterator[WholeTasks]:
+        """Read the comments and links of all the tasks at once; of the tasks themselves only these."""
+        yield self._read(lambda reader: reader.whole(task_ids))
 
     def check(self) -> bool:
         """Return True if the file is a TinyTask database."""
@@ -201,21 +203,19 @@ class _Reader(TinytaskStore):
         found: list[dict[str, Any]] = self._select("comments", "WHERE updated_at >= ? ORDER BY id", [since])
         return found, {number for (number,) in self.connection.execute("SELECT id FROM comments")}
 
-    def counts(self, task_ids: Sequence[int]) -> Counts:
-        """Count comments and links of tasks, all at once."""
-        known = {task_id for (task_id,) in self.connection.execute("SELECT id FROM tasks")}
-        links = dict(self.connection.execute("SELECT task_id, count(*) FROM links GROUP BY task_id"))
-        # Beside max(), SQLite takes the other columns from the row that has it; of equals, the last written.
-        comments = {
-            task_id: (number, f"{at.replace(' ', 'T')}Z" if at else None, by)
-            for task_id, number, _, at, by in self.connection.execute(
-                "SELECT task_id, count(*), max(coalesce(created_at, '') || printf('%020d', id)),"
-                " created_at, created_by FROM comments GROUP BY task_id"
-            )
+    def whole(self, task_ids: Sequence[int]) -> WholeTasks:
+        """Return the comments and links of tasks, all at once."""
+        agents = dict(self.connection.execute("SELECT id, assigned_to FROM tasks"))
+        found: WholeTasks = {
+            task_id: {"id": task_id, "assigned_to": agents[task_id], "comments": [], "links": []}
+            if task_id in agents
+            else None
+            for task_id in task_ids
         }
-        counts: Counts = dict.fromkeys(task_ids, Details())
-        for task_id in task_ids:
-            if task_id in known:
-                number, at, by = comments.get(task_id, (0, None, None))
-                counts[task_id] = Details(number, links.get(task_id, 0), at, by)
-        return counts
+        few = len(task_ids) <= _FEW
+        of = f"WHERE task_id IN ({', '.join('?' * len(task_ids))})" if few else ""
+        for table in ("comments", "links"):
+            for record in self._select(table, f"{of} ORDER BY id", task_ids if few else ()):
+                if (task := found.get(record["task_id"])) is not None:
+                    task[table].append(record)
+        return found

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 
-from calypso_nb.client.calls import CommentListener, Counts, Details, Source, decoded, unexpected
+from calypso_nb.client.calls import CommentListener, Source, WholeTasks, decoded, is_whole, unexpected
 from calypso_nb.errors import TinytaskAPIError, UsageError
 from calypso_nb.settings import Endpoint, Settings
 from calypso_nb.wire import bridge
@@ -145,24 +145,21 @@ class ServerSource:
     def listing(self, arguments: dict[str, Any]) -> None:
         """Return nothing: a server lists JSON objects."""
 
-    def counts(self, task_ids: Sequence[int], seconds: float) -> Iterator[Counts]:
-        """Ask for each task, several at a time; an interrupt takes effect in between."""
+    def whole(self, task_ids: Sequence[int], seconds: float) -> Iterator[WholeTasks]:
+        """Ask for each task, several at a time, with interrupts in between; one that is gone is None."""
         end = time.monotonic() + seconds
         while task_ids and (left := end - time.monotonic()) > 0:
-            counts: Counts = {}
-            tasks: list[Any] = []
+            tasks: WholeTasks = {}
             size = CHUNK
-            if self._twin is not None and self._twin.there:  # MCP counts the rest, or all.
+            if self._twin is not None and self._twin.there:  # MCP reads the rest, or all.
                 size = REST_CHUNK
                 found = bridge.run(self._twin.read_tasks, task_ids[:size], left)
-                tasks += found.values()
-                known = ((task_id, Details.of(task)) for task_id, task in found.items())
-                counts = {task_id: details for task_id, details in known if details is not None}
-            if missing := [task_id for task_id in task_ids[:size] if task_id not in counts]:
+                tasks = {task_id: task for task_id, task in found.items() if is_whole(task)}
+            if missing := [task_id for task_id in task_ids[:size] if task_id not in tasks]:
                 _load_mcp()
-                counts |= bridge.run(self._count_over_mcp, missing, end - time.monotonic(), tasks)
-            self._tell(tasks)
-            yield counts
+                tasks |= bridge.run(self._read_over_mcp, missing, end - time.monotonic())
+            self._tell(tasks.values())
+            yield tasks
             task_ids = task_ids[size:]
 
     def written(self) -> None:
@@ -263,13 +260,13 @@ class ServerSource:
             return await listed(limit=NO_LIMIT)  # Without a limit v1's SQL is wrong.
         return await listed()
 
-    async def _count_over_mcp(self, task_ids: Sequence[int], seconds: float, tasks_read: list[Any]) -> Counts:
-        counts: Counts = {}
+    async def _read_over_mcp(self, task_ids: Sequence[int], seconds: float) -> WholeTasks:
+        found: WholeTasks = {}
         waiting = iter(task_ids)
 
         async def work() -> None:
             for task_id in waiting:
-                counts[task_id] = await self._count_one(task_id, tasks_read)
+                found[task_id] = await self._read_one(task_id)
 
         try:
             with anyio.move_on_after(seconds):
@@ -279,18 +276,16 @@ class ServerSource:
         except ExceptionGroup as group:
             first = group.exceptions[0]  # They are all about the same server.
             raise first from first.__cause__
-        return counts
+        return found
 
-    async def _count_one(self, task_id: int, tasks_read: list[Any]) -> Details:
+    async def _read_one(self, task_id: int) -> dict[str, Any] | None:
         try:
             task = decoded(await self._connection.call("get_task", {"id": task_id}))
         except TinytaskAPIError:
-            return Details()  # It was deleted after the listing: its counts are unknown, not zero.
-        details = Details.of(task)
-        if details is None:
+            return None  # It was deleted after the listing: what it has is unknown, not nothing.
+        if isinstance(task, str) or not is_whole(task):
             raise unexpected("get_task", self.name)
-        tasks_read.append(task)
-        return details
+        return task
 
 
 def _load_mcp() -> None:

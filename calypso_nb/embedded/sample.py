@@ -82,7 +82,7 @@ def demo_store(now: datetime | None = None) -> TinytaskStore:
 
 
 @cache
-def _words() -> dict[str, Any]:
+def sample_words() -> dict[str, Any]:
     """Return the words of the project: its agents, queues, fixed scenes, comments and links."""
     words: dict[str, Any] = orjson.loads(files(__package__).joinpath("sample_words.json").read_bytes())
     return words
@@ -91,16 +91,16 @@ def _words() -> dict[str, Any]:
 def _scenes() -> list[_Draft]:
     """Return the fixed tasks: epics, blockers, and everything that needs somebody's attention."""
     drafts: dict[str, _Draft] = {}
-    for scene in _words()["scenes"]:
+    for scene in sample_words()["scenes"]:
         relatives = {name: drafts[scene[name]] for name in ("parent", "blocker") if name in scene}
         drafts[scene["title"]] = _Draft(**scene | relatives)
     return list(drafts.values())
 
 
 def _drawn(random_: random.Random) -> Iterator[_Draft]:
-    words = _words()
+    words = sample_words()
     team, multitasker = words["agents"], words["multitasker"]
-    titles = {queue: _titles(random_, queue) for queue in words["queues"]}
+    titles = {queue: sample_titles(random_, queue) for queue in words["queues"]}
     # Most have few things in hand, however much waits for them.
     hands = {name: 2 for name, agent in team.items() if agent["open"]} | {multitasker: 3}
     agents = {
@@ -126,8 +126,9 @@ def _drawn(random_: random.Random) -> Iterator[_Draft]:
         yield draft
 
 
-def _titles(random_: random.Random, queue: str) -> Iterator[str]:
-    words = _words()["queues"][queue]
+def sample_titles(random_: random.Random, queue: str) -> Iterator[str]:
+    """Return titles of tasks of a queue in random order, again and again."""
+    words = sample_words()["queues"][queue]
     titles = [
         f"{opening} {subject}{ending}"
         for opening in words["openings"]
@@ -160,7 +161,7 @@ def _ages(random_: random.Random, status: str) -> tuple[float, float]:
 
 
 def _record(random_: random.Random, draft: _Draft, ids: dict[_Draft, int], moment: datetime) -> Record:
-    words = _words()
+    words = sample_words()
     record: Record = {
         "id": ids[draft],
         "title": draft.title,
@@ -192,7 +193,7 @@ def _ago(moment: datetime, hours: float) -> datetime:
 def _comments(random_: random.Random, draft: _Draft, id: int, moment: datetime) -> list[Record]:
     if draft.agent is None:
         return []
-    words = _words()
+    words = sample_words()
     comments: list[tuple[str, str]] = []
     if draft.handed_over_by:
         handoff = random_.choice(words["handoffs"])
@@ -210,7 +211,7 @@ def _comments(random_: random.Random, draft: _Draft, id: int, moment: datetime) 
 def _links(random_: random.Random, draft: _Draft, id: int, moment: datetime) -> list[Record]:
     if draft.agent is None or draft.status == "idle":
         return []
-    chosen = random_.sample(_words()["links"][draft.queue], random_.choice([0, 0, 1, 1, 2]))
+    chosen = random_.sample(sample_words()["links"][draft.queue], random_.choice([0, 0, 1, 1, 2]))
     return [
         {
             "task_id": id,

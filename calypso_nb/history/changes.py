@@ -116,6 +116,8 @@ def is_number(value: Any) -> TypeGuard[int]:
 
 def kept(field: str, value: Any) -> Any:
     """Return a value as a history keeps it, None if it is not of the field's kind."""
+    if value is None:  # As most are, of most tasks.
+        return None
     if field == "tags":
         return [kept("title", tag) for tag in value] if isinstance(value, list | tuple) else None
     if field in TIMES:

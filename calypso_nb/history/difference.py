@@ -45,6 +45,16 @@ _CHANGES_OF = {
     "updated_at": "touched",
 }
 
+# The number of comments tells it already, and a run's signs are no change.
+_TOLD_BY_COUNT = {
+    "last_comment_at",
+    "last_comment_by",
+    "last_comment",
+    "last_sign_at",
+    "last_sign_by",
+    "run_until",
+}
+
 Record = dict[str, Any]
 
 
@@ -111,8 +121,7 @@ def _rows(before: Record | None, after: Record | None, compared: Sequence[str]) 
 
 
 def _changes(edits: dict[str, tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
-    # The number of comments tells it already.
-    edits = {name: edit for name, edit in edits.items() if not name.startswith("last_comment_")}
+    edits = {name: edit for name, edit in edits.items() if name not in _TOLD_BY_COUNT}
     # Comments and links are counted for shown tasks alone: a count that was not read is no edit.
     unread = {name for name in ("comment_count", "link_count") if None in edits.get(name, ())}
     told_by_another = set(unread)

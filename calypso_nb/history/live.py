@@ -195,13 +195,14 @@ class Live(Memory[W_co]):
         return dict(rows)
 
     def _has_news(self) -> bool:
-        """Return whether a task has changed since this was asked last, or a comment has come or gone."""
+        """Return whether a task, comment or snooze has changed, come or gone since this was asked last."""
         # Asked first: what is written while the tasks are read gives another number.
         version = self._store.changed()
         if version == self._read_version:
             return False
         server = self._number
         records = self._store.rows("SELECT record FROM state WHERE server = ?", server)
-        tasks = server, hash(tuple(records)), self._comments_by_task()
+        snoozes = () if server is None else self.snoozes.holding(moment_of(self._store.known(server)))
+        tasks = server, hash(tuple(records)), self._comments_by_task(), snoozes
         before, self._read_version, self._tasks = self._tasks, version, tasks
         return bool(tasks != before)

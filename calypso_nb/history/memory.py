@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, zip_longest
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self
 
 import pandas as pd
 
+from calypso_nb.client.calls import BEGINS, Details, said_in
 from calypso_nb.errors import UsageError
 from calypso_nb.frames import TIME, Column, conformed, tasks_frame
 from calypso_nb.history.changes import (
@@ -26,12 +30,17 @@ from calypso_nb.history.changes import (
     moment_of,
 )
 from calypso_nb.history.difference import name_of
+from calypso_nb.history.digest import Digest, Source, read_digest
+from calypso_nb.history.journeys import FIELDS as JOURNEY_FIELDS
+from calypso_nb.history.journeys import Journeys, journeys_of
 from calypso_nb.history.lake import each_of, export_parquet, named, servers_of, store_of
 from calypso_nb.history.moments import moment_in
-from calypso_nb.history.store import HistoryStore, unpacked
+from calypso_nb.history.signs import HABITS_SECONDS, Habits, pauses, usual_gaps
+from calypso_nb.history.store import TOLD, HistoryStore, unpacked
 from calypso_nb.settings import Endpoint, load_settings
+from calypso_nb.snoozes import Snoozes
 from calypso_nb.workload.phrases import moment as shown_moment
-from calypso_nb.workload.reporter import W_co, report_of
+from calypso_nb.workload.reporter import Snoozing, W_co, report_of, with_counts
 
 _BOUNDS: dict[str, Column] = {
     "not_before": Column(TIME, "UTC", "it happened then or later, by the server's clock"),
@@ -106,9 +115,6 @@ SERVER_COLUMNS: dict[str, Column] = {
 # Fields of a spell, and what makes a task come to the board and leave it.
 _SPELL = ("status", "assigned_to", "queue_name")
 _BOARD = (CREATED, DELETED, "archived_at")
-# What is no change by itself: that a task was edited is told by what was edited, and what a retention keeps
-# of a task, as if it had been created then, is not when it was.
-_TOLD = f"AND field NOT IN ('updated_at', '{FIRST_SEEN}') AND (seen OR field <> '{CREATED}')"
 # How far the clocks of a server and of this computer may be apart before a moment is said to be to come.
 _CLOCKS = timedelta(minutes=2)
 
@@ -123,7 +129,7 @@ class Span(NamedTuple):
     exact: int
 
 
-class Memory(Generic[W_co]):
+class Memory(Snoozing, Generic[W_co]):
     """What happened on a server, as a recorder has written it down; `makes` is the class of its reports."""
 
     makes: type[W_co]
@@ -131,7 +137,9 @@ class Memory(Generic[W_co]):
     def __init__(self, path: str | os.PathLike[str] | None = None, server: str | None = None) -> None:
         self.path = Path(load_settings().history if path is None else path).expanduser()
         self._asked = server
-        self._store = store_of(self.path, server) if self.path.is_dir() else HistoryStore(self.path)
+        self._demo = path == "demo"  # Made anew each time, so that nothing in it has been seen.
+        self._store = _opened(path, self.path, server)
+        self._habits: tuple[float, Habits] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.server} in {self.path}>"
@@ -202,6 +210,15 @@ class Memory(Generic[W_co]):
         number, name, says_blocked = found[0]
         return int(number), str(name), bool(says_blocked)
 
+    @property
+    def snoozes(self) -> Snoozes:
+        """What is snoozed on this server.
+
+        Example: `history.snoozes.current()`
+        """
+        is_file = not self._demo and self.path.is_file()
+        return Snoozes(self.server, self.path if is_file else None)
+
     # How it was
 
     def at(
@@ -216,13 +233,16 @@ class Memory(Generic[W_co]):
           local time
         - status_filter, agent_filter: as `collect_workload_data` takes them
 
+        What was snoozed then is left out of `attention`, whatever is snoozed now.
+
         Warn of tasks that had certainly changed only later and may have changed before, and if the moment is
         after all that is known. Raise UsageError if it is before that, in the future, or not a moment.
         Example: `history.at("1 min ago").summary`
         """
         when = moment_in(moment)
         frame = self.tasks_at(when)
-        return report_of(self.makes, frame, when, self.server, status_filter, agent_filter)
+        report = report_of(self.makes, frame, when, self.server, status_filter, agent_filter)
+        return replace(report, **self.habits()._asdict(), snoozes=self.snoozes.holding(when, past=True))
 
     def now(self, status_filter: str | Iterable[str] | None = "all") -> W_co:
         """Report how it is, as far as is known, without asking the server; by default all tasks.
@@ -232,8 +252,11 @@ class Memory(Generic[W_co]):
         server, name, says_blocked = self._which
         with self._store.snapshot():
             records = self._store.state(server)
-            when = moment_of(self._store.known(server))
-        return report_of(self.makes, _tasks(records, when, says_blocked), when, name, status_filter)
+            known = self._store.known(server)
+            notes = self._notes(server, known)
+        frame = _tasks(records, notes, moment_of(known), says_blocked)
+        report = report_of(self.makes, frame, moment_of(known), name, status_filter)
+        return self.with_snoozes(replace(report, **self.habits()._asdict()))
 
     def tasks_at(self, when: datetime) -> pd.DataFrame:
         """Return all tasks as they were at a moment, archived ones included, with `frames.TASK_COLUMNS`.
@@ -248,6 +271,7 @@ class Memory(Generic[W_co]):
                 "SELECT min(began), max(max(last, ended - ?)) FROM observation WHERE server = ? AND ok",
                 2 * SECOND, server,
             )  # fmt: skip
+            notes = self._notes(server, at)
             rows = self._store.rows(
                 "SELECT task_id, field, new FROM event WHERE server = ? AND not_after <= ?"
                 " ORDER BY observation, id",
@@ -286,7 +310,15 @@ class Memory(Generic[W_co]):
                 "looked in between",
                 stacklevel=3,
             )
-        return _tasks(records, when, says_blocked)
+        return _tasks(records, notes, when, says_blocked)
+
+    def _notes(self, server: int, at: int) -> list[tuple[Any, ...]]:
+        """Return the comments that are known at a time, as `_tasks` takes them."""
+        return self._store.rows(
+            "SELECT task_id, comment_id, substr(text, 1, ?), by, at FROM note"
+            " WHERE server = ? AND NOT gone AND at <= ? ORDER BY task_id",
+            BEGINS, server, at,
+        )  # fmt: skip
 
     # What happened
 
@@ -297,7 +329,7 @@ class Memory(Generic[W_co]):
         That a task was edited is told by what was edited; that only `updated_at` moved is left out. Tasks
         that are older than what is kept are not new.
         """
-        rows = self._events(_TOLD)
+        rows = self._events(TOLD)
         titles = self._titles()
         frame = pd.DataFrame(
             rows,
@@ -382,6 +414,59 @@ class Memory(Generic[W_co]):
         both = pd.concat([conformed(said, FEED_COLUMNS), conformed(did, FEED_COLUMNS)])
         return conformed(both.sort_values("not_after", kind="stable"), FEED_COLUMNS)
 
+    def journeys(self) -> Journeys:
+        """Return the way of each task over the board, from which flow is measured.
+
+        Example: `len(history.journeys().steps)`
+        """
+        server, _, _ = self._which
+        with self._store.snapshot():
+            rows = self._store.rows(
+                "SELECT task_id, field, new, not_before, not_after, seen, pushed, observation FROM event"
+                f" WHERE server = ? AND field IN ({', '.join('?' * len(JOURNEY_FIELDS))})"
+                " ORDER BY task_id, observation, id",
+                server, *JOURNEY_FIELDS,
+            )  # fmt: skip
+            looks = self._store.rows(
+                "SELECT id, began, until, ended FROM observation WHERE server = ? AND ok ORDER BY id", server
+            )
+            spans = [*_coverage(self._observations())]
+        return journeys_of(rows, looks, [span[:2] for span in spans if not span[3]])
+
+    def habits(self) -> Habits:
+        """Return how long each agent is silent now and then while it works, and when the whole team was.
+
+        Of an agent's gaps between two signs, 95 % are shorter; one with too short a past is left out.
+
+        Example: `history.habits().silent_after`
+        """
+        if self._habits is not None and time.monotonic() - self._habits[0] < HABITS_SECONDS:
+            return self._habits[1]
+        server, _, _ = self._which
+        edits = self._store.rows(
+            "SELECT DISTINCT task_id, not_after FROM event WHERE server = ? AND seen", server
+        )
+        comments = self._store.rows(
+            "SELECT task_id, by, at FROM note WHERE server = ? AND by IS NOT NULL AND at IS NOT NULL", server
+        )
+        signs = {at for *_, at in edits} | {at for *_, at in comments}
+        found = Habits(usual_gaps(self.journeys(), edits, comments), pauses(signs))
+        self._habits = (time.monotonic(), found)
+        return found
+
+    def digest(self, since: datetime | str | None = None, person: str | None = None) -> Digest:
+        """Return what happened since somebody last looked, questions first; `seen()` moves their mark.
+
+        - since: a moment as `at` takes it, which leaves the mark alone; by default the person's last digest,
+          and if they never had one, the last 24 hours
+        - person: whose mark it is, by default `TINYTASK_AGENT`, then the name of the user
+
+        What came to be known late is told when it comes, and nothing twice.
+        Example: `history.digest().items`
+        """
+        server, name, _ = self._which
+        return read_digest(Source(self._store, server, name, self.coverage, not self._demo), since, person)
+
     def recorded(self, since: datetime | str | None = None) -> Span:
         """Say how well the time since a moment was recorded, or all of it.
 
@@ -393,7 +478,7 @@ class Memory(Generic[W_co]):
         spans = [span for span in _coverage(self._observations()) if span[1] > begin]
         hours = [(span[1] - max(span[0], begin)) / SECOND / 3600 for span in spans]
         gaps = [length for length, span in zip(hours, spans, strict=True) if not span[3]]
-        bounds = [row[4:6] for row in self._events(f"{_TOLD} AND seen") if row[5] >= begin]
+        bounds = [row[4:6] for row in self._events(f"{TOLD} AND seen") if row[5] >= begin]
         exact = sum(high - low <= SECOND for low, high in bounds)
         return Span(sum(hours), sum(hours) - sum(gaps), max(gaps, default=0.0), len(bounds), exact)
 
@@ -423,6 +508,14 @@ class Memory(Generic[W_co]):
         ):
             titles[task_id] = unpacked(field, new)["title"] if field == CREATED else new
         return titles
+
+
+def _opened(given: str | os.PathLike[str] | None, path: Path, server: str | None) -> HistoryStore:
+    if given == "demo":  # A file of that name is ./demo, or a path as an object.
+        from calypso_nb.history.sample import demo_past  # It needs a TinyTask, which nothing else here does.
+
+        return demo_past()
+    return store_of(path, server) if path.is_dir() else HistoryStore(path)
 
 
 def _coverage(observations: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
@@ -512,16 +605,29 @@ def _changed(field: str, new: Any) -> dict[str, Any]:
     return {field: new}
 
 
-def _tasks(records: dict[int, Record], when: datetime, says_blocked: bool) -> pd.DataFrame:
+def _tasks(
+    records: dict[int, Record], notes: Iterable[tuple[Any, ...]], when: datetime, says_blocked: bool
+) -> pd.DataFrame:
     waits = dict(blocked(records)) if says_blocked else {}
     rows = [
         {"id": number, **record, "is_currently_blocked": waits.get(number)}
         for number, record in records.items()
     ]
-    frame = tasks_frame(rows, when)
+    said = {
+        task: Details(None, None, *said_in(map(_comment, comments), records[task]["assigned_to"]))
+        for task, comments in groupby(notes, key=itemgetter(0))
+        if task in records
+    }
+    frame = with_counts(tasks_frame(rows, when), said, recorded=True)
     return frame.sort_values(
         ["priority", "created_at", "id"], ascending=[False, True, True], kind="stable", ignore_index=True
     )
+
+
+def _comment(note: tuple[Any, ...]) -> dict[str, Any]:
+    _, number, text, by, at = note
+    # When a lease was signed last is not recorded, so no run is taken for lost by its first sign.
+    return {"id": number, "content": text, "created_by": by, "created_at": moment_of(at).isoformat()}
 
 
 def _times(values: pd.Series) -> pd.Series:

@@ -20,7 +20,7 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
     """Return a moment from words, in UTC; words without a zone mean local time.
 
     - text: an aware datetime, a date with or without a time, `today` or `yesterday` with or without one, a
-      length of time with `ago`, or `now`
+      length of time with `ago` after it or `in` before it, or `now`
     - now: what the words count from, by default the present
 
     Raise UsageError if it is none of these.
@@ -45,6 +45,8 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
             found = datetime(day.year, day.month, day.day, hour, minute, second).astimezone()
         elif words.endswith(" ago"):
             found = here - length_of(words.removesuffix(" ago"))
+        elif words.startswith("in "):
+            found = here + length_of(words.removeprefix("in "))
         else:
             found = datetime.fromisoformat(words.upper())
             found = found.astimezone() if found.tzinfo is None else found
@@ -52,7 +54,7 @@ def moment_in(text: datetime | str, now: datetime | None = None) -> datetime:
     except (ValueError, OverflowError):
         raise UsageError(
             f"{text!r} is not a valid moment: write 2026-11-23 18:00, yesterday 18:00, today 9:30:05, "
-            "2026-11-23T18:00:00+01:00, 2026-11-23, yesterday, 3h ago, 1d 2h 30min ago or now"
+            "2026-11-23T18:00:00+01:00, 2026-11-23, yesterday, 3h ago, 1d 2h 30min ago, in 2 weeks or now"
         ) from None
 
 

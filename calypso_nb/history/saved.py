@@ -8,6 +8,7 @@ import pandas as pd
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from calypso_nb.frames import TASK_COLUMNS, TIME, tasks_frame
+from calypso_nb.team import Snooze, Team, load_team
 from calypso_nb.workload.reporter import Workload
 
 # What is measured at a report's own moment is counted again when it is read.
@@ -21,6 +22,8 @@ CONTEXT_FIELDS = (
     "is_currently_blocked", "created_at", "updated_at", "archived_at",
 )  # fmt: skip
 ALWAYS = ("id", "title", "status")
+# What earlier reports don't have.
+_NEWER = ("last_comment", "last_sign_at", "last_sign_by", "run_until")
 
 Record = dict[str, Any]
 W = TypeVar("W", bound=Workload)
@@ -46,11 +49,17 @@ class _About(BaseModel):
     endpoint: str
     details: bool
     filters: _Filters
+    team: Team | None = None
+    silent_after: dict[str, float] = {}
+    pauses: tuple[tuple[AwareDatetime, AwareDatetime], ...] = ()
+    snoozes: tuple[Snooze, ...] = ()
 
 
 @cache
 def _saved_report() -> type[Any]:
-    fields: dict[str, Any] = {name: (_JSON_TYPES[TASK_COLUMNS[name].dtype], ...) for name in HELD_FIELDS}
+    fields: dict[str, Any] = {
+        name: (_JSON_TYPES[TASK_COLUMNS[name].dtype], None if name in _NEWER else ...) for name in HELD_FIELDS
+    }
     task: Any = create_model("Task", __config__=ConfigDict(strict=True), **fields)
     more: dict[str, Any] = {
         name: (kind | None, None) for name, (kind, _) in fields.items() if name not in ALWAYS
@@ -74,7 +83,11 @@ def to_document(data: Workload, whole_context: bool = False) -> Record:
         else:
             known = {name: record[name] for name in kept if whole_context or record[name] is not None}
             context.append({"position": position, **known})
-    return {**about(data), "tasks": tasks, "context": context}
+    team = data.team.model_dump(mode="json", exclude_defaults=True, exclude={"agents"})
+    pauses = [[moment.isoformat() for moment in pause] for pause in data.pauses]
+    snoozes = [snooze.model_dump(mode="json", exclude_defaults=True) for snooze in data.snoozes]
+    agreed = {"team": team, "silent_after": dict(data.silent_after), "pauses": pauses, "snoozes": snoozes}
+    return {**about(data), **agreed, "tasks": tasks, "context": context}
 
 
 def from_document(document: Any, kind: type[W]) -> W:
@@ -103,6 +116,10 @@ def from_document(document: Any, kind: type[W]) -> W:
         saved.filters.status,
         saved.filters.agent,
         saved.details,
+        saved.team or load_team(),
+        saved.silent_after,
+        saved.pauses,
+        saved.snoozes,
     )
 
 

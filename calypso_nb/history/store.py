@@ -19,6 +19,7 @@ from calypso_nb.history.changes import (
     CREATED,
     DELETED,
     FIELDS,
+    FIRST_SEEN,
     SECOND,
     TIMES,
     Event,
@@ -74,6 +75,9 @@ CREATE TABLE recorder (
     how TEXT NOT NULL
 );
 """
+# What is no change by itself: that a task was edited is told by what was edited, and what a retention keeps
+# of a task, as if it had been created then, is not when it was.
+TOLD = f"AND field NOT IN ('updated_at', '{FIRST_SEEN}') AND (seen OR field <> '{CREATED}')"
 
 
 class AlreadyRecordedError(UsageError):

@@ -8,7 +8,7 @@ except ModuleNotFoundError as error:
         "calypso_nb.scheduler needs psutil and PyYAML: pip install 'calypso_nb[run]'", name=error.name
     ) from error
 
-from calypso_nb.scheduler.agents import Agent, read_agents
+from calypso_nb.agents import Agent, read_agents
 from calypso_nb.scheduler.plan import PLAN_COLUMNS
 from calypso_nb.scheduler.run import RUN_COLUMNS
 from calypso_nb.scheduler.scheduler import Scheduler

@@ -10,7 +10,6 @@ holder knows.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,21 +19,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 from calypso_nb.records import Task
+from calypso_nb.run_marks import AUTHOR, LEASE, MAX_SECONDS
 from calypso_nb.scheduler.watchdog import clock
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
 
-AUTHOR = "calypso-nb run-agent"
-MAX_SECONDS = 3600
 GIVE_UP = 0.75
 _BEAT = 0.25
 _PAUSE_SECONDS = 0.2
 _STOPPING_SECONDS = 5.0
-
-_LEASE = re.compile(
-    r"Lease (?P<run>[0-9a-f]{12}) of (?P<seconds>[0-9]{1,4}) s, sign [0-9]+: (?P<what>(?P<host>\S+) .*)"
-)
 
 T = TypeVar("T")
 
@@ -73,7 +67,7 @@ def leases_of(task: Task) -> list[Lease]:
     leases = []
     for comment in task.comments or ():
         signed_at = comment.updated_at or comment.created_at
-        match = _LEASE.fullmatch(comment.content)
+        match = LEASE.fullmatch(comment.content)
         if match is None or signed_at is None or comment.created_by != AUTHOR:
             continue
         if 0 < (seconds := int(match["seconds"])) <= MAX_SECONDS:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from calypso_nb.agents import Agent
 from calypso_nb.frames import Column, records_to_frame
-from calypso_nb.scheduler.agents import Agent
+from calypso_nb.run_marks import HANDED_OVER, RUNNING, failures
 from calypso_nb.scheduler.leases import Lease
 from calypso_nb.scheduler.recipes import Recipe, RecipeError, choose_recipe
-from calypso_nb.scheduler.tags import HANDED_OVER, RUNNING, failures
 from calypso_nb.workload.blocking import blocking, waits
 
 PLAN_COLUMNS: dict[str, Column] = {

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
+from calypso_nb.agents import Agent
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
 from calypso_nb.frames import Column
 from calypso_nb.records import Task
-from calypso_nb.scheduler.agents import Agent
-from calypso_nb.scheduler.leases import AUTHOR, Hold, LeaseLost, LeaseRefused, take
+from calypso_nb.run_marks import AUTHOR, HANDED_OVER, RUNNING, failures, with_tags
+from calypso_nb.scheduler.leases import Hold, LeaseLost, LeaseRefused, take
 from calypso_nb.scheduler.outcome import Outcome, Result, last_lines, outcome_of
 from calypso_nb.scheduler.process import LOG, STDIN, Ended, WatchedProcess
 from calypso_nb.scheduler.recipes import Command, RecipeError, command_for, endpoint_here, read_recipes
-from calypso_nb.scheduler.tags import HANDED_OVER, RUNNING, failures, with_tags
 from calypso_nb.scheduler.watchdog import clock
 
 if TYPE_CHECKING:

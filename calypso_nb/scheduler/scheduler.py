@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from calypso_nb.agents import Agent, read_agents
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, UsageError
 from calypso_nb.frames import records_to_frame
-from calypso_nb.scheduler.agents import Agent, read_agents
-from calypso_nb.scheduler.leases import MAX_SECONDS, Lease, leases_of
+from calypso_nb.run_marks import MAX_SECONDS, RUNNING
+from calypso_nb.scheduler.leases import Lease, leases_of
 from calypso_nb.scheduler.plan import Situation, make_plan
 from calypso_nb.scheduler.recipes import RecipeError, read_recipes
 from calypso_nb.scheduler.run import RUN_COLUMNS, Job, Run, StopSignal, carry_out
-from calypso_nb.scheduler.tags import RUNNING
 from calypso_nb.scheduler.watchdog import clock
 from calypso_nb.settings import Endpoint
 from calypso_nb.workload.phrases import did_you_mean

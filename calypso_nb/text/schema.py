@@ -5,10 +5,13 @@ from functools import cache
 from typing import Any
 
 from calypso_nb import frames
+from calypso_nb.history.digest import AGENT_COLUMNS, DIGEST_COLUMNS
 from calypso_nb.history.saved import ALWAYS, HELD_FIELDS
-from calypso_nb.workload.attention import ATTENTION_COLUMNS, REASONS
+from calypso_nb.history.steps import KINDS
+from calypso_nb.workload.attention import ATTENTION_COLUMNS, SNOOZED_COLUMNS
 from calypso_nb.workload.blocking import BLOCKING_COLUMNS
 from calypso_nb.workload.flow import FLOW_COLUMNS
+from calypso_nb.workload.reasons import REASONS
 from calypso_nb.workload.tree import TREE_COLUMNS
 
 Schema = dict[str, Any]
@@ -29,6 +32,10 @@ _CELLS: Mapping[str, Schema] = {
     "tags": {"type": "array", "items": {"type": "string"}},
     "cycle": {"type": "array", "items": {"type": "integer"}},
     "reason": {"enum": list(REASONS)},
+    "reasons": {"type": "array", "items": {"enum": list(REASONS)}},
+    "tasks": {"type": "array", "items": {"type": "integer"}},
+    "about": {"enum": ["task", "agent", "queue", "team"]},
+    "what": {"enum": list(KINDS)},
     "since_known": {"enum": ["exact", "bound", "unknown"]},
 }
 _SUMMARY: Schema = {
@@ -86,7 +93,16 @@ _AGES: Schema = {
 
 # The lists of rows in the JSON, each with the report's attribute, its columns, and what it is about.
 SECTIONS: Mapping[str, tuple[str, Mapping[str, frames.Column], str]] = {
-    "attention": ("attention", ATTENTION_COLUMNS, "what needs attention, most urgent first"),
+    "attention": (
+        "attention",
+        ATTENTION_COLUMNS,
+        "what needs attention, a line per task, agent or queue, what holds up most first",
+    ),
+    "snoozed": (
+        "snoozed",
+        SNOOZED_COLUMNS,
+        "what would be in `attention` but for a snooze, a line for what is snoozed",
+    ),
     "agents": ("agents", frames.AGENT_COLUMNS, "one row per agent, most open tasks first"),
     "priorities": (
         "priorities",
@@ -139,6 +155,22 @@ def report_schema() -> Schema:
         )
         | {"description": "of all tasks of the report; null without any"},
         **{name: _rows(columns, meaning) for name, (_, columns, meaning) in SECTIONS.items()},
+        "team": {"type": "object", "description": "what the team has agreed on, where it isn't the usual"},
+        "silent_after": {
+            "type": "object",
+            "additionalProperties": {"type": "number"},
+            "description": "how long an agent is silent now and then, in hours, if its past is recorded",
+        },
+        "pauses": {
+            "type": "array",
+            "items": {"type": "array", "items": _TYPES[frames.TIME]},
+            "description": "from when to when nobody gave a sign, of an hour or longer, if that is recorded",
+        },
+        "snoozes": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "what somebody has snoozed, besides what `team` has; `snoozed` is what that hides",
+        },
         "tasks": _rows(
             frames.TASK_COLUMNS | FLOW_COLUMNS, "the tasks that pass the filters, in the server's order"
         ),
@@ -153,6 +185,44 @@ def report_schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "calypso_nb report",
         "description": "What `calypso-nb report --format json` writes. null is unknown or none, never 0.",
+        **_object(properties),
+    }
+
+
+@cache
+def digest_schema() -> Schema:
+    """Return the JSON Schema (2020-12) of what `digest_to_json` writes."""
+    time: Schema = {"type": "string", "format": "date-time"}
+    counts: Schema = {
+        "type": "object",
+        "propertyNames": {"enum": list(KINDS)},
+        "additionalProperties": _COUNT,
+        "description": "how many items there are of each kind that there is, in the order of the items",
+    }
+    properties: Schema = {
+        "version": {"const": 1},
+        "server": {"type": "string", "description": "the server, without credentials"},
+        "person": {"type": ["string", "null"], "description": "whose digest it is; null between reports"},
+        "basis": {
+            "enum": ["mark", "first", "moment", "reports"],
+            "description": "what is told: all since the person's mark, a day as there is none, all since a "
+            "moment, or what differs between two reports",
+        },
+        "since": time | {"description": "from when on; what was known late may be older"},
+        "until": time | {"description": "until when it is, or until now if nothing is recorded since"},
+        "counts": counts,
+        "items": _rows(DIGEST_COLUMNS, "what is told, questions first"),
+        "agents": _rows(AGENT_COLUMNS, "how many items of each kind each agent has"),
+        "unknown": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "what nobody can know of that time",
+        },
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "calypso_nb digest",
+        "description": "What `calypso-nb digest --format json` writes. null is unknown or none, never 0.",
         **_object(properties),
     }
 

@@ -5,7 +5,7 @@ without asking Python.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
 import altair as alt
@@ -21,13 +21,14 @@ Chart = alt.Chart | alt.LayerChart
 Builder = Callable[..., Any]
 
 # Told apart with any kind of colour blindness, and at least 3:1 on a white and on a dark page.
-STATUS_COLORS = {"idle": "#c48616", "working": "#276eb0", "complete": "#78828e"}
+# Amber and red are for problems.
+STATUS_COLORS = {"idle": "#64809e", "working": "#276eb0", "complete": "#8c9299"}
 _STATE_COLORS = {**STATUS_COLORS, "never ends": "#c2410c"}
 
 # Vega ignores tickMinStep for counts of 0 and 1: half a task has no label at least.
-_COUNT = alt.Axis(format="d", tickCount=6, labelExpr="datum.value % 1 ? '' : datum.label")
+COUNT = alt.Axis(format="d", tickCount=6, labelExpr="datum.value % 1 ? '' : datum.label")
 # Without `resize`, labels of rows that come later would be cut.
-_FIT = alt.AutoSizeParams(type="fit-x", contains="padding", resize=True)
+FIT = alt.AutoSizeParams(type="fit-x", contains="padding", resize=True)
 _BY_STATUS = alt.Color("status:N", scale=alt.Scale(domain=list(STATUSES), range=list(STATUS_COLORS.values())))
 _WITH_LEGEND = _BY_STATUS.legend(orient="top", title=None)
 _BY_STATE = alt.Color(
@@ -49,7 +50,7 @@ _KEY = f"'@' + ({_WHO})"
 _SAID = "'tasks: ' + datum.sum_n + '; agent: ' + datum.who + '; status: ' + datum.status"
 
 # What a label shows of a title: measuring 100 kB of text, letter by letter, would stop the browser.
-_LABEL = 240
+LABEL = 240
 _OLDEST = 15
 _INDENT, _ROW = 26, 20
 _TREE_TOOLTIP = {
@@ -77,17 +78,12 @@ _AGE_LABEL = (
 class ViewChart(NamedTuple):
     """One chart of the shared view, without rows: the spec's data is `{"name": "tasks"}`.
 
-    - fields: the fields by which the view groups rows; `n` of a row is how many tasks it stands for
-    - open_only: the chart leaves out complete tasks whatever the filter
-    - top: if not 0, the view gives that many of the oldest tasks, ungrouped
+    `browser/src/charts.js` makes its rows; `n` of a row is how many tasks it stands for.
     """
 
     id: str
     title: str
     description: str
-    fields: tuple[str, ...]
-    open_only: bool
-    top: int
     spec: dict[str, Any]
 
 
@@ -100,6 +96,25 @@ def load_per_agent(tasks: pd.DataFrame, statuses: Sequence[str] = OPEN_STATUSES)
     Example: `load_per_agent(data.tasks)`
     """
     return _of_rows("load", _load, tasks, statuses)
+
+
+def backlog(tasks: pd.DataFrame) -> Chart:
+    """Return bars of the tasks that came and of those that were finished, per day of the last 14, in UTC.
+
+    A task was finished at its last edit or before: so finished tasks are at most these. Archived tasks are
+    not counted.
+
+    - tasks: a frame with the columns of `TASK_COLUMNS`; the last day is that on which they were read
+
+    Example: `backlog(data.tasks)`
+    """
+    title, description, _ = _ABOUT["backlog"]
+    rows = _per_day(tasks[tasks["archived_at"].isna()])
+    if not rows:
+        return nothing(title, "No task matches")
+    chart = _backlog(alt.InlineData(values=cast(Any, rows)), _WITH_LEGEND)
+    whole: Chart = chart.properties(title=titled(title, description), description=description)
+    return whole
 
 
 def priority_distribution(tasks: pd.DataFrame, statuses: Sequence[str] = OPEN_STATUSES) -> Chart:
@@ -135,19 +150,19 @@ def oldest_tasks(tasks: pd.DataFrame, n: int = _OLDEST) -> Chart:
     return _of_rows("oldest", partial(_oldest, n=n), tasks, OPEN_STATUSES)
 
 
-@lru_cache(maxsize=2)
-def chart_specs(with_unknown_age: bool = False) -> tuple[ViewChart, ...]:
-    """Return the charts of the shared view; `with_unknown_age` adds a bucket for tasks of unknown age."""
-    return (
-        _view_chart("load", _load),
-        _view_chart("priority", _priority),
-        _view_chart("age", partial(_age, with_unknown=with_unknown_age)),
-        _view_chart("oldest", _oldest),
-    )
+@cache
+def chart_specs() -> tuple[ViewChart, ...]:
+    """Return the charts of the shared view that follow its filter."""
+    return _view_chart("backlog", _backlog), _view_chart("load", partial(_load, steady=True))
 
 
 # Title, description, and the fields of a row that the chart needs.
 _ABOUT = {
+    "backlog": (
+        "Backlog, 14 days",
+        "Tasks that came and were finished per day (UTC), finished at most",
+        "day what",
+    ),
     "load": ("Load per agent", "Tasks assigned to each agent, most open work first", "agent status is_open"),
     "priority": ("Tasks per priority", "A higher number is more urgent", "priority status"),
     "age": (
@@ -163,22 +178,68 @@ _ABOUT = {
 }
 
 
-def _load(data: Any, color: alt.Color) -> Any:
+def _load(data: Any, color: alt.Color, steady: bool = False) -> Any:
+    """Draw the load; if `steady`, rows say at which `place` an agent is and whether it is `dimmed`."""
     most_open_first = alt.EncodingSortField("open", op="sum", order="descending")
+    order = alt.EncodingSortField("place", op="min") if steady else most_open_first
+    most = alt.Scale(domainMax=alt.ExprRef("most"), nice=False) if steady else alt.Undefined
     unassigned = f"datum.value == '@{UNASSIGNED}'"
     italics = {"condition": {"test": unassigned, "value": "italic"}, "value": "normal"}
     names = alt.Axis(labelLimit=150, labelFontStyle=italics, labelExpr="slice(datum.value, 1)")
-    bars = _bars(data, color, height=alt.Step(22))
-    return (
-        bars.mark_bar(cornerRadius=1, description=alt.ExprRef(_SAID))
+    faint = f"datum.dimmed ? 0.25 : datum.who == '{UNASSIGNED}' ? 0.55 : 1"
+    bars = (
+        _bars(data, color, height=alt.Step(22))
+        .mark_bar(cornerRadius=1, description=alt.ExprRef(_SAID), fillOpacity=alt.ExprRef(faint))
         .transform_calculate(who=_WHO, key=_KEY, open="datum.is_open ? datum.n : 0")
         .encode(
-            x=alt.X("sum(n):Q", title="tasks", axis=_COUNT),
-            y=alt.Y("key:N", title=None, sort=most_open_first, axis=names),
-            fillOpacity=alt.condition(f"datum.who == '{UNASSIGNED}'", alt.value(0.55), alt.value(1)),
+            x=alt.X("sum(n):Q", title="tasks", axis=COUNT, scale=most),
+            y=alt.Y("key:N", title=None, sort=order, axis=names),
+            detail=["who:N", "dimmed:N"],
             tooltip=[alt.Tooltip("who:N", title="agent"), "status:N", _TASKS],
         )
     )
+    return bars.add_params(alt.param("most", value=1)) if steady else bars
+
+
+_CAME, _FINISHED = "new", "finished, at most"
+_DAYS = 14
+
+
+def _backlog(data: Any, _: alt.Color) -> Any:
+    what = alt.Scale(domain=[_CAME, _FINISHED], range=[STATUS_COLORS["idle"], STATUS_COLORS["complete"]])
+    beside = alt.Scale(domain=[_CAME, _FINISHED])
+    days = alt.Axis(labelAngle=0, labelExpr="slice(datum.value, 8)", labelOverlap=True)
+    said = "datum.what + ': ' + datum.sum_n + '; day: ' + datum.day"
+    bound = f"datum.what == '{_FINISHED}'"
+    return (
+        alt.Chart(data, width="container", height=110, autosize=FIT)
+        .mark_bar(
+            cornerRadius=1,
+            description=alt.ExprRef(said),
+            # A bound has an outline and little in it.
+            fillOpacity=alt.ExprRef(f"{bound} ? 0.3 : 1"),
+            strokeDash=alt.ExprRef(f"{bound} ? [3, 2] : [1, 0]"),
+        )
+        .encode(
+            x=alt.X("day:O", title=None, axis=days),
+            xOffset=alt.XOffset("what:N", scale=beside),
+            y=alt.Y("sum(n):Q", title="tasks", axis=COUNT),
+            color=alt.Color("what:N", scale=what, legend=alt.Legend(orient="top", title=None)),
+            stroke=alt.Stroke("what:N", scale=what, legend=None),
+            tooltip=["day:O", "what:N", _TASKS],
+        )
+    )
+
+
+def _per_day(tasks: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return what came and what was finished on each day; `browser/src/charts.js` does the same."""
+    read = (tasks["created_at"] + pd.to_timedelta(tasks["age_hours"], unit="h")).max()
+    if pd.isna(read):
+        return []
+    days = pd.date_range(end=read.floor("D"), periods=_DAYS).strftime("%Y-%m-%d")
+    times = {_CAME: tasks["created_at"], _FINISHED: tasks.loc[tasks["status"] == "complete", "updated_at"]}
+    counts = {what: of.dt.strftime("%Y-%m-%d").value_counts() for what, of in times.items()}
+    return [{"day": day, "what": what, "n": int(counts[what].get(day, 0))} for day in days for what in times]
 
 
 def _priority(data: Any, color: alt.Color) -> Any:
@@ -187,7 +248,7 @@ def _priority(data: Any, color: alt.Color) -> Any:
     bars = _bars(data, color, height=190).mark_bar(cornerRadius=1, width=no_wider)
     return bars.encode(
         x=alt.X("priority:O", title="priority", sort="descending", axis=label),
-        y=alt.Y("sum(n):Q", title="tasks", axis=_COUNT),
+        y=alt.Y("sum(n):Q", title="tasks", axis=COUNT),
         tooltip=["priority:O", "status:N", _TASKS],
     )
 
@@ -199,7 +260,7 @@ def _age(data: Any, color: alt.Color, with_unknown: bool) -> Any:
         .transform_filter("datum.is_open")
         .encode(
             x=alt.X("age_bucket:O", title="age", sort=None, scale=in_order, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("sum(n):Q", title="open tasks", axis=_COUNT),
+            y=alt.Y("sum(n):Q", title="open tasks", axis=COUNT),
             tooltip=[alt.Tooltip("age_bucket:O", title="age"), "status:N", _TASKS.title("open tasks")],
         )
     )
@@ -222,17 +283,17 @@ def _oldest(data: Any, color: alt.Color, n: int = _OLDEST) -> Any:
     bars = tasks.mark_bar(cornerRadius=1).encode(color=color, tooltip=tooltip)
     ages = tasks.mark_text(align="left", dx=4).encode(text="age:N")
     return (
-        alt.layer(bars, ages, data=data, width="container", height=alt.Step(22), autosize=_FIT)
+        alt.layer(bars, ages, data=data, width="container", height=alt.Step(22), autosize=FIT)
         .transform_filter("datum.is_open && isValid(datum.age_hours)")
         .transform_window(position="row_number()", sort=[alt.SortField("age_hours", order="descending")])
         .transform_filter(f"datum.position <= {n}")
-        .transform_calculate(label=f"'#' + datum.id + ' ' + slice(datum.title || '', 0, {_LABEL})")
+        .transform_calculate(label=f"'#' + datum.id + ' ' + slice(datum.title || '', 0, {LABEL})")
     )
 
 
 def _bars(data: Any, color: alt.Color, height: Any) -> Any:
     return (
-        alt.Chart(data, width="container", height=height, autosize=_FIT)
+        alt.Chart(data, width="container", height=height, autosize=FIT)
         .mark_bar(cornerRadius=1)
         .transform_calculate(rank=_RANK)
         .encode(color=color, order=alt.Order("rank:Q"))
@@ -243,20 +304,18 @@ def _of_rows(name: str, builder: Builder, tasks: pd.DataFrame, statuses: Sequenc
     title, description, fields = _ABOUT[name]
     rows = task_rows(tasks[tasks["status"].isin(list(statuses))])[fields.split()].assign(n=1)
     if rows.empty:
-        return _nothing(title, "No task matches")
+        return nothing(title, "No task matches")
     # As values and not as a frame, which Altair refuses above 5,000 rows.
     chart = builder(alt.InlineData(values=cast(Any, plain_records(rows))), _WITH_LEGEND)
-    titled: Chart = chart.properties(title=_title(title, description), description=description)
-    return titled
+    whole: Chart = chart.properties(title=titled(title, description), description=description)
+    return whole
 
 
 def _view_chart(name: str, builder: Builder) -> ViewChart:
-    title, description, fields = _ABOUT[name]
-    open_only = name in ("age", "oldest")
+    title, description, _ = _ABOUT[name]
     chart = builder(alt.NamedData(name="tasks"), _WITHOUT_LEGEND)
     spec = chart.properties(description=f"{title}: {description}").to_dict()
-    top = {"oldest": _OLDEST}.get(name, 0)
-    return ViewChart(name, title, description, tuple(fields.split()), open_only, top, spec)
+    return ViewChart(name, title, description, spec)
 
 
 def blocking_chart(blocking: pd.DataFrame, most: int = 80) -> alt.LayerChart | alt.Chart:
@@ -272,7 +331,7 @@ def blocking_chart(blocking: pd.DataFrame, most: int = 80) -> alt.LayerChart | a
     rows = _tree_rows(blocking)
     shown = rows[:most]
     if not shown:
-        return _nothing("Who blocks whom", "No task is blocked")
+        return nothing("Who blocks whom", "No task is blocked")
     deepest = max(row["depth"] for row in shown)
     waiting = int(blocking["blocked_by_task_id"].notna().sum())
     subtitle = f"{waiting} tasks wait; each is under the task that it waits for"
@@ -293,7 +352,7 @@ def blocking_chart(blocking: pd.DataFrame, most: int = 80) -> alt.LayerChart | a
     labels = points.mark_text(align="left", baseline="middle", dx=9, limit=620).encode(text="label:N")
     chart: alt.LayerChart = (
         alt.layer(down, across, dots, labels)
-        .properties(width="container", height=_ROW * len(shown), title=_title("Who blocks whom", subtitle))
+        .properties(width="container", height=_ROW * len(shown), title=titled("Who blocks whom", subtitle))
         .configure_view(stroke=None)
     )
     return chart
@@ -313,7 +372,7 @@ def work_item_age_chart(tasks: pd.DataFrame, most: int = 30) -> alt.Chart:
     ages = flow(tasks).query("work_item_age_known == 'bound'")
     longest = ages.sort_values("work_item_age_max_hours", ascending=False).head(most)
     if longest.empty:
-        return _nothing("Work item age", "No task is working")
+        return nothing("Work item age", "No task is working")
     rows = [
         {
             "label": f"#{task['id']} {task['title']}",
@@ -338,8 +397,18 @@ def work_item_age_chart(tasks: pd.DataFrame, most: int = 30) -> alt.Chart:
         x2="to_days:Q",
         y=y,
         tooltip=tooltip,
-    ).properties(width="container", height=alt.Step(_ROW), title=_title("Work item age", subtitle))
+    ).properties(width="container", height=alt.Step(_ROW), title=titled("Work item age", subtitle))
     return chart
+
+
+def blocking_rows(blocking: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `blocking_chart` in their order: `id`, `depth`, `holds_up`, `longest`, `state`.
+
+    - blocking: a frame with the columns of `BLOCKING_COLUMNS`
+    """
+    rows = pd.DataFrame(_tree_rows(blocking), columns=["id", "depth", "holds_up_in_all", "state"])
+    longest = blocking.set_index("id")["longest_chain"]
+    return rows.rename(columns={"holds_up_in_all": "holds_up"}).assign(longest=rows["id"].map(longest))
 
 
 def _tree_rows(blocking: pd.DataFrame) -> list[dict[str, Any]]:
@@ -396,11 +465,11 @@ def _cut(title: str, most: int = 70) -> str:
     return title if len(title) <= most else title[: most - 1] + "…"
 
 
-def _title(title: str, subtitle: str) -> alt.TitleParams:
+def titled(title: str, subtitle: str | list[str]) -> alt.TitleParams:
     return alt.TitleParams(title, subtitle=subtitle, anchor="start")
 
 
-def _nothing(title: str, subtitle: str) -> alt.Chart:
+def nothing(title: str, subtitle: str) -> alt.Chart:
     empty = alt.Chart(alt.InlineData(values=[{}]), width="container", height=40).mark_text(text="")
-    chart: alt.Chart = empty.properties(title=_title(title, subtitle), description=f"{title}: {subtitle}")
+    chart: alt.Chart = empty.properties(title=titled(title, subtitle), description=f"{title}: {subtitle}")
     return chart

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,40 +16,69 @@ import pandas as pd
 import traitlets
 from IPython.display import DisplayHandle, display
 
-from calypso_nb.client.actions import Action
+from calypso_nb.client.actions import can_act
 from calypso_nb.client.calls import Details
 from calypso_nb.errors import TinytaskConnectionError, UsageError
+from calypso_nb.flow.measures import Flow, flow_now
 from calypso_nb.frames import OPEN_STATUSES, STATUSES
+from calypso_nb.history.digest import Digest
 from calypso_nb.history.live import Live, Liveness
-from calypso_nb.view.bundle import asset, packed_bundle
-from calypso_nb.view.page import BELOW, view_bundle, view_style
-from calypso_nb.view.payload import view_payload
+from calypso_nb.run_marks import RUNNING
+from calypso_nb.settings import Endpoint
+from calypso_nb.view.bundle import asset, packed, packed_bundle
+from calypso_nb.view.delta import payload_change
+from calypso_nb.view.page import BELOW, saved_bundle, view_style
+from calypso_nb.view.payload import digest_payload, flow_payload, view_payload
 from calypso_nb.view.rows import NO_FILTER, matching
-from calypso_nb.view.task_dialog import changes_between, reason, refusal, respond, with_counts_of
+from calypso_nb.view.task_dialog import (
+    Done,
+    changes_between,
+    reason,
+    refusal,
+    respond,
+    with_counts_of,
+)
 from calypso_nb.workload.phrases import UNASSIGNED
 from calypso_nb.workload.reporter import Reporter, Workload
 
-# Seconds between two looks of its recorder, and between two updates of what an export shows.
+# Seconds between two looks of its recorder, between two updates of what an export shows, and of its flow.
 _EVERY = 30.0
 _SAVE_SECONDS = 10.0
+_MEASURE_SECONDS = 600.0
+# What some filters may hold, and that in words.
+_KNOWN: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "statuses": (lambda value: value in STATUSES, f"any of {', '.join(STATUSES)}"),
+    "blocked": (lambda value: value is None or isinstance(value, bool), "any of True, False and None"),
+    "ids": (lambda value: type(value) is int, "numbers of tasks"),
+}
+# So many tasks are counted before they are shown, and so long a notebook's output waits for more.
+_AT_ONCE = 500
+_WAIT_SECONDS = 5.0
+# How many digests back somebody may have seen, as more happened while they looked.
+_LAST_DIGESTS = 8
 
 
 class WorkloadView(anywidget.AnyWidget):
     """A `Workload` drawn and filtered in the browser.
 
-    - payload: what `view_payload` returns
+    - packed: what `view_payload` returns, as it is when a browser asks for it, with its version
+    - change: what differs in it from the version before
     - filter: the fields of `NO_FILTER`, shared with the browser both ways
     - statuses, agents: the ipywidgets of these two filters; without them the view makes its own controls
     - offered: the agent for each option of `agents`
     - live: whether a kernel responds to the view's messages
-    - news: what the kernel reports: an error, progress, what changed, and how live a history is
+    - acts: whether it can change anything, which it can't in a database file
+    - counts: whether the kernel counts comments and links of tasks that somebody looks at
+    - news: what the kernel reports often: an error, progress, how live a history is
+    - happened: what changed since the last reading, and what happened since somebody looked
     - every: seconds after which the browser asks for new data by itself, 0 for never
     """
 
     _esm = asset("widget_loader.js")
     _css = view_style()
 
-    payload = traitlets.Dict().tag(sync=True)
+    packed = traitlets.Bytes().tag(sync=True, to_json=lambda _, view: view._all_packed())
+    change = traitlets.Bytes().tag(sync=True)
     filter = traitlets.Dict().tag(sync=True)
     statuses = traitlets.List(traitlets.Instance(widgets.ToggleButton)).tag(
         sync=True, **widgets.widget_serialization
@@ -58,13 +87,40 @@ class WorkloadView(anywidget.AnyWidget):
         sync=True, **widgets.widget_serialization
     )
     offered: traitlets.List[str | None] = traitlets.List().tag(sync=True)
+    counts = traitlets.Bool(False).tag(sync=True)
     news = traitlets.Dict().tag(sync=True)
+    happened = traitlets.Dict().tag(sync=True)
     every = traitlets.Float(0, min=0).tag(sync=True)
     live = traitlets.Bool(False).tag(sync=True)
+    acts = traitlets.Bool(True).tag(sync=True)
     bundle = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, **traits: Any) -> None:
+    def __init__(self, payload: dict[str, Any], **traits: Any) -> None:
+        self._shown = 0, payload
         super().__init__(bundle=packed_bundle(), **traits)
+        self.on_msg(self._asked)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """What is shown."""
+        return self._shown[1]
+
+    def show(self, payload: dict[str, Any]) -> bool:
+        """Show something else, and return whether more has happened than that time has passed."""
+        version, before = self._shown
+        change = payload_change(before, payload)
+        self._shown = version + 1, payload
+        self.change = packed({"version": version + 1, **change})
+        return not change["aged"]
+
+    def _all_packed(self) -> bytes:
+        version, payload = self._shown
+        return packed({"version": version, "payload": payload})
+
+    def _asked(self, _: object, message: Mapping[str, Any], __: object) -> None:
+        """Send everything to a browser that has missed a change."""
+        if message.get("ask") == "payload" and message["version"] != self._shown[0]:
+            self.send_state("packed")
 
     def __repr__(self) -> str:
         return f"<WorkloadView of {len(self.payload['rows']['id'])} tasks>"  # and not of all that they say
@@ -79,11 +135,13 @@ class Dashboard(widgets.VBox):
 
     With a history, it records while it is open, and shows each change as soon as that is written down. While
     somebody else records that server in that file, it shows what they write. A line says how live it is, and
-    since when the server is away.
+    since when the server is away. *Since you looked* is `history.digest()`, and *Seen* moves your mark.
 
     - reporter: where the data come from
     - status_filter, agent_filter: what the filters start with
-    - details: count comments and links; a refresh by the timer counts only those of new tasks
+    - details: count comments and links. On a server with more than 500 tasks, those of tasks in progress are
+      counted once the rest is shown, and all others when their rows come in sight. A refresh by the timer
+      counts only those of new tasks, of tasks in progress, and of those that ask something
     - every: seconds between refreshes by the timer, 0 for none; with a history between two looks at the
       server, by default 30, if it doesn't push
     - author: who signs comments and handoffs made here
@@ -128,8 +186,15 @@ class Dashboard(widgets.VBox):
         self._saved = DisplayHandle()
         self._displayed = False
         self._saved_at, self._unsaved = 0.0, False
+        self._saved_filter: dict[str, Any] | None = None
+        self._measured: dict[str, Any] = {}
+        self._measured_at = -_MEASURE_SECONDS
         self._beats = 0
-        self._undoable: dict[int, Action] = {}
+        self._looked: dict[int, Digest] = {}  # The last digests that were shown, by their numbers.
+        self._looked_shown: dict[str, Any] = {}
+        self._counting: threading.Thread | None = None
+        self._in_sight: set[int] = set()
+        self._undoable: Done = {}
         self.data: Workload
         if history is not None:
             self._live = Live(reporter.client, reporter.makes, history, every=every or _EVERY, hub=hub)
@@ -150,6 +215,7 @@ class Dashboard(widgets.VBox):
         self.data = self._compared = self._first()
         self._counted_at = self.data.generated_at
         agents = [agent_filter] if isinstance(agent_filter, str) else list(agent_filter or ())
+        self._start = {**NO_FILTER, "statuses": list(status_filter), "agents": agents}
         self.statuses = tuple(
             widgets.ToggleButton(status in status_filter, description=status, tooltip=f"Show {status} tasks")
             for status in STATUSES
@@ -158,13 +224,16 @@ class Dashboard(widgets.VBox):
             options=((UNASSIGNED, None),), rows=1, tooltip="Several with Ctrl"
         )
         self.view = WorkloadView(
-            payload=view_payload(self.data),
-            filter={**NO_FILTER, "statuses": list(status_filter), "agents": agents},
+            self._payload(),
+            filter=self._start,
+            counts=self._details,
             statuses=self.statuses,
             agents=[self.agents],
             every=every,
             live=True,
+            acts=can_act(self.reporter.client),
             news={} if self._live is None else {"liveness": _plain(self._live.liveness)},
+            happened=self._since(),
         )
         super().__init__([self.view])
         values = lambda options: [value for _, value in options]  # noqa: E731
@@ -179,6 +248,9 @@ class Dashboard(widgets.VBox):
         self.view.observe(self._changed, names="filter")
         if self._live is not None:
             self._live.follow(self._follow)
+        if self._details and not self._is_small(self.data):
+            self._counting = threading.Thread(target=self._count_needed, name="calypso-nb-count", daemon=True)
+            self._counting.start()
 
     @property
     def hub_url(self) -> str | None:
@@ -189,6 +261,13 @@ class Dashboard(widgets.VBox):
     @property
     def filter(self) -> dict[str, Any]:
         """All filters, with the fields of `NO_FILTER`; assigning some of the fields keeps the others.
+
+        - statuses, agents, queues, tags, ages: lists of values, of which a task has one; empty for any. None
+          is a task without an agent or a queue
+        - blocked: a list of any of True, False and None, which is unknown
+        - ids: a list of numbers of tasks
+        - priority: the lowest and the highest, None for no bound
+        - search: a text in titles, agents, queues and tags, or `#7`
 
         Example: `dashboard.filter = {"agents": ["alice"], "priority": [5, None]}`
         """
@@ -203,8 +282,9 @@ class Dashboard(widgets.VBox):
             kind = str if name == "search" else list | tuple
             if not isinstance(value, kind) or (name == "priority" and len(value) != 2):
                 raise UsageError(f"the filter {name!r} is like {NO_FILTER[name]!r}, not {value!r:.60}")
-        if odd := [status for status in change.get("statuses", ()) if status not in STATUSES]:
-            raise UsageError(f"the filter 'statuses' has any of {', '.join(STATUSES)}, not {odd[0]!r}")
+        for name, (known, words) in _KNOWN.items():
+            if odd := [value for value in change.get(name, ()) if not known(value)]:
+                raise UsageError(f"the filter {name!r} has {words}, not {odd[0]!r:.60}")
         filter = {**self.filter, **change}
         self._offer_agents(filter["agents"])
         self.view.filter = filter
@@ -231,6 +311,14 @@ class Dashboard(widgets.VBox):
             agent_filter=tuple(shown["agents"]) or None,
         )
 
+    @property
+    def flow(self) -> Flow:
+        """How work flows: from the dashboard's history, else as far as the tasks themselves tell it.
+
+        Example: `dashboard.flow.percentiles`
+        """
+        return flow_now(self.data) if self._live is None else Flow(self._live.journeys())
+
     def on_change(self, callback: Callable[[pd.DataFrame], object]) -> None:
         """Call a function with `selected`, now and whenever a filter or a refresh changes it.
 
@@ -251,9 +339,12 @@ class Dashboard(widgets.VBox):
     def close(self) -> None:
         """Remove the dashboard, stop its timer and its recording, and let another recorder begin at once."""
         if self._live is not None:
+            if self._displayed and not sys.is_finalizing():
+                self._measure_if_old()  # While there is a history to ask.
             self._live.close()
             if self._unsaved and not sys.is_finalizing():
                 self._save()
+            self._displayed = False
         if self._ready:  # ipywidgets closes one that could not be made, too.
             for widget in (self.view, self.agents, *self.statuses):
                 widget.close()
@@ -270,6 +361,8 @@ class Dashboard(widgets.VBox):
         live = self._repr_mimebundle_(**kwargs)
         display({**live, "text/html": BELOW}, raw=True)
         self._displayed = True
+        if self._counting is not None:
+            self._counting.join(_WAIT_SECONDS)
         self._saved.display(self._static(), raw=True)
 
     def _offer_agents(self, chosen: Sequence[str | None]) -> None:
@@ -309,15 +402,26 @@ class Dashboard(widgets.VBox):
         return {**self.filter, "statuses": statuses}
 
     def _static(self) -> dict[str, Any]:
-        bundle = view_bundle(self.data, payload={**self.view.payload, "filter": self.filter})
-        html = f'<div class="calypso-saved">{bundle["text/html"]}</div>'
-        return {**bundle, "text/html": html, "text/plain": repr(self)}
+        self._measure_if_old()
+        self._saved_filter = self.filter
+        payload = {**self.view.payload, "filter": self._saved_filter, "flow": self._measured}
+        return {**saved_bundle(self.data, payload), "text/plain": repr(self)}
 
-    def _refresh(self, recount: bool) -> None:
+    def _measure_if_old(self) -> None:
+        if time.monotonic() - self._measured_at > _MEASURE_SECONDS:
+            self._measure()
+
+    def _measure(self) -> dict[str, Any]:
+        """Measure the flow, and keep what its tab shows, which says of what moment it is."""
+        self._measured, self._measured_at = flow_payload(self.flow), time.monotonic()
+        return self._measured
+
+    def _refresh(self, recount: bool, in_sight: Sequence[int] = ()) -> None:
         if not self._reading.acquire(blocking=False):
             return
         try:
             self._report(busy=True, done=0, total=0)
+            self._in_sight = {*in_sight}
             self._read_and_show(recount)
             self._compared = self.data
         finally:
@@ -331,7 +435,8 @@ class Dashboard(widgets.VBox):
             try:
                 self._show(self._read(recount, task) if ask else self._recorded())
             except Exception as error:  # Raised on a thread of its own it would be lost in the log.
-                self._report(error=self._why(error), about="data")
+                away = self.view.news.get("away") or datetime.now(UTC).isoformat()
+                self._report(error=self._why(error), about="data", away=away)
 
     def _why(self, error: Exception) -> str:
         why = reason(error)
@@ -340,31 +445,77 @@ class Dashboard(widgets.VBox):
         return why
 
     def _first(self) -> Workload:
-        """Read all tasks for the first time: its own recorder has just done so."""
-        live = self._live
+        """Read all tasks for the first time, and count what can be counted at once."""
+        live, data = self._live, None
         if live is not None:
             live.commented()  # What has been said until now is counted with all else.
-        if live is None or live.recorder is None:
-            first: Workload = self.reporter.collect_workload_data(
-                status_filter="all", details=self._details, progress=False
-            )
-            return first
-        data = live.read()
-        return self._counted(data, data, data.tasks["id"].tolist()) if self._details else data
+            if live.recorder is not None:
+                data = live.read()  # It has just looked.
+        if data is None:
+            data = self._listed()
+        if self._details and self._is_small(data):
+            return self._counted(data, data, _ids(data))
+        return data
+
+    def _listed(self) -> Workload:
+        data: Workload = self.reporter.collect_workload_data(
+            status_filter="all", details=False, progress=False
+        )
+        return data
+
+    def _is_small(self, data: Workload) -> bool:
+        """Return whether all tasks can be counted at once; a file takes no request for each."""
+        return len(data.tasks) <= _AT_ONCE or not Endpoint(data.endpoint).is_url
+
+    def _count_needed(self) -> None:
+        """Count what `attention` needs, once everything else is shown."""
+        try:
+            self._count(self._needed(self.data), self._advance)
+        except Exception as error:
+            self._report(error=self._why(error), about="counts")
+        finally:
+            self._report(done=0, total=0)
+
+    def _needed(self, data: Workload) -> list[int]:
+        """Return the tasks whose comments `attention` goes by: those in progress, and that have asked."""
+        asking = self.data.needs.loc[self.data.needs["reason"] == "waiting_on_human", "task_id"].tolist()
+        working = data.tasks.loc[data.tasks["status"] == "working", "id"].tolist()
+        return sorted({*working, *asking} & {*_ids(data)})
+
+    def _count(self, ids: Sequence[int], progress: bool | Callable[[int, int], None] = False) -> None:
+        """Count comments and links of some tasks, and show them."""
+        fresh = self._fresh(ids, progress)
+        with self._showing:
+            self._show_data(with_counts_of(self.data, self.data, fresh))
+
+    def _fresh(
+        self, ids: Sequence[int], progress: bool | Callable[[int, int], None] = False
+    ) -> dict[int, Details]:
+        client = self.reporter.client
+        if not ids:
+            return {}
+        return dict(client.count_details(ids, progress, seconds=client.seconds_for(len(ids))))
 
     def _read(self, recount: bool, task: Mapping[str, Any] | None) -> Workload:
-        """Read all tasks; without `recount` only the comments and links of new ones, `task` being known."""
+        """Read all tasks; without `recount` only the comments that may have news, `task` being known."""
         recorder = None if self._live is None else self._live.recorder
         if recorder is not None:
             recorder.look()
             return self._recorded(recount, task)
-        data: Workload = self.reporter.collect_workload_data(
-            status_filter="all", details=recount, progress=self._advance
-        )
+        data = self._listed()
         if recount or not self._details:
             self._counted_at = data.generated_at
+        if not self._details:
             return data
-        return self._counted(data, self.data, self._new(data), task)
+        if recount:
+            return self._counted(data, self.data, self._recounted(data), progress=self._advance)
+        return self._counted(data, self.data, sorted({*self._new(data), *self._needed(data)}), task)
+
+    def _recounted(self, data: Workload) -> list[int]:
+        """Return the tasks that somebody who asks for new data gets counted: all, or what they see."""
+        if self._is_small(data):
+            return _ids(data)
+        return sorted({*self._new(data), *self._needed(data), *(self._in_sight & {*_ids(data)})})
 
     def _recorded(self, recount: bool = False, task: Mapping[str, Any] | None = None) -> Workload:
         """Return all tasks as the history has them, without asking the server for more than counts."""
@@ -375,12 +526,16 @@ class Dashboard(widgets.VBox):
         if not self._details:
             return data
         if recount:
-            return self._counted(data, self.data, data.tasks["id"].tolist(), progress=self._advance)
-        there = {*data.tasks["id"].tolist()}
-        return self._counted(data, self.data, sorted({*self._new(data)} | (commented & there)), task)
+            return self._counted(data, self.data, self._recounted(data), progress=self._advance)
+        return self._counted(data, self.data, sorted({*self._new(data)} | (commented & {*_ids(data)})), task)
 
     def _new(self, data: Workload) -> list[int]:
-        return sorted({*data.tasks["id"].tolist()} - {*self.data.tasks["id"].tolist()})
+        """Return the tasks whose comments are to be read: new ones, and those whose runs may have signed."""
+        tasks = data.tasks[data.tasks["status"] == "working"]
+        running = tasks.loc[tasks["tags"].map(lambda tags: RUNNING in tags).astype(bool), "id"]
+        alive = self.data.tasks.loc[self.data.tasks["run_until"] > data.generated_at, "id"]
+        new = {*_ids(data)} - {*_ids(self.data)}
+        return sorted(new | {*running.tolist()} - {*alive.tolist()})
 
     def _counted(
         self,
@@ -391,10 +546,7 @@ class Dashboard(widgets.VBox):
         progress: bool | Callable[[int, int], None] = False,
     ) -> Workload:
         """Return tasks with counts of before, and of those that are not yet counted with new ones."""
-        client, fresh = self.reporter.client, dict[int, Details]()
-        if uncounted:
-            seconds = client.seconds_for(len(uncounted))
-            fresh |= client.count_details(uncounted, progress, seconds=seconds)
+        fresh = self._fresh(uncounted, progress)
         if task is not None and (details := Details.of(task)):
             fresh[task["id"]] = details
         return with_counts_of(data, before, fresh)
@@ -407,11 +559,46 @@ class Dashboard(widgets.VBox):
         before = self.data if self._live is None else self._compared
         self.data = data
         self._offer_agents(self.filter["agents"])
-        self.view.payload = view_payload(data, counted_at=self._counted_at)
-        self._report(error="", since=before.generated_at.isoformat(), changes=changes_between(before, data))
+        changes = changes_between(before, data)
+        self._tell(since=before.generated_at.isoformat(), changes=changes, **self._since())
+        self._report(error="", away=None)
+        self._show_data(data)
+
+    def _show_data(self, data: Workload) -> None:
+        self.data = data
+        changed = self.view.show(self._payload())
         self._changed()
-        self._unsaved = self._displayed
+        # What is only older needs no saving: a notebook would be changed by it.
+        if self._displayed and (changed or self.filter != self._saved_filter):
+            self._unsaved = True
         self._save_in_time()
+
+    def _payload(self) -> dict[str, Any]:
+        return view_payload(self.data, counted_at=self._counted_at) | {"filter": self._start}
+
+    def _since(self) -> dict[str, Any]:
+        """Return what happened since this person looked, for the news; nothing without a history."""
+        if self._live is None:
+            return {}
+        try:
+            digest = self._live.digest()
+        except (OSError, UsageError) as error:  # No reason to show no tasks.
+            return {"looked": {"error": reason(error)}}
+        number = max(self._looked, default=0)
+        shown = digest_payload(digest, number)
+        if shown != self._looked_shown:
+            number += 1
+            shown = self._looked_shown = {**shown, "number": number}
+        kept = [*({**self._looked, number: digest}).items()][-_LAST_DIGESTS:]
+        self._looked = dict(kept)
+        return {"looked": shown}
+
+    def _seen(self, number: int) -> None:
+        """Move the person's mark past a digest that was shown, and show what came since."""
+        if number not in self._looked:
+            raise UsageError("that is too long ago: look again")
+        self._looked[number].seen()
+        self._tell(**self._since())
 
     def _save_in_time(self) -> None:
         """Update what an export shows: it is large, so with a history not with each change."""
@@ -449,25 +636,66 @@ class Dashboard(widgets.VBox):
         with self._reporting:
             self.view.news = {**self.view.news, **news}
 
+    def _tell(self, **happened: Any) -> None:
+        with self._reporting:
+            self.view.happened = {**self.view.happened, **happened}
+
     def _asked(self, _: object, message: Mapping[str, Any], __: object) -> None:
+        if message["ask"] == "payload":
+            return
         # On a thread of its own, so that the kernel and the filters stay usable meanwhile.
         threading.Thread(target=self._answer, args=(message,), name="calypso-nb-ask", daemon=True).start()
 
     def _answer(self, message: Mapping[str, Any]) -> None:
         if message["ask"] == "refresh":
-            self._refresh(recount=self._details and not message.get("timed"))
+            recount = self._details and not message.get("timed")
+            self._refresh(recount, _numbers(message.get("ids", ())))
             return
         try:
+            if message["ask"] == "seen":
+                self._seen(message["number"])
+                self.view.send({"request": message["request"], "task": {}})
+                return
+            if message["ask"] == "counts":
+                self._count(_numbers(message["ids"]))
+                self.view.send({"request": message["request"], "task": {}})
+                return
+            if message["ask"] == "flow":
+                self.view.send({"request": message["request"], "task": self._measure()})
+                return
+            if message["ask"] in ("snooze", "wake"):
+                self._put_aside(message)
+                self.view.send({"request": message["request"], "task": {}})
+                return
             shown = respond(self.reporter.client, message, self.data, self.author, self._undoable)
         except Exception as error:  # The dialog waits for a response, whatever went wrong.
             self.view.send({"request": message["request"], "error": refusal(error)})
             return
         self.view.send({"request": message["request"], "task": shown})
-        if (
-            "told" in shown or "refused" in shown
-        ):  # Other tasks may have changed too, such as a parent's status.
+        if "told" in shown or "refused" in shown:  # Other tasks may have changed too, a parent's status say.
             with self._reading:
-                self._read_and_show(recount=False, task=shown)
+                self._read_and_show(recount=False, task=shown if "id" in shown else None)
+
+    def _put_aside(self, message: Mapping[str, Any]) -> None:
+        """Snooze a line of the attention list, or wake it; a history keeps that for all who use it."""
+        keeper = self.reporter if self._live is None else self._live
+        if message["ask"] == "wake":
+            keeper.wake(message["line"])
+        else:
+            until = datetime.fromisoformat(message["until"]) if message["until"] else None
+            keeper.snooze(message["line"], until, message["why"], self.author)
+        with self._showing:
+            self._show_data(keeper.with_snoozes(self.data))
+
+
+def _ids(data: Workload) -> list[int]:
+    ids: list[int] = data.tasks["id"].tolist()
+    return ids
+
+
+def _numbers(ids: Sequence[Any]) -> list[int]:
+    """Return the tasks that a browser says are in sight."""
+    return [int(number) for number in ids[:_AT_ONCE]]
 
 
 def _plain(liveness: Liveness) -> dict[str, Any]:

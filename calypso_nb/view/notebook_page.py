@@ -14,6 +14,7 @@ from traitlets import Bool, default
 
 from calypso_nb.redaction import SHORTEST, redacted, secrets_of_environment, without_secrets
 from calypso_nb.settings import own_secrets
+from calypso_nb.view.bundle import packed_text, unpacked_text
 from calypso_nb.view.page import BELOW, VIEW, Drawings, page_of
 
 _VEGA = re.compile(r"application/vnd\.vega(lite)?\.v\d+[.+]json")
@@ -141,8 +142,10 @@ def _one_form(data: dict[str, Any], drawings: Drawings, redaction: _Redaction) -
     html = str(data.get("text/html", ""))
     if html == BELOW:
         return {"text/html": html}
-    if VIEW in data:
-        return {"text/html": drawings.view(redaction.each(data, redaction.secrets))}
+    if "packed" in data.get(VIEW, ()):  # Earlier versions have packed nothing.
+        payload = redaction.each(unpacked_text(data[VIEW]["packed"]), redaction.secrets)
+        view = {"text/html": redaction.secrets(html), VIEW: {"packed": packed_text(payload)}}
+        return {"text/html": drawings.view(view)}
     spec = next((data[kind] for kind in data if _VEGA.fullmatch(kind)), None)
     # What is shown as HTML is somebody's text unless Altair says that it is its own.
     if spec is None and _ALTAIR.fullmatch(str(data.get("text/plain", ""))):

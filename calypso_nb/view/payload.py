@@ -1,37 +1,66 @@
 """What a browser is sent of a workload, as a dict that JSON can carry."""
 
+import json
+import math
 import re
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pandas as pd
 
+from calypso_nb.audit.audit import Audit
+from calypso_nb.flow import sentences
+from calypso_nb.flow.measures import Flow
 from calypso_nb.frames import AGE_BUCKETS, OPEN_STATUSES
-from calypso_nb.history.saved import plain_columns
+from calypso_nb.history.digest import Digest, Line
+from calypso_nb.history.saved import plain_columns, plain_records
 from calypso_nb.settings import Endpoint
-from calypso_nb.view.charts import blocking_chart, chart_specs, work_item_age_chart
+from calypso_nb.view.charts import blocking_rows, chart_specs
+from calypso_nb.view.flow_charts import FLOW_CHARTS
 from calypso_nb.view.rows import NO_FILTER, task_rows
-from calypso_nb.workload.phrases import UNASSIGNED, held_since, or_unknown, readable_hours
+from calypso_nb.view.task_dialog import CURES
+from calypso_nb.workload.phrases import held_since, subject
+from calypso_nb.workload.reasons import REASONS
 from calypso_nb.workload.reporter import Workload
 
-_INDENT = "\N{NO-BREAK SPACE}" * 3
-_GROUP_COUNTS = ("open", "idle", "working", "blocked", "unassigned")
-_TREE_HEADS = ("parent", "title", "agent", "leaves", "complete", "progress")
+# How many things of a digest a view shows, and how much of what was said.
+MOST_LINES = 30
+_LONGEST_TEXT = 300
+_FINDINGS = 20
+_OF_RULES = ("rule", "text", "state", "broken", "likely", "kept", "not_checked", "why")
+_OF_FINDINGS = ("rule", "task", "agent", "since", "certainty", "evidence", "to_do")
+# The columns of `task_rows` that a view can't count itself.
+_SENT = (
+    "id", "title", "status", "agent", "priority", "queue", "tags", "blocked", "blocked_by", "parent",
+    "comments", "links", "created_at", "updated_at", "last_sign_at", "last_sign_by", "run_until",
+)  # fmt: skip
 
 
 def view_payload(
-    data: Workload, title: str = "Workload", counted_at: datetime | None = None
+    data: Workload,
+    title: str = "Workload",
+    counted_at: datetime | None = None,
+    flow: Mapping[str, Any] | None = None,
+    audit: Audit | None = None,
 ) -> dict[str, Any]:
     """Return what `mount` of `browser/src/view.js` shows.
 
     - meta: where the data are from, and when comments and links were counted if not with all else
     - filter: what to show at first: open tasks, unless the report's own status filter asked for others
-    - ages: the names of age buckets in their order
-    - rows: the columns of `task_rows`
+    - ages: the names of age buckets in their order, with their upper edges in hours, None for no edge
+    - rows: columns of `task_rows`; the view counts ages itself
+    - others: what else is mentioned, by its number: what an action has to find unchanged, and the title
+    - limits: how many tasks each agent may have in progress; `limit` is that of an agent that is not named
     - charts: specs without rows
-    - attention: a row per task and reason, which the view's filter narrows
-    - sections: charts and tables about all tasks of the report, whatever the filter
+    - attention, snoozed: a line per task, agent or queue, which the view's filter narrows, with the tasks of
+      each of its reasons as `causes`; attention_head: in words
+    - cures, meanings: the actions that end each reason for attention, and the reason in words
+    - blocking: who waits for whom, as columns, each task below the one that it waits for
+    - parents: tasks with subtasks, as columns, each below its own parent
+    - archived_in_week: how many tasks were archived in the last 7 days, none of which is a row
+    - audit: its rules and some findings of each; None if there is none
+    - flow: what `flow_payload` returns; empty if it is asked for once somebody looks
     """
     rows = task_rows(data.tasks)
     is_open = rows["is_open"]
@@ -47,23 +76,77 @@ def view_payload(
     }
     if counted_at not in (None, data.generated_at):
         meta["counted_at"] = counted_at.isoformat()
-    working = data.tasks[data.tasks["status"] == "working"]
-    unknown_age = bool((is_open & (rows["age_bucket"] == "unknown")).any())
+    agents = rows["agent"].dropna().unique().tolist()
+    edges = [None if edge == math.inf else edge for edge in AGE_BUCKETS.values()]
+    tree = data.tree[["id", "level", "leaves", "leaves_complete", "progress"]]
+    blocking = blocking_rows(data.blocking)
     return {
         "meta": meta,
         "filter": filter,
-        "ages": [*AGE_BUCKETS, "unknown"],
-        "rows": plain_columns(rows),
-        "charts": [chart._asdict() for chart in chart_specs(unknown_age)],
-        "attention": _attention(data),
-        "sections": {
-            "charts": [
-                _chart("blocking", "Who blocks whom", blocking_chart, data.blocking, "No task is blocked"),
-                _chart("ages", "Work item age", work_item_age_chart, working, "No task is being worked on"),
-            ],
-            "tables": [_groups("Queues", data.queues), _groups("Tags", data.tags), _parents(data.tree)],
-        },
+        "ages": [*map(list, zip(AGE_BUCKETS, edges, strict=True)), ["unknown", None]],
+        "rows": plain_columns(rows[[*_SENT]]),
+        "others": _others(data, {*rows["id"].tolist()}),
+        "limit": data.team.thresholds.most_working,
+        "limits": {agent: data.team.limit(agent) for agent in agents if agent in data.team.limits},
+        "charts": [chart._asdict() for chart in chart_specs()],
+        "attention": _attention(data, data.attention),
+        "attention_head": data.attention_head(),
+        "snoozed": _snoozed(data),
+        "cures": {reason: list(cures) for reason, cures in CURES.items()},
+        "meanings": {name: reason.meaning for name, reason in REASONS.items()},
+        "blocking": plain_columns(blocking),
+        "parents": plain_columns(tree),
+        "archived_in_week": _archived_in_week(data),
+        "audit": None if audit is None else _audited(audit),
+        "flow": dict(flow or {}),
     }
+
+
+def digest_payload(digest: Digest, number: int) -> dict[str, Any]:
+    """Return what *Since you looked* shows: the first things of each kind, and how many there are.
+
+    - number: which digest it is, for whoever has seen it
+    """
+    ranks = digest.items.groupby("what", sort=False).cumcount().sort_values(kind="stable")
+    lines, times = digest.lines, plain_records(digest.items[["not_after"]])
+    return {
+        "number": number,
+        "heading": digest.heading,
+        "summary": digest.summary,
+        "since": digest.since.isoformat(),
+        "counts": [*digest.counts.items()],
+        "doubts": list(digest.doubts),
+        "total": len(digest.items),
+        "lines": [
+            _happened(lines[place], times[place]["not_after"]) for place in sorted(ranks.index[:MOST_LINES])
+        ],
+        "unknown": list(digest.unknown),
+    }
+
+
+def _happened(line: Line, at: str | None) -> dict[str, Any]:
+    return {
+        "what": line.what,
+        "task_id": line.task_id,
+        "title": None if line.title is None else line.title[:_LONGEST_TEXT],
+        "agent": line.agent,
+        "at": at,
+        "exact": not line.when.startswith("≤"),
+        "text": line.text[:_LONGEST_TEXT],
+    }
+
+
+def flow_payload(flow: Flow) -> dict[str, Any]:
+    """Return what the tab *Flow* shows.
+
+    - about: from what and when it is measured
+    - charts: as in `view_payload`
+    """
+    charts = []
+    for name, draw in FLOW_CHARTS.items():
+        chart = draw(flow)
+        charts.append({"id": name, "title": chart.title.text, "spec": _untitled(chart)})
+    return {"about": sentences.about(flow), "charts": charts}
 
 
 def _source(data: Workload) -> str:
@@ -73,62 +156,107 @@ def _source(data: Workload) -> str:
     return re.split(r"[/\\]", data.endpoint)[-1]
 
 
-def _chart(
-    id: str, title: str, draw: Callable[[pd.DataFrame], Any], rows: pd.DataFrame, nothing: str
-) -> dict[str, Any]:
-    if rows.empty:
-        return {"id": id, "title": title, "nothing": nothing}
-    return {"id": id, "title": title, "spec": _untitled(draw(rows))}
-
-
-def _attention(data: Workload) -> list[dict[str, Any]]:
-    circles = dict(zip(data.blocking["id"], map(list, data.blocking["cycle"]), strict=True))
+def _attention(data: Workload, lines: pd.DataFrame) -> list[dict[str, Any]]:
+    needs = _by_facts(data.needs)
     return [
         {
             "urgency": int(row["urgency"]),
             "id": int(row["task_id"]),
-            "concerns": circles.get(row["task_id"], []) if row["reason"] == "blocking_cycle" else [],
+            "about": row["about"],
+            "of": subject(row),
+            "agent": None if pd.isna(row["agent"]) else row["agent"],
+            "queue": None if pd.isna(row["queue"]) else row["queue"],
+            "priority": None if pd.isna(row["priority"]) else int(row["priority"]),
+            "holds_up": int(row["holds_up"]),
+            "tasks": list(row["tasks"]),
             "since": held_since(row, data.generated_at),
-            "reason": row["reason"].replace("_", " "),
+            "reasons": list(row["reasons"]),
+            "causes": _causes(row, needs),
             "evidence": row["evidence"],
             "to_do": row["to_do"],
+            "facts": row["facts"],
         }
-        for row in cast(list[dict[str, Any]], data.attention.to_dict("records"))
+        for row in cast(list[dict[str, Any]], lines.to_dict("records"))
     ]
 
 
-def _groups(title: str, groups: pd.DataFrame) -> dict[str, Any]:
-    name = str(groups.columns[0])
-    rows = [
-        [
-            or_unknown(row[name], f"(no {name})"),
-            *(or_unknown(row[count]) for count in _GROUP_COUNTS),
-            or_unknown(readable_hours(row["oldest_age_hours"])),
-        ]
-        for row in groups.to_dict("records")
-    ]
-    return {"title": title, "heads": [name, *_GROUP_COUNTS, "oldest"], "rows": rows}
+def _by_facts(needs: pd.DataFrame) -> dict[str, list[tuple[str, tuple[int, ...]]]]:
+    found: dict[str, list[tuple[str, tuple[int, ...]]]] = {}
+    for facts, reason, tasks in zip(needs["facts"], needs["reason"], needs["tasks"], strict=True):
+        found.setdefault(facts, []).append((reason, tasks))
+    return found
 
 
-def _parents(tree: pd.DataFrame) -> dict[str, Any]:
-    rows = [
-        [
-            _INDENT * row["level"] + f"#{row['id']}",
-            str(row["title"]),
-            or_unknown(row["assigned_to"], UNASSIGNED),
-            str(row["leaves"]),
-            str(row["leaves_complete"]),
-            or_unknown(row["progress"] if pd.isna(row["progress"]) else f"{row['progress']:.0%}"),
-        ]
-        for row in tree.to_dict("records")
+def _causes(
+    line: Mapping[str, Any], needs: Mapping[str, list[tuple[str, tuple[int, ...]]]]
+) -> list[tuple[str, list[int]]]:
+    """Return the tasks that each reason of a line is about: not every task of an agent is silent."""
+    if len(line["reasons"]) == 1:
+        return [(line["reasons"][0], list(line["tasks"]))]
+    own = [need for facts in line["facts"].split() for need in needs.get(facts, ())]
+    return [
+        (reason, [task for name, tasks in own if name == reason for task in tasks] or list(line["tasks"]))
+        for reason in line["reasons"]
     ]
-    return {"title": "Parent tasks", "heads": list(_TREE_HEADS), "rows": rows}
+
+
+def _snoozed(data: Workload) -> list[dict[str, Any]]:
+    """Return the lines that are put aside, each with until when, why and by whom."""
+    ends = plain_records(data.snoozed[["until", "why", "by"]])
+    return [line | end for line, end in zip(_attention(data, data.snoozed), ends, strict=True)]
+
+
+def _others(data: Workload, shown: set[int]) -> dict[str, dict[str, Any]]:
+    """Return what is said of tasks that shown ones wait for or are part of, and that are not shown."""
+    tasks = data.all_tasks
+    named = pd.concat([tasks["blocked_by_task_id"], tasks["parent_task_id"]]).dropna()
+    mentioned = tasks[tasks["id"].isin({*named.tolist()} - shown)]
+    rows = mentioned[["id", "title", "status", "assigned_to", "updated_at", "archived_at"]]
+    return {str(row["id"]): row for row in plain_records(rows)}
+
+
+def _archived_in_week(data: Workload) -> int:
+    return int((data.all_tasks["archived_at"] > data.generated_at - timedelta(days=7)).sum())
+
+
+def _audited(audit: Audit) -> dict[str, Any]:
+    """Return every rule, broken ones first, and some findings of each: the others would be hidden by one."""
+    others = audit.rules[~audit.rules["rule"].isin(audit.broken["rule"])]
+    rules = pd.concat([audit.broken, others])[list(_OF_RULES)]
+    found = audit.findings[audit.findings.groupby("rule").cumcount() < _FINDINGS]
+    return {
+        "summary": audit.summary,
+        "rules": plain_records(rules),
+        "findings": plain_records(found[list(_OF_FINDINGS)]),
+    }
 
 
 def _untitled(chart: Any) -> dict[str, Any]:
     """Return a chart's spec whose title the page shows as a heading, and its subtitle below that."""
-    spec: dict[str, Any] = chart.to_dict()
+    spec: dict[str, Any] = chart.to_dict(validate=False)  # Which takes half of the time, and is tested.
     title = spec.pop("title", {})
-    spec["usermeta"] = {"subtitle": title.get("subtitle", "")}
-    spec["description"] = f"{title.get('text', '')}: {title.get('subtitle', '')}"
-    return spec
+    lines = title.get("subtitle", "")
+    subtitle = lines if isinstance(lines, str) else " ".join(lines)
+    spec["usermeta"] = {"subtitle": subtitle}
+    spec["description"] = f"{title.get('text', '')}: {subtitle}"
+    return spec | {"datasets": _slim(spec)} if "datasets" in spec else spec
+
+
+def _slim(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a spec's rows with the fields that it names or a click needs, and numbers as exact as needed."""
+    named = {
+        "task_id",
+        "ids",
+        *re.findall(r"\w+", json.dumps({name: spec[name] for name in spec if name != "datasets"})),
+    }
+    return {
+        name: [
+            {
+                field: round(value, 4) if isinstance(value, float) else value
+                for field, value in row.items()
+                if field in named
+            }
+            for row in rows
+        ]
+        for name, rows in spec["datasets"].items()
+    }

@@ -19,6 +19,7 @@ from traitlets import Type
 
 from calypso_nb.errors import TinytaskConnectionError, UsageError
 from calypso_nb.files import write_whole
+from calypso_nb.view.bundle import unpacked_text
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from calypso_nb.view.page import VIEW
 
@@ -109,7 +110,11 @@ def export_notebook(
 
 def _contents(node: NotebookNode) -> list[str]:
     outputs = (output for cell in node.cells for output in cell.get("outputs", []))
-    return [_line(output.data[VIEW]) for output in outputs if VIEW in output.get("data", {})]
+    return [
+        _line(unpacked_text(output.data[VIEW]["packed"]))
+        for output in outputs
+        if VIEW in output.get("data", {})
+    ]
 
 
 def _line(view: dict[str, Any]) -> str:

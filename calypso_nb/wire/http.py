@@ -28,16 +28,7 @@ def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> 
     Only connecting has a time limit; whoever asks bounds the rest. Raise Fault if a certificate file or a
     proxy that the environment names can't be used.
     """
-    parts = urlsplit(endpoint.mcp)
-    # NO_PROXY has an address of IPv6 with brackets or without.
-    past = proxy_bypass(parts.netloc) or proxy_bypass(parts.hostname or "")
-    proxy = None if past else getproxies().get(parts.scheme)
-    if proxy is not None and "://" not in proxy:
-        proxy = f"http://{proxy}"
-    if proxy is not None and not Endpoint(proxy).is_url:
-        named = f"the proxy of {parts.scheme.upper()}_PROXY"
-        raise _unusable(named, "its address must be like http://host:port")
-    certificates = _certificates(*map(os.environ.get, _CERTIFICATES)) if parts.scheme == "https" else True
+    proxy, certificates = route_to(endpoint.mcp)
     trace = aiohttp.TraceConfig()
 
     async def begin(_: object, context: SimpleNamespace, __: object) -> None:
@@ -57,6 +48,24 @@ def http_session(endpoint: Endpoint, settings: Settings, clock: ServerClock) -> 
         proxy=proxy,
         trace_configs=[trace],
     )
+
+
+def route_to(url: str) -> tuple[str | None, bool | ssl.SSLContext]:
+    """Return by which proxy of the environment to reach an address, None for none, and what to trust there.
+
+    Raise Fault if a certificate file or a proxy that the environment names can't be used.
+    """
+    parts = urlsplit(url)
+    # NO_PROXY has an address of IPv6 with brackets or without.
+    past = proxy_bypass(parts.netloc) or proxy_bypass(parts.hostname or "")
+    proxy = None if past else getproxies().get(parts.scheme)
+    if proxy is not None and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy is not None and not Endpoint(proxy).is_url:
+        named = f"the proxy of {parts.scheme.upper()}_PROXY"
+        raise _unusable(named, "its address must be like http://host:port")
+    certificates = _certificates(*map(os.environ.get, _CERTIFICATES)) if parts.scheme == "https" else True
+    return proxy, certificates
 
 
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -59,6 +59,14 @@ def cycles(all_tasks: pd.DataFrame) -> list[tuple[int, ...]]:
     return sorted(set(_measured(waits(all_tasks)).cycle.values()))
 
 
+def held_up(all_tasks: pd.DataFrame) -> Mapping[int, int]:
+    """Return how many open tasks wait for a task, or for one that waits for it, by id; 0 for any other.
+
+    Example: `held_up(data.all_tasks)[133]`
+    """
+    return _measured(waits(all_tasks)).in_all
+
+
 def waits(all_tasks: pd.DataFrame) -> dict[int, int]:
     """Return the task that each blocked open task waits for, by id."""
     held = all_tasks[

@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from calypso_nb.client.calls import closest
+from calypso_nb.visible import visible
 
+_BRIEF = 80
 UNASSIGNED = "(unassigned)"
 UNKNOWN = "\N{EN DASH}"
 
@@ -15,6 +17,11 @@ UNKNOWN = "\N{EN DASH}"
 def or_unknown(value: Any, unknown: str = UNKNOWN) -> str:
     """Return any value as text, NA as the sign for unknown or another one."""
     return unknown if value is None or pd.isna(value) else str(value)
+
+
+def brief(name: str) -> str:
+    """Return a name by an agent as a sentence can hold it: cut, and nothing that a terminal would obey."""
+    return visible(name if len(name) <= _BRIEF else f"{name[:_BRIEF]}…")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -42,6 +49,14 @@ def readable_range(at_least: float | None, at_most: float | None) -> str | None:
     if high:
         return f"≤ {high}"
     return low and f"≥ {low}"
+
+
+def subject(line: Mapping[str, Any]) -> str:
+    """Return what a line of `data.attention` is about, if that is not a task: `agent vaela`, `the team`."""
+    about = line["about"]
+    if about in ("agent", "queue"):
+        return f"{about} {brief(line[about])}"
+    return "the team" if about == "team" else ""
 
 
 def held_since(row: Mapping[str, Any], now: datetime) -> str:

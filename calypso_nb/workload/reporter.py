@@ -5,27 +5,35 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 import pandas as pd
 
 from calypso_nb.client.calls import Details
 from calypso_nb.errors import UsageError
 from calypso_nb.frames import OPEN_STATUSES, STATUSES, records_to_frame, task_columns
+from calypso_nb.snoozes import DAY, Snoozes
+from calypso_nb.team import Snooze, Team, Thresholds, load_team
 from calypso_nb.workload import counts
-from calypso_nb.workload.attention import Thresholds, attention
+from calypso_nb.workload.attention import Attention, attention
 from calypso_nb.workload.blocking import blocking
 from calypso_nb.workload.flow import flow
-from calypso_nb.workload.phrases import UNASSIGNED, did_you_mean
+from calypso_nb.workload.phrases import UNASSIGNED, did_you_mean, readable_hours
+from calypso_nb.workload.reasons import REASONS, Board
 from calypso_nb.workload.tree import tree
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
+    from calypso_nb.snoozes import Line
+
+# Comments of so many tasks are read within a second or so.
+_FEW_TASKS = 500
 
 T = TypeVar("T")
+W = TypeVar("W", bound="Workload")
 W_co = TypeVar("W_co", bound="Workload", covariant=True)
 
 
@@ -40,6 +48,10 @@ class Workload:
     - endpoint: the server, without its credentials.
     - status_filter, agent_filter: what `tasks` were narrowed to, `None` for all.
     - details: whether comments and links were counted.
+    - team: what the team has agreed on, by default what `load_team` reads; `attention` goes by it.
+    - silent_after, pauses: how long an agent is silent now and then, in hours, and from when to when the
+      whole team was, if that is recorded.
+    - snoozes: what somebody has snoozed, besides what the team has agreed on; `snoozed` is what they hide.
 
     All else is counted when it is first asked for.
     Example: `data.tasks.query("priority > 2").sort_values("age_hours")`
@@ -52,6 +64,10 @@ class Workload:
     status_filter: tuple[str, ...] | None = None
     agent_filter: tuple[str | None, ...] | None = None
     details: bool = False
+    team: Team = field(default_factory=load_team)
+    silent_after: Mapping[str, float] = field(default_factory=dict)
+    pauses: tuple[tuple[datetime, datetime], ...] = ()
+    snoozes: tuple[Snooze, ...] = ()
 
     @cached_property
     def _counted(self) -> pd.DataFrame:
@@ -97,17 +113,65 @@ class Workload:
         """The open tasks per time since creation, with the columns of `AGE_COLUMNS`."""
         return counts.by_age(self._counted)
 
-    @cached_property
+    @property
     def attention(self) -> pd.DataFrame:
-        """What needs attention, most urgent first, by the usual thresholds: `ATTENTION_COLUMNS`."""
-        return self.needing_attention(Thresholds())
+        """What needs attention, a line per task, agent or queue, with the columns of `ATTENTION_COLUMNS`."""
+        return self._attention.lines
+
+    @property
+    def needs(self) -> pd.DataFrame:
+        """The reasons behind `attention`, a row each, with the columns of `NEED_COLUMNS`."""
+        return self._attention.needs
+
+    @property
+    def snoozed(self) -> pd.DataFrame:
+        """What would be in `attention` but for a snooze, with the columns of `SNOOZED_COLUMNS`."""
+        return self._attention.snoozed
+
+    @property
+    def paused_since(self) -> datetime | None:
+        """Since when nobody has given a sign, if the team is taken to be paused; else None."""
+        paused = self._board.paused_since
+        return None if paused is None else paused.to_pydatetime()
+
+    def attention_head(self) -> str:
+        """Return in words how often each reason is there, what is snoozed or unread, and any pause.
+
+        Example: `data.attention_head()`
+        """
+        counts = self.needs["reason"].value_counts()
+        said = [f"{counts[name]} {name.replace('_', ' ')}" for name in REASONS if name in counts]
+        if len(self.snoozed):
+            said.append(f"{len(self.snoozed)} snoozed")
+        unread = int(self.tasks.loc[self.tasks["is_open"], "last_sign_at"].isna().sum())
+        if unread:
+            said.append(f"comments of {unread:,} open task{'s' * (unread != 1)} not read")
+        head = " · ".join(said)
+        if self.paused_since is None:
+            return head
+        quiet = readable_hours((self.generated_at - self.paused_since).total_seconds() / 3600)
+        paused = f"no sign from anybody for {quiet}: the team is taken to be paused"
+        return f"{head} · {paused}" if head else paused
+
+    @cached_property
+    def _attention(self) -> Attention:
+        return attention(self._board)
+
+    @cached_property
+    def _board(self) -> Board:
+        shown, now = {*self.tasks["id"].tolist()}, pd.Timestamp(self.generated_at)
+        usual = self.silent_after, self.pauses
+        return Board(self.all_tasks, shown, now, self.team, *usual, self.snoozes)
 
     def needing_attention(self, thresholds: Thresholds) -> pd.DataFrame:
-        """Return `attention` by thresholds of your own.
+        """Return `attention` by thresholds of your own; supervisors that they don't name are the team's.
 
-        Example: `data.needing_attention(Thresholds(working_unedited_hours=4))`
+        Example: `data.needing_attention(Thresholds(silent_hours=4))`
         """
-        return attention(self.tasks, self.all_tasks, self.generated_at, thresholds)
+        if "supervisors" not in thresholds.model_fields_set:
+            known = {"supervisors": self.team.thresholds.supervisors}
+            thresholds = thresholds.model_copy(update=known)
+        return replace(self, team=self.team.model_copy(update={"thresholds": thresholds})).attention
 
     @cached_property
     def blocking(self) -> pd.DataFrame:
@@ -178,7 +242,51 @@ class Workload:
         )
 
 
-class Reporter(Generic[W_co]):
+class Snoozing:
+    """What can be snoozed by whoever reads a server, or its history."""
+
+    @property
+    def snoozes(self) -> Snoozes:
+        """What is snoozed on this server.
+
+        Example: `reporter.snoozes.current()`
+        """
+        raise NotImplementedError
+
+    def snooze(
+        self, line: Line, until: datetime | timedelta | None = DAY, why: str = "", by: str = ""
+    ) -> None:
+        """Snooze a line of `data.attention` until a moment, or until something new happens to it.
+
+        - line: a row of `data.attention`, or a dict with its `about`, `facts`, and `task_id` (or `id`),
+          `agent` or `queue`; what was snoozed of the same before stays so, until the same end
+        - until: a moment with a time zone, a length of time from now, or None: only something new ends it
+        - why, by: why, and who says so, by default `TINYTASK_AGENT`, then the name of your login
+
+        What has another fact is back at once. It is kept in the history's file if there is one, for all who
+        use that, else in your own folder. Raise UsageError if one of these is not valid or the file is
+        damaged, OSError if it can't be written.
+        Example: `reporter.snooze(data.attention.iloc[0], why="the vendor is on holiday")`
+        """
+        self.snoozes.snooze(line, until, why, by)
+
+    def wake(self, line: Line) -> None:
+        """End the snooze of a row of `data.snoozed`, or of a dict as `snooze` takes it.
+
+        Raise UsageError if there is none or the file is damaged, OSError if it can't be written.
+        Example: `reporter.snooze(data.attention.iloc[0]); reporter.wake(data.attention.iloc[0])`
+        """
+        self.snoozes.wake(line)
+
+    def with_snoozes(self, data: W) -> W:
+        """Return a report with what is snoozed by now, without asking the server.
+
+        Example: `reporter.with_snoozes(data).snoozed`
+        """
+        return replace(data, snoozes=self.snoozes.holding(data.generated_at))
+
+
+class Reporter(Snoozing, Generic[W_co]):
     """Reads the workload of a team from one TinyTask server; `makes` is the class of its reports."""
 
     makes: type[W_co]
@@ -195,7 +303,7 @@ class Reporter(Generic[W_co]):
         self,
         status_filter: str | Sequence[str] | None = None,
         agent_filter: str | Sequence[str | None] | None = None,
-        details: bool = True,
+        details: bool | Literal["needed"] = True,
         now: datetime | None = None,
         progress: bool | Callable[[int, int], None] = True,
         as_of: datetime | str | None = None,
@@ -208,7 +316,8 @@ class Reporter(Generic[W_co]):
           for all.
         - details: also count comments and links, which takes a request per task; without, they are NA. The
           whole report takes the client's timeout at most, and as much again for each further thousand tasks
-          that are counted; what was not read by then is NA, and a warning says so.
+          that are counted; what was not read by then is NA, and a warning says so. `"needed"` reads those of
+          all open tasks if they are few, else of tasks in progress, by which `attention` knows who is silent.
         - now: the moment at which ages are measured, an aware datetime; the current time by default.
         - progress: show a progress bar if counting takes long, or call `progress(done, total)`.
         - as_of: report how it was then, from the history instead of the server: an aware datetime, or like
@@ -222,14 +331,35 @@ class Reporter(Generic[W_co]):
         start = time.monotonic()
         all_tasks, moment = self._read(now) if as_of is None else self._read_past(as_of)
         report = report_of(self.makes, all_tasks, moment, self.client.endpoint, status_filter, agent_filter)
+        report = replace(report, **self._habits(), snoozes=self._holding(moment, past=as_of is not None))
         if not details or as_of is not None:
             return report
-        left = self.client.seconds_for(len(report.tasks)) - (time.monotonic() - start)
-        found = self.client.count_details(report.tasks["id"].tolist(), progress, seconds=left)
+        read = report.tasks
+        if details == "needed":
+            read = read[read["is_open"]]
+            read = read if len(read) <= _FEW_TASKS else read[read["status"] == "working"]
+        left = self.client.seconds_for(len(read)) - (time.monotonic() - start)
+        found = self.client.count_details(read["id"].tolist(), progress, seconds=left)
         all_tasks = with_counts(all_tasks, found)
         current = all_tasks[all_tasks["archived_at"].isna()]
         tasks = _narrowed(current, report.status_filter, report.agent_filter)
-        return replace(report, tasks=tasks, all_tasks=all_tasks, details=True)
+        return replace(report, tasks=tasks, all_tasks=all_tasks, details=details is True)
+
+    @property
+    def snoozes(self) -> Snoozes:
+        """What is snoozed on this server.
+
+        Example: `reporter.snoozes.current()`
+        """
+        return Snoozes(self.client.endpoint)
+
+    def _holding(self, moment: datetime, *, past: bool) -> tuple[Snooze, ...]:
+        """Return what a report is to leave out, at its moment."""
+        return self.snoozes.holding(moment, past=past)
+
+    def _habits(self) -> dict[str, Any]:
+        """Return `silent_after` and `pauses` of a report, if the past is recorded."""
+        return {}
 
     def _read(self, now: datetime | None) -> tuple[pd.DataFrame, datetime]:
         return self.client.snapshot(now)
@@ -314,9 +444,17 @@ def _narrowed(
     return tasks[keep].reset_index(drop=True)
 
 
-def with_counts(tasks: pd.DataFrame, found: Mapping[int, Details]) -> pd.DataFrame:
-    """Return the tasks with what was counted of them by task id; a task that is not there has NA."""
+def with_counts(tasks: pd.DataFrame, found: Mapping[int, Details], recorded: bool = False) -> pd.DataFrame:
+    """Return the tasks with what was counted of them by task id; a task that is not there has NA.
+
+    - recorded: comments are known from a history, which need not have all of them, so they are not counted
+    """
     unknown = Details()
     details = [found.get(task_id, unknown) for task_id in tasks["id"].tolist()]
     rows = pd.DataFrame(details, tasks.index, Details._fields, dtype="object")
-    return tasks.assign(**records_to_frame(rows, task_columns(*Details._fields)))
+    told = records_to_frame(rows, task_columns(*Details._fields))
+    read = told["comment_count"].notna() | recorded
+    edited = read & (told["last_sign_at"].isna() | (told["last_sign_at"] < tasks["updated_at"]))
+    told["last_sign_at"] = told["last_sign_at"].mask(edited, tasks["updated_at"])
+    told["last_sign_by"] = told["last_sign_by"].mask(edited)
+    return tasks.assign(**told)

@@ -9,7 +9,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const folder = process.argv[2] ?? join(here, "..", "assets");
 const { metafile } = await build({
   absWorkingDir: here,
-  entryPoints: ["bundle", "page_loader", "widget_loader"].map((name) => `src/${name}.js`),
+  entryPoints: ["bundle", "chart_loader", "page_loader", "widget_loader"].map((name) => `src/${name}.js`),
   outdir: folder,
   bundle: true,
   minify: true,

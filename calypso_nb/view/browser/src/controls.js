@@ -1,98 +1,24 @@
-// The controls of the filter, and what is active in words.
+// The filter line: what is set, what could be, and how many tasks pass.
 
-import { count, make, said } from "./dom.js";
-import { CHOICES, NO_FILTER, searched, toggled } from "./filter.js";
+import { chooser, removable, WORDS } from "./chooser.js";
+import { count, make } from "./dom.js";
+import { counted } from "./facets.js";
+import { CHOICES, NO_FILTER, normal, toggled } from "./filter.js";
+import { menu } from "./menus.js";
+import { priorities, rangeInWords } from "./priorities.js";
 import { STATUSES } from "./rows.js";
 
-const SEARCHED_FROM = 12;
-const SHOWN_AT_MOST = 200;
-const WORDS = Object.fromEntries(CHOICES.map(([key, , , none]) => [key, (value) => value ?? none]));
-
-// The values of a chooser as checkboxes: `fill` offers those with a text in them, `show` marks what is chosen.
-function checkboxes(key, { view, choose }) {
-  const words = WORDS[key];
-  const node = make("div", { class: "calypso-choices" });
-  const fill = (values, text) => {
-    const chosen = view.filter[key];
-    // What is chosen stays on offer, also when its last task has gone.
-    const offered = [...new Set([...chosen, ...values])].filter((value) => words(value).toLowerCase().includes(text));
-    node.replaceChildren(...offered.slice(0, SHOWN_AT_MOST).map((value) => {
-      const box = make("input", { type: "checkbox", onchange: () => choose({ [key]: toggled(view.filter[key], value) }) });
-      box.checked = chosen.includes(value);
-      box.value_ = value;
-      return make("label", { class: value == null && "calypso-none" }, box, said(words(value)));
-    }));
-    const left = offered.length - SHOWN_AT_MOST;
-    if (left > 0) node.append(make("p", {}, `… and ${count(left)} more; search to find them`));
-    if (!offered.length) node.append(make("p", {}, "No match"));
-  };
-  const show = () => node.querySelectorAll("input").forEach((box) => { box.checked = view.filter[key].includes(box.value_); });
-  return { node, fill, show };
-}
-
-// Many values, of which several may be chosen: a list that opens, with a search where it is long.
-export function chooser([key, one, many, , valuesOf], context, listOf = checkboxes) {
-  const { view } = context;
-  const summary = make("summary");
-  const find = make("input", { type: "search", placeholder: `Search ${many.toLowerCase()}`, "aria-label": `Search ${many.toLowerCase()}` });
-  const list = listOf(key, context);
-  list.node.setAttribute("role", "group");
-  list.node.setAttribute("aria-label", many);
-  const node = make("details", { class: `calypso-chooser calypso-${key}` }, summary, make("div", { class: "calypso-popup" }, find, list.node));
-  let values = [];
-
-  const fill = () => list.fill(values, find.value.trim().toLowerCase());
-  node.addEventListener("toggle", () => node.open && fill());
-  find.addEventListener("input", fill);
-  const load = () => {
-    const all = new Set(view.rows.flatMap(valuesOf));
-    const named = [...all].filter((value) => value != null);
-    const inOrder = view.payload.ages?.filter((age) => all.has(age));
-    values = key === "ages" && inOrder ? inOrder : named.sort(new Intl.Collator("en", { numeric: true }).compare);
-    if (all.has(null)) values.push(null);
-    node.hidden = key !== "agents" && values.length < 2 && !view.filter[key].length;
-    find.hidden = values.length <= SEARCHED_FROM;
-    if (node.open) fill();
-  };
-  const show = () => {
-    const chosen = view.filter[key];
-    node.classList.toggle("calypso-set", chosen.length > 0);
-    if (chosen.length > 1) summary.replaceChildren(`${many}: ${chosen.length}`);
-    else summary.replaceChildren(`${one}: `, chosen.length ? said(WORDS[key](chosen[0])) : "all");
-    list.show();
-  };
-  return { node, summary, load, show, destroy: list.destroy };
-}
-
-function priorities({ view, choose }) {
-  const bound = (value) => (value.trim() === "" || !Number.isFinite(Number(value)) ? null : Number(value));
-  const change = () => choose({ priority: [bound(low.value), bound(high.value)] });
-  const box = (label) => make("input", { type: "number", step: 1, "aria-label": label, oninput: change });
-  const [low, high] = [box("Lowest priority"), box("Highest priority")];
-  const node = make("span", { class: "calypso-priorities", role: "group", "aria-label": "Priority" }, "Priority", low, "to", high);
-  const load = () => {
-    const known = view.rows.map((row) => row.priority).filter((priority) => priority != null);
-    low.placeholder = known.reduce((a, b) => Math.min(a, b), Infinity);
-    high.placeholder = known.reduce((a, b) => Math.max(a, b), -Infinity);
-    if (!known.length) low.placeholder = high.placeholder = "";
-  };
-  const show = () => [low, high].forEach((input, i) => {
-    if (bound(input.value) !== view.filter.priority[i]) input.value = view.filter.priority[i] ?? "";
-  });
-  return { node, load, show };
-}
-
-// What is active, in words: the fields of the filter that a click on it clears, and its text.
-function activeFilters(filter) {
-  const [low, high] = filter.priority;
-  const range = low === high ? low : low == null ? `up to ${high}` : high == null ? `from ${low}` : `${low} to ${high}`;
+// All that is active, in words, for who does not see the line.
+export function active(filter) {
+  const { ids, statuses, priority } = filter;
   return [
-    filter.statuses.length && ["statuses", "status", STATUSES.filter((status) => filter.statuses.includes(status))],
-    ...CHOICES.map(([key, one]) => filter[key].length && [key, one.toLowerCase(), filter[key].map(WORDS[key])]),
-    (low != null || high != null) && ["priority", "priority", [String(range)]],
-    searched(filter) && ["search", "title with", [`“${filter.search.trim()}”`]],
+    statuses.length && `status ${STATUSES.filter((status) => statuses.includes(status)).join(" or ")}`,
+    ...CHOICES.map(([key, one]) => filter[key].length && `${one.toLowerCase()} ${filter[key].map(WORDS[key]).join(" or ")}`),
+    priority.some((edge) => edge != null) && `priority ${rangeInWords(priority)}`,
+    ids.length && chosenTasks(ids),
   ].filter(Boolean);
 }
+const chosenTasks = (ids) => (ids.length === 1 ? `#${ids[0]}` : `${count(ids.length)} chosen tasks`);
 
 function statusToggles({ view, choose }) {
   const nodes = STATUSES.map((status) => make("button",
@@ -103,46 +29,79 @@ function statusToggles({ view, choose }) {
   return { nodes, show };
 }
 
+// The toggles say beside their names how many tasks each would show.
+function statuses(context) {
+  const { nodes, show: mark, destroy } = (context.hosted?.statuses ?? statusToggles)(context);
+  const group = make("div", { class: "calypso-toggles", role: "group", "aria-label": "Status" }, ...nodes);
+  const { whole, set } = removable("statuses", "status", group, context, nodes[0]);
+  const show = () => {
+    mark();
+    set(context.view.filter.statuses.length > 0);
+    const counts = counted(context, "statuses", (row) => [row.status]);
+    for (const node of nodes) node.dataset.count = count(counts.get(node.dataset.status) ?? 0);
+  };
+  return { node: whole, show, destroy };
+}
+
+// Tasks that were chosen by their numbers, such as by a bar of a chart.
+function chosen(context) {
+  const text = make("span", { class: "calypso-chip" });
+  const { whole, set } = removable("ids", "number", text, context);
+  const show = () => {
+    const { ids } = context.view.filter;
+    whole.hidden = !ids.length;
+    set(ids.length > 0);
+    text.textContent = chosenTasks(ids);
+  };
+  return { node: whole, show };
+}
+
+// Offers the filters that do not stand in the line yet.
+function adding(choosers) {
+  const list = make("div", { class: "calypso-choices" });
+  const pick = (field) => {
+    node.open = false;
+    field.node.hidden = false;
+    field.open();
+  };
+  const opened = () => {
+    const offered = choosers.filter((field) => field.node.hidden && field.fits());
+    list.replaceChildren(...offered.map((field) => make("button", { type: "button", class: "calypso-item", onclick: () => pick(field) }, field.name)),
+      ...(offered.length ? [] : [make("p", {}, "There is nothing else to filter by")]));
+  };
+  const { node } = menu("+ Filter", [list], { kind: "calypso-adding", opened });
+  return node;
+}
+
 export function controls(host, context) {
   const { view, choose, hosted } = context;
-  const statuses = (hosted?.statuses ?? statusToggles)(context);
-  const choosers = CHOICES.map((choice) => (hosted?.[choice[0]] ?? ((given) => chooser(choice, given)))(context));
-  const range = priorities(context);
-  const search = make("input", { type: "search", placeholder: "Search titles", "aria-label": "Search task titles",
-    oninput: () => choose({ search: search.value }) });
-  const clear = make("button", { type: "button", class: "calypso-clear", onclick: () => choose(NO_FILTER) }, "Clear filters");
-  const shown = make("span", { role: "status" });
-  const chips = make("span", { class: "calypso-chips" });
-  host.append(
-    make("div", { class: "calypso-bar", role: "group", "aria-label": "Filters" },
-      make("div", { class: "calypso-toggles", role: "group", "aria-label": "Status" }, ...statuses.nodes),
-      ...choosers.map(({ node }) => node), range.node, search, clear),
-    make("div", { class: "calypso-active" }, shown, chips));
+  const status = statuses(context);
+  const choosers = [...CHOICES.map((choice) => (hosted?.[choice[0]] ?? ((given) => chooser(choice, given)))(context)), priorities(context)];
+  const [agents, ...others] = choosers;
+  const ids = chosen(context);
+  const clear = make("button", { type: "button", class: "calypso-clear", onclick: () => choose({ ...NO_FILTER, ...view.payload.filter }) }, "Reset to default");
+  const shown = make("span", { class: "calypso-shown", role: "status" });
+  const bar = make("div", { class: "calypso-bar", role: "group", "aria-label": "Filters" },
+    status.node, agents.node, ...others.map(({ node }) => node), ids.node, adding(others), clear);
+  const fold = make("button", { type: "button", class: "calypso-fold", "aria-expanded": "false", onclick: () => unfold(!host.classList.contains("calypso-unfolded")) });
+  const unfold = (wide) => {
+    host.classList.toggle("calypso-unfolded", wide);
+    fold.setAttribute("aria-expanded", String(wide));
+  };
+  host.append(fold, bar, shown);
 
-  const close = (event) => choosers.forEach(({ node, summary }) => {
-    if (!node.open || (event.type === "keydown" && event.key !== "Escape")) return;
-    if (event.type === "pointerdown" && node.contains(event.target)) return;
-    if (event.type === "keydown") summary.focus();
-    node.open = false;
-  });
-  document.addEventListener("pointerdown", close);
-  host.addEventListener("keydown", close);
-  const load = () => [...choosers, range].forEach((part) => part.load?.());
+  // Only what is in use stands in the line.
+  const tidy = () => others.forEach(({ key, node, menu }) => { node.hidden = !menu.open && String(view.filter[key]) === String(NO_FILTER[key]); });
+  others.forEach(({ menu: node }) => node.addEventListener("toggle", tidy));
+  const load = () => choosers.forEach((part) => part.load());
   const show = (indices) => {
-    const { filter, rows } = view;
-    [statuses, ...choosers, range].forEach((part) => part.show());
-    if (search.value !== filter.search) search.value = filter.search;
-    const active = activeFilters(filter);
-    clear.disabled = !active.length;
-    shown.textContent = `${count(indices.length)} of ${count(rows.length)} tasks`;
-    chips.replaceChildren(...active.map(([key, name, words]) => make("button",
-      { type: "button", class: "calypso-chip", title: "Remove this filter", "data-filter": key,
-        onclick: () => { choose({ [key]: NO_FILTER[key] }); search.focus(); } },
-      `${name} `, ...words.flatMap((word, i) => [i ? " or " : "", said(word)]), make("span", { "aria-hidden": "true" }, " ×"))));
+    [status, ...choosers, ids].forEach((part) => part.show());
+    tidy();
+    const now = active(view.filter);
+    clear.disabled = JSON.stringify(view.filter) === JSON.stringify(normal(view.payload.filter));
+    shown.textContent = `${count(indices.length)} of ${count(view.rows.length)} tasks`;
+    shown.title = now.join("; ");
+    fold.textContent = now.length ? `Filters: ${now.length} ▾` : "Filters ▾";
   };
-  const destroy = () => {
-    document.removeEventListener("pointerdown", close);
-    [statuses, ...choosers].forEach((part) => part.destroy?.());
-  };
-  return { load, show, destroy };
+  return { load, show, destroy: () => [status, ...choosers].forEach((part) => part.destroy?.()) };
 }

@@ -2,13 +2,15 @@
 // the view's filter and not the widget, which follows the filter in Python (`link` in dashboard.py): so a click
 // does not wait for the kernel, and what a busy kernel says late of an earlier click does not undo a later one.
 
-import { chooser } from "./controls.js";
-import { visible } from "./dom.js";
+import { chooser } from "./chooser.js";
+import { count, visible } from "./dom.js";
 import { CHOICES, toggled } from "./filter.js";
 
-// The views of ipywidgets that the model names, by the model of each.
+// The views of ipywidgets that the model names, by the model of each: none in a front end such as marimo, which can't
+// put one widget into another. There the view makes controls of its own.
 export async function viewsOf(model, references) {
   const manager = model.widget_manager;
+  if (!manager?.create_view) return [];
   return Promise.all(references.map(async (reference) => {
     const child = await manager.get_model(reference.slice("IPY_MODEL_".length));
     return { child, node: (await manager.create_view(child)).el };
@@ -41,9 +43,18 @@ export const hostedStatuses = (views) => ({ view, choose }) => {
 };
 
 // `offered` is who stands for each of the widget's options, null for tasks of nobody.
-export const hostedAgents = ({ child, node }, offered) => (context) => chooser(CHOICES[0], context, (_, { view, choose }) => {
+export const hostedAgents = ({ child, node }, offered) => (context) => chooser(CHOICES[0], context, (_key, _words, { view, choose }) => {
   const options = () => [...node.querySelectorAll("option")];
-  const show = () => options().forEach((option, i) => { option.selected = view.filter.agents.includes(offered()[i]); });
+  const mark = () => options().forEach((option, i) => { option.selected = view.filter.agents.includes(offered()[i]); });
+  // How many tasks each would show stands behind its name, which stays the widget's own.
+  const show = (counts) => {
+    mark();
+    options().forEach((option, i) => {
+      const number = count(counts.get(offered()[i]) ?? 0);
+      option.dataset.count = number;
+      option.setAttribute("aria-description", `${number} tasks`);
+    });
+  };
   // The widget's own words keep control characters, have no direction and are cut where they are long; and it
   // offers agents who have gone.
   const fill = (values, text) => {
@@ -53,7 +64,7 @@ export const hostedAgents = ({ child, node }, offered) => (context) => chooser(C
       const known = values.includes(agent) || view.filter.agents.includes(agent);
       option.hidden = !known || !(agent ?? option.textContent).toLowerCase().includes(text);
     });
-    show();
+    mark();
   };
   take(node, "change", () => {
     const selected = offered().filter((_agent, i) => options()[i]?.selected);
@@ -71,5 +82,5 @@ export const hostedAgents = ({ child, node }, offered) => (context) => chooser(C
     select.focus();
     select.scrollTop = top;
   });
-  return { node, fill, show, destroy: after(child, show) };
+  return { node, fill, show, destroy: after(child, mark) };
 });

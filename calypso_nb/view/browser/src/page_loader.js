@@ -1,15 +1,21 @@
 // The script of a page: built into assets/page_loader.js. What it draws stands in elements whose ids begin with a
 // mark that was made for this page (`Drawings` in page.py): no text that the page shows can have such an id.
 
-import { unpack } from "./unpack.js";
+import { bytesOf, unpackBundle, unpackData } from "./unpack.js";
 
 // An element's name hides the document's own property of that name, and some text may hold such an element.
 for (const node of Document.prototype.querySelectorAll.call(document, ":is(img, form, embed, object, iframe)[name]")) node.removeAttribute("name");
 
 const part = (name) => document.getElementById(`${document.documentElement.dataset.calypso}-${name}`);
-const drawings = JSON.parse(part("data").textContent).map((drawing, i) => ({ ...drawing, host: part(i) })).filter(({ host }) => host);
+const lines = part("data").textContent.split("\n").map((line) => line.split(" "));
+const drawings = lines.map(([kind, packed], i) => ({ kind, packed, host: part(i) })).filter(({ host }) => host);
 
-unpack(part("bundle").textContent).then(({ drawAll }) => drawAll(drawings)).catch((error) => {
+async function draw() {
+  const [{ drawAll }, ...data] = await Promise.all([unpackBundle(part("bundle").textContent), ...drawings.map(({ packed }) => unpackData(bytesOf(packed)))]);
+  drawAll(drawings.map((drawing, i) => ({ ...drawing, data: data[i] })));
+}
+
+draw().catch((error) => {
   for (const { host } of drawings) {
     const note = Object.assign(document.createElement("p"), { className: "calypso-note", role: "alert" });
     note.textContent = `The interactive part could not be drawn in this browser: ${error.message}`;

@@ -1,0 +1,1 @@
+"""Whether a team keeps the rules of its process."""

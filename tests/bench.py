@@ -35,6 +35,7 @@ from rich.table import Table
 
 from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore
+from calypso_nb.scheduler import Scheduler
 from tests.standin import FOLDER, Kind, running_standin
 
 ROOT = Path(__file__).parent.parent
@@ -286,6 +287,22 @@ def as_json(path: Path, size: int, runs: int) -> Line:
     )
 
 
+def plans(path: Path, size: int, runs: int, server: str) -> Line:
+    """What the scheduler would do with all tasks, against the listing that it needs for that."""
+    with TemporaryDirectory() as recipes, serving(path, "http", server) as url, TinytaskClient(url) as client:
+        (Path(recipes) / "default.py").write_text("")
+        agents = [f"agent-{number}" for number in range(12)]
+        scheduler = Scheduler(client, agents, recipes)
+        plan, listing = side_by_side(
+            runs, scheduler.plan, lambda: client.list_tasks(status=["idle", "working"])
+        )
+    aim = "≤ 1,000 ms beyond it" if size == 20_000 else ""
+    against = f"its listing: {ms(listing)}"
+    return Line(
+        f"{server}, {NAMES['http']}", f"plan, {size:,} tasks", ms(plan), against, times(plan / listing), aim
+    )
+
+
 def from_cold(path: Path, size: int, runs: int, server: str) -> Line:
     """A whole `calypso-nb report` with counts, from the start of its process to its end."""
     with serving(path, "http", server) as url:
@@ -354,6 +371,7 @@ def measure(sizes: list[int], file_sizes: list[int], runs: int) -> Iterator[Line
             yield from_cold(half_open, OPEN_TASKS, runs, server)
             for size in sizes:
                 yield from listings(filled(size), size, runs, server)
+                yield plans(filled(size), size, runs, server)
             for kind in ("http", "sse"):
                 yield peak_memory(filled(sizes[-1]), sizes[-1], kind, server)
         for size in file_sizes:

@@ -29,7 +29,7 @@ from tests.lab import ROOT, Lab, running_lab
 pytestmark = pytest.mark.browser
 
 OpenPage = Callable[[str], Opened]
-TITLE = "Agree on the ledger schema"  # of a task of the sample data that needs attention
+TITLE = "Customers see another team's invoice"  # of a task of the sample data that needs attention
 CELLS = [
     """%load_ext calypso_nb
 import altair as alt
@@ -113,7 +113,7 @@ def test_jupyterlab_draws_all_and_once_more_from_the_saved_file(
     server: str, folder: Path, page: Page, browser: Browser
 ) -> None:
     """A slider draws its chart anew; the file stays small; opened again, its charts need no kernel."""
-    lab = Lab(page, f"{server}/lab", "lab.ipynb")
+    lab = Lab(page, f"{server}/lab", "lab.ipynb", "test")
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
     assert_all_is_drawn(page)
     page.locator(".jupyter-widgets .noUi-handle").focus()
@@ -158,7 +158,7 @@ def test_a_lab_that_lacks_anywidget_draws_the_charts_and_says_what_the_dashboard
     (bare / ".jupyter" / "labconfig" / "page_config.json").write_text(json.dumps(off))
     shutil.copy(folder / "bare.ipynb", bare)
     with running_lab(bare) as url:
-        Lab(page, url, "bare.ipynb")
+        Lab(page, url, "bare.ipynb", "test")
         page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         page.locator(CHART).nth(1).wait_for(timeout=MILLISECONDS)
         page.locator(".calypso-saved").get_by_text("pip install anywidget").wait_for(timeout=MILLISECONDS)

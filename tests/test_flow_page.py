@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from calypso_nb import Dashboard, History, TinytaskClient, WorkloadReporter
 from calypso_nb.embedded import TinytaskStore, create_server
+from calypso_nb.view.bundle import unpacked_text
 from calypso_nb.view.flow_charts import FLOW_CHARTS
 from calypso_nb.view.page import report_page
 from calypso_nb.view.payload import flow_payload, view_payload
@@ -188,7 +189,7 @@ def test_a_dashboard_measures_by_its_history_and_its_export_has_the_tab(
             dashboard.close()
     assert "recorded from" in sent[0]["task"]["about"]
     assert "calypso-saved" in static["text/html"]
-    assert [*static.values()][1]["flow"]["about"] == sent[0]["task"]["about"]
+    assert unpacked_text([*static.values()][1]["packed"])["flow"]["about"] == sent[0]["task"]["about"]
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -224,8 +223,8 @@ def test_a_plan_always_has_the_documented_columns(records: list[dict[str, Any]])
 
 
 @pytest.mark.slow
-def test_the_plan_for_10000_tasks_takes_less_than_a_second_beyond_the_listing(tmp_path: Path) -> None:
-    """One listing, and no request a task, for 1,000 ready tasks as for 10,000."""
+def test_the_plan_for_10000_tasks_asks_for_none_of_them_alone(tmp_path: Path) -> None:
+    """It takes the listing, however many tasks are ready; `make bench` shows what it takes beyond that."""
     (tmp_path / "default.py").write_text("")
     calls: list[str] = []
     with TinytaskStore() as store:
@@ -243,24 +242,11 @@ def test_the_plan_for_10000_tasks_takes_less_than_a_second_beyond_the_listing(tm
         with running_server(store) as url, TinytaskClient(url) as client:
             agents = [{"agentName": f"agent-{number}", "maxConcurrency": 400} for number in range(5)]
             scheduler = Scheduler(client, agents, tmp_path)
-            scheduler.plan()
-            listing = timed(lambda: client.list_tasks(status=["idle", "working"]))
             client.get_task = lambda task_id: calls.append("get_task")  # type: ignore[method-assign]
-            assert timed(scheduler.plan) - listing < 1
             plan = scheduler.plan()
     assert calls == []
     assert len(plan) == 10_000
     assert 800 < len(runs(plan)) < 1_000
-
-
-def timed(call: Any) -> float:
-    times = []
-    for _ in range(3):
-        # Of the processor: a busy machine is no slow plan.
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def test_planning_changes_nothing(tmp_path: Path) -> None:

@@ -57,15 +57,17 @@ export async function drawChart(host, spec, marks) {
   }
   if (spec.width !== "container") return { view, run, finalize };
   // Vega-Lite follows the window only; a sidebar, a tab or a sheet of paper changes the width as well.
-  let width = host.clientWidth;
-  const fit = (wanted) => {
+  let [width, most] = [host.clientWidth, Infinity];
+  const fit = async () => {
+    const wanted = Math.min(most, host.clientWidth);
     if (!wanted || wanted === width) return;
     width = wanted;
-    view.width(width).runAsync();
+    await view.runAsync();  // A layout that is under way would end with the width from before.
+    await view.width(width).runAsync();
   };
-  const resizing = new ResizeObserver(() => fit(host.clientWidth));
+  const resizing = new ResizeObserver(fit);
   resizing.observe(host);
-  const unprint = printed(() => fit(Math.min(PAPER, host.clientWidth)), () => fit(host.clientWidth));
+  const unprint = printed(() => { most = PAPER; fit(); }, () => { most = Infinity; fit(); });
   return { view, run, finalize: () => { resizing.disconnect(); unprint(); finalize(); } };
 }
 

@@ -422,6 +422,8 @@ def test_every_chart_and_table_has_a_name_for_screen_readers(open_page: OpenPage
         folded = opened.page.locator(f'[data-panel="{tab}"] details:not([open]) > summary')
         while folded.count():
             folded.first.click()
+        for chart in charts_there:
+            opened.page.locator(f'table[aria-label^="{chart}"]').wait_for()
         nodes = tree.send("Accessibility.getFullAXTree")["nodes"]
         names: dict[str, list[str]] = {"graphics-document": [], "table": []}
         for node in nodes:

@@ -18,7 +18,7 @@ const CHART_CONFIG = {
   title: { color: "currentColor", subtitleColor: "currentColor" },
 };
 
-const PAPER = 690;  // how many pixels wide a chart is on A4
+const PAPER = 690;  // how many pixels wide a chart is on A4, as in view.css
 
 // What stands in the place of a chart that could not be drawn.
 export const failure = (error) => make("p", { class: "calypso-note", role: "alert" }, `This chart could not be drawn: ${error.message}`);
@@ -56,19 +56,14 @@ export async function drawChart(host, spec, marks) {
     });
   }
   if (spec.width !== "container") return { view, run, finalize };
-  // Vega-Lite follows the window only; a sidebar, a tab or a sheet of paper changes the width as well.
-  let [width, most] = [host.clientWidth, Infinity];
-  const fit = async () => {
-    const wanted = Math.min(most, host.clientWidth);
-    if (!wanted || wanted === width) return;
-    width = wanted;
-    await view.runAsync();  // A layout that is under way would end with the width from before.
-    await view.width(width).runAsync();
+  // Vega follows its container, but not onto paper.
+  let width = canvas.clientWidth;
+  const fit = (most) => {
+    width = canvas.clientWidth || width;
+    if (width) view.width(Math.min(most, width)).runAsync();
   };
-  const resizing = new ResizeObserver(fit);
-  resizing.observe(host);
-  const unprint = printed(() => { most = PAPER; fit(); }, () => { most = Infinity; fit(); });
-  return { view, run, finalize: () => { resizing.disconnect(); unprint(); finalize(); } };
+  const unprint = printed(() => fit(PAPER), () => fit(Infinity));
+  return { view, run, finalize: () => { unprint(); finalize(); } };
 }
 
 // What stands for nobody in the chart, and for an agent who is called just that.

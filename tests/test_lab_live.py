@@ -176,6 +176,33 @@ def test_the_flow_tab_measures_what_another_client_does_meanwhile(
             assert lab.errors == []
 
 
+@pytest.mark.node("tests/standin")
+def test_an_agents_page_tells_what_happened_to_its_tasks(
+    browser: Browser, address: str, folder: Path
+) -> None:
+    """With a TinyTask in Node behind a gateway, while another client works on them and comments."""
+    with (
+        running_standin("http", folder / "agent.db") as standin,
+        gateway(standin.url) as before,
+        TinytaskClient(standin.url) as other,
+    ):
+        task = other.create_task("Tell of me", assigned_to="alice").id
+        other.create_task("Of somebody else", assigned_to="bob")
+        with live_lab(browser, address, folder, "agent", before.url, None) as lab:
+            lab.go("agents")
+            output = lab.page.locator(".jp-OutputArea .calypso-live")
+            output.get_by_role("button", name="alice", exact=True).first.click()
+            history = output.get_by_role("list", name="History")
+            history.get_by_text("Tell of me").first.wait_for()
+            other.update_task(task, status="working")
+            history.locator("li", has_text="started").wait_for()
+            other.complete_task(task)
+            history.locator("li", has_text="finished").wait_for()
+            assert history.locator("li").first.inner_text().split("\n")[1:3] == [f"#{task}", "finished"]
+            assert "Of somebody else" not in history.inner_text()
+            assert lab.errors == []
+
+
 def show_again(lab: Lab, text: str) -> None:
     """Measure again until what somebody else has done is known, and on the screen."""
     flow = lab.page.locator(".jp-OutputArea .calypso-flow")

@@ -414,6 +414,16 @@ class Memory(Snoozing, Generic[W_co]):
         both = pd.concat([conformed(said, FEED_COLUMNS), conformed(did, FEED_COLUMNS)])
         return conformed(both.sort_values("not_after", kind="stable"), FEED_COLUMNS)
 
+    def latest(self, agent: str, task_ids: Iterable[int], most: int = 20) -> pd.DataFrame:
+        """Return what an agent did and what happened to some tasks, the newest first, with `FEED_COLUMNS`.
+
+        - most: how many lines there are at most; what happened at an unknown time is left out
+
+        Example: `history.latest("alice", [7, 12])`
+        """
+        feed = self.feed.dropna(subset="not_after")
+        return feed[(feed["agent"] == agent) | feed["task_id"].isin([*task_ids])].tail(most)[::-1]
+
     def journeys(self) -> Journeys:
         """Return the way of each task over the board, from which flow is measured.
 

@@ -28,7 +28,7 @@ from calypso_nb.settings import Endpoint
 from calypso_nb.view.bundle import asset, packed, packed_bundle
 from calypso_nb.view.delta import payload_change
 from calypso_nb.view.page import BELOW, saved_bundle, view_style
-from calypso_nb.view.payload import digest_payload, flow_payload, view_payload
+from calypso_nb.view.payload import digest_payload, feed_payload, flow_payload, view_payload
 from calypso_nb.view.rows import NO_FILTER, matching
 from calypso_nb.view.task_dialog import (
     Done,
@@ -652,22 +652,7 @@ class Dashboard(widgets.VBox):
             self._refresh(recount, _numbers(message.get("ids", ())))
             return
         try:
-            if message["ask"] == "seen":
-                self._seen(message["number"])
-                self.view.send({"request": message["request"], "task": {}})
-                return
-            if message["ask"] == "counts":
-                self._count(_numbers(message["ids"]))
-                self.view.send({"request": message["request"], "task": {}})
-                return
-            if message["ask"] == "flow":
-                self.view.send({"request": message["request"], "task": self._measure()})
-                return
-            if message["ask"] in ("snooze", "wake"):
-                self._put_aside(message)
-                self.view.send({"request": message["request"], "task": {}})
-                return
-            shown = respond(self.reporter.client, message, self.data, self.author, self._undoable)
+            shown = self._response(message)
         except Exception as error:  # The dialog waits for a response, whatever went wrong.
             self.view.send({"request": message["request"], "error": refusal(error)})
             return
@@ -675,6 +660,31 @@ class Dashboard(widgets.VBox):
         if "told" in shown or "refused" in shown:  # Other tasks may have changed too, a parent's status say.
             with self._reading:
                 self._read_and_show(recount=False, task=shown if "id" in shown else None)
+
+    def _response(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        match message["ask"]:
+            case "seen":
+                self._seen(message["number"])
+            case "counts":
+                self._count(_numbers(message["ids"]))
+            case "snooze" | "wake":
+                self._put_aside(message)
+            case "flow":
+                return self._measure()
+            case "agent":
+                return self._latest(message["agent"])
+            case _:
+                return respond(self.reporter.client, message, self.data, self.author, self._undoable)
+        return {}
+
+    def _latest(self, agent: str) -> dict[str, Any]:
+        """Return what an agent did last, and what happened to its tasks; nothing without a history."""
+        if self._live is None:
+            return {"lines": []}
+        tasks = self.data.tasks
+        return {
+            "lines": feed_payload(self._live.latest(agent, _ids_of(tasks[tasks["assigned_to"] == agent])))
+        }
 
     def _put_aside(self, message: Mapping[str, Any]) -> None:
         """Snooze a line of the attention list, or wake it; a history keeps that for all who use it."""
@@ -689,7 +699,11 @@ class Dashboard(widgets.VBox):
 
 
 def _ids(data: Workload) -> list[int]:
-    ids: list[int] = data.tasks["id"].tolist()
+    return _ids_of(data.tasks)
+
+
+def _ids_of(tasks: pd.DataFrame) -> list[int]:
+    ids: list[int] = tasks["id"].tolist()
     return ids
 
 

@@ -128,12 +128,26 @@ def _happened(line: Line, at: str | None) -> dict[str, Any]:
     return {
         "what": line.what,
         "task_id": line.task_id,
-        "title": None if line.title is None else line.title[:_LONGEST_TEXT],
+        "title": _short(line.title),
         "agent": line.agent,
         "at": at,
         "exact": not line.when.startswith("≤"),
-        "text": line.text[:_LONGEST_TEXT],
+        "text": _short(line.text),
     }
+
+
+def _short(text: str | None) -> str | None:
+    return text and text[:_LONGEST_TEXT]
+
+
+def feed_payload(feed: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return lines with `FEED_COLUMNS` as `digest_payload` has its lines."""
+    exact = feed["not_after"] - feed["not_before"] <= timedelta(seconds=1)
+    return [
+        {**line, "title": _short(line["title"]), "text": _short(line["text"]), "exact": is_exact}
+        | {"at": line["not_after"]}
+        for line, is_exact in zip(plain_records(feed), exact.tolist(), strict=True)
+    ]
 
 
 def flow_payload(flow: Flow) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 // One agent's page: what it has in progress and for how long, what it takes next, whom it waits for and who waits for it.
 
 import { cut, factsOf, hoursSince, inTurn, lastWeek, newestSignFirst, problemOf, QUIET, quietFor, readiness, signOf, workOf } from "./agent_facts.js";
+import { agentHistory } from "./agent_history.js";
 import { count, make, said, visible } from "./dom.js";
 import { keyed, refill } from "./keyed.js";
 import { readableHours, UNASSIGNED } from "./rows.js";
@@ -62,8 +63,9 @@ export function agentPage(host, context, leave) {
   });
   const waiting = make("section");
   const done = make("section");
+  const history = agentHistory(context);
   host.append(make("div", { class: "calypso-agent-head" }, back, name, about, actions), note, tiles,
-    make("div", { class: "calypso-agent-columns" }, make("div", {}, now.node, next.node), make("div", {}, waiting, done)));
+    make("div", { class: "calypso-agent-columns" }, make("div", {}, now.node, next.node), make("div", {}, waiting, done, history.node)));
 
   const opening = (id) => make("button", { type: "button", class: "calypso-open", title: `Open task #${id}`, onclick: () => open(id) }, `#${id}`);
   const named = (id) => [opening(id), " ", make("bdi", {}, cut(known(id)?.title))];
@@ -157,6 +159,7 @@ export function agentPage(host, context, leave) {
     tree(agent, [...new Set(work.rows.filter(({ is_open, blocked, blocked_by }) => is_open && blocked && blocked_by != null).map(({ blocked_by }) => blocked_by))]);
     finished(agent, work.rows);
     act();
+    history.show(agent);
   };
   // The keys: which task has the focus, and what is done with it.
   const lines = () => [...host.querySelectorAll(".calypso-task-lines li")];

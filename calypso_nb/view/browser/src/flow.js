@@ -6,11 +6,11 @@ import { make, said } from "./dom.js";
 import { drawings } from "./drawings.js";
 import { NO_FILTER } from "./filter.js";
 
-export function flow(host, { view, live, open, go, parts }) {
+export function flow(host, { view, live, open, go, later, parts }) {
   const body = make("div", { class: "calypso-flow-charts" });
   const about = make("p", { class: "calypso-about-list", role: "status" });
   const changed = make("span", { class: "calypso-slow" });
-  const again = live && make("button", { type: "button", onclick: () => { view.ready = measure(); } }, "Measure again");
+  const again = live && make("button", { type: "button", onclick: () => measure() }, "Measure again");
   host.append(make("div", { class: "calypso-flow-head" }, about, changed, again), body);
   // A mark that is a task opens it, and one that counts some shows these. Archived tasks are no rows.
   const press = ({ task_id, ids }) => {
@@ -23,7 +23,7 @@ export function flow(host, { view, live, open, go, parts }) {
   const { show: draw, clear } = drawings(body, { opens, press });
   // What the tasks were like when it was measured: it changes with any of them, and not with the time.
   const state = () => `${view.rows.length} ${view.rows.reduce((last, { updated_at }) => Math.max(last, Date.parse(updated_at ?? 0)), 0)}`;
-  let [measuring, measured] = [null, null];
+  let [measuring, measured] = [Promise.resolve(), null];
   const once = async () => {
     try {
       if (!body.children.length) about.textContent = "Measuring …";
@@ -38,7 +38,10 @@ export function flow(host, { view, live, open, go, parts }) {
     tell();
   };
   // One after the other: an answer that comes late draws over none that was asked for after it.
-  const measure = () => (measuring = (measuring ?? Promise.resolve()).then(once));
+  const measure = () => {
+    measuring = measuring.then(once);
+    later(measuring);
+  };
   const tell = () => { changed.textContent = live && measured && measured !== state() ? "Tasks have changed since" : ""; };
   let looking = false;
   return {
@@ -49,9 +52,9 @@ export function flow(host, { view, live, open, go, parts }) {
     },
     show: () => {
       tell();
-      if (looking || measured === state()) return measuring;
+      if (looking || measured === state()) return;
       looking = true;
-      return measure();
+      measure();
     },
     destroy: clear,
   };

@@ -1,15 +1,11 @@
 // What happened since this person looked, by the history that the dashboard has: what goes wrong first, then the latest.
 
 import { count, make, said, visible } from "./dom.js";
+import { happened, PROBLEMS } from "./happened.js";
 import { replaceLines } from "./keyed.js";
-import { agentLink, titleLink } from "./links.js";
-import { number } from "./mentions.js";
-
-// What asks for somebody, the worst in red.
-const PROBLEMS = { asked: "stuck", failed: "stuck", bounced: "slow", blocked: "slow" };
 
 export function looked(host, context) {
-  const { live, clock, view, open } = context;
+  const { live, clock, view } = context;
   const heading = make("h3");
   const counts = make("span", { class: "calypso-kinds", role: "group", "aria-label": "Kinds" });
   const seen = make("button", { type: "button", title: "Move my mark past all of this", onclick: () => settle() }, "Seen");
@@ -29,20 +25,13 @@ export function looked(host, context) {
     }
     seen.disabled = false;
   };
-  // Never shows a bound as a time.
-  const when = ({ at, exact }) => make("time", { datetime: at, title: clock.title(at) }, at && !exact ? "≤ " : "", clock.short(at, view.payload.meta.generated_at));
-  const line = (one) => make("li", { "data-line": `${one.task_id} ${one.what}`, "data-problem": PROBLEMS[one.what] },
-    when(one), number(one.task_id, open), make("span", { class: "calypso-looked-what" }, one.what),
-    make("span", { class: "calypso-happened-who" }, one.agent == null ? "" : agentLink(context, one.agent)),
-    make("span", { class: "calypso-happened-said" }, titleLink({ id: one.task_id, title: one.title }, open),
-      one.text && make("span", { class: "calypso-why", dir: "auto", title: visible(one.text) }, visible(one.text))));
   const choose = (name) => { kind = kind === name ? null : name; fill(); };
   const fill = () => {
     const { lines = [], total = 0 } = told;
     const chosen = lines.filter(({ what }) => !kind || what === kind);
     const ordered = [...chosen.filter(({ what }) => PROBLEMS[what]),
       ...chosen.filter(({ what }) => !PROBLEMS[what]).sort((a, b) => Date.parse(b.at ?? 0) - Date.parse(a.at ?? 0))];
-    replaceLines(list, ordered.map(line));
+    replaceLines(list, ordered.map((one) => happened(context, one)));
     const left = (kind ? (told.counts.find(([name]) => name === kind)?.[1] ?? 0) : total) - ordered.length;
     more.textContent = left > 0 ? `… and ${count(left)} more: calypso-nb digest has them all` : "";
     for (const button of counts.children) button.setAttribute("aria-pressed", String(button.dataset.kind === kind));

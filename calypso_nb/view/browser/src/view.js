@@ -42,13 +42,19 @@ export function mount(el, payload, options = {}) {
     Object.values(parts).forEach((part) => part.tab?.(tab));
     return change ? choose(change) : redraw();
   };
+  // What a kernel is asked for, which may be busy: `ready` waits for it, and nothing that is drawn meanwhile.
+  let asked = Promise.resolve();
+  const later = (promise) => {
+    asked = Promise.all([asked, promise]);
+    view.ready = Promise.all([view.ready, asked]);
+  };
   const redraw = () => {
-    view.ready = show();
+    view.ready = show().then(() => asked);
     view.ready.catch(failed);
     return view.ready;
   };
   const context = {
-    view, root, choose, go, live: options.live, hosted: options.hosted,
+    view, root, choose, go, later, live: options.live, hosted: options.hosted,
     parts: () => parts,
     // The row of a task, by its number.
     row: (id) => view.rows[view.places.get(id)],

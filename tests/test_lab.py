@@ -424,7 +424,7 @@ def test_a_supervisor_opens_a_task_and_acts_on_it(lab: Lab, store: TinytaskStore
     drawer.get_by_text("<b>Is it done?</b>").wait_for()
     assert store.list_comments(number)[0]["created_by"] == "supervisor"
     store.update_task(number, status="working")
-    lab.run("with dashboard._reading: pass  # what the comment has started\ndashboard.refresh()")
+    lab.run("dashboard.refresh()")
     drawer.get_by_text("status idle → working").wait_for()
     agreed = lab.page.get_by_role("button", name="Archive it")
     while not agreed.is_visible():  # What is pressed just after somebody else's change does nothing.

@@ -4,7 +4,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -180,6 +181,7 @@ class Dashboard(widgets.VBox):
         self.author = author
         self._details = details
         self._reading = threading.Lock()
+        self._reader: int | None = None
         self._showing = threading.RLock()
         self._reporting = threading.Lock()
         self._callbacks: list[Callable[[pd.DataFrame], object]] = []
@@ -330,7 +332,7 @@ class Dashboard(widgets.VBox):
         self._call(callback)
 
     def refresh(self) -> None:
-        """Read all tasks again, unless a refresh runs; a failure is shown and keeps the old numbers.
+        """Read all tasks again, after what is being read; a failure is shown and keeps the old numbers.
 
         With a history of its own, have its recorder look now.
         """
@@ -416,17 +418,29 @@ class Dashboard(widgets.VBox):
         self._measured, self._measured_at = flow_payload(self.flow), time.monotonic()
         return self._measured
 
-    def _refresh(self, recount: bool, in_sight: Sequence[int] = ()) -> None:
-        if not self._reading.acquire(blocking=False):
-            return
-        try:
-            self._report(busy=True, done=0, total=0)
-            self._in_sight = {*in_sight}
-            self._read_and_show(recount)
-            self._compared = self.data
-        finally:
-            self._reading.release()
+    def _refresh(self, recount: bool, in_sight: Sequence[int] = (), timed: bool = False) -> None:
+        # Who asks while something is read wants what is there now, which that may have missed.
+        with self._reads_alone(wait=not timed) as alone:
+            if alone:
+                self._report(busy=True, done=0, total=0)
+                self._in_sight = {*in_sight}
+                self._read_and_show(recount)
+                self._compared = self.data
+        if alone:
             self._report(busy=False, done=0, total=0)
+
+    @contextmanager
+    def _reads_alone(self, wait: bool = True) -> Iterator[bool]:
+        """Let nobody else read the board meanwhile; False if somebody does, or who asks is called by that."""
+        if self._reader == threading.get_ident() or not self._reading.acquire(blocking=wait):
+            yield False
+            return
+        self._reader = threading.get_ident()
+        try:
+            yield True
+        finally:
+            self._reader = None
+            self._reading.release()
 
     def _read_and_show(
         self, recount: bool, task: Mapping[str, Any] | None = None, *, ask: bool = True
@@ -649,7 +663,7 @@ class Dashboard(widgets.VBox):
     def _answer(self, message: Mapping[str, Any]) -> None:
         if message["ask"] == "refresh":
             recount = self._details and not message.get("timed")
-            self._refresh(recount, _numbers(message.get("ids", ())))
+            self._refresh(recount, _numbers(message.get("ids", ())), timed=bool(message.get("timed")))
             return
         try:
             shown = self._response(message)
@@ -658,7 +672,7 @@ class Dashboard(widgets.VBox):
             return
         self.view.send({"request": message["request"], "task": shown})
         if "told" in shown or "refused" in shown:  # Other tasks may have changed too, a parent's status say.
-            with self._reading:
+            with self._reads_alone():
                 self._read_and_show(recount=False, task=shown if "id" in shown else None)
 
     def _response(self, message: Mapping[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ export function hands(context) {
     if (!place) return;
     place.hidden = !text;
     place.replaceChildren(visible(text));
-    box.place();
+    place.scrollIntoView({ block: "nearest" });
   };
   const alert = () => make("p", { class: "calypso-error", role: "alert", hidden: true });
   // Takes a question away, with an answer nobody gave.
@@ -140,7 +140,6 @@ export function hands(context) {
     if (form) {
       form.hidden = true;
       form.after(questions);
-      box.place();
     } else show(at, `${nameOf(action, tasks).replace(" …", "")}: ${about(tasks)}`, tasks, [questions]);
     questions.lastChild.focus();
   };

@@ -9,8 +9,8 @@ import { snoozing } from "./snooze.js";
 
 const SIGNS = { 3: ["●", "stuck: never ends by itself"], 2: ["◐", "slow: work has stopped"], 1: ["○", "to tidy up"] };
 const MOST_LETTERS = 300;
-// So many buttons stand in a line, the others in its menu.
-const IN_A_LINE = 3;
+// So many buttons stand in a line; its menu has those that don't fit where it is narrow.
+const [IN_A_LINE, IN_A_NARROW_ONE] = [3, 2];
 const shortened = (text) => (text.length > 500 ? `${text.slice(0, 500)}…` : text);
 export const nameOf = (line, row) => line.of || `#${line.id} ${(row?.title ?? "").slice(0, 80)}`;
 
@@ -37,7 +37,7 @@ export function needs(context) {
     const ids = line.about === "task" ? [line.id] : line.tasks;
     const act = ([name, tasks]) => [buttonsOf(line, [[name, tasks]])[0].textContent, () => hands.act(name, tasks, at)];
     const offered = (names) => hands.offered(names, ids).map((name) => [name, ids]);
-    const left = cures.slice(IN_A_LINE).filter(([name, tasks]) => hands.offered([name], tasks).length);
+    const left = cures.slice(IN_A_NARROW_ONE).filter(([name, tasks]) => hands.offered([name], tasks).length);
     const others = line.about === "task" ? offered(ACTIONS.filter((name) => !cures.some(([cure]) => cure === name))) : [];
     return [...left.map(act), left.length > 0 && null, ...others.map(act), others.length > 0 && null,
       [ids.every(selection.has) ? "Deselect" : count(ids.length) === "1" ? "Select" : `Select ${count(ids.length)}`, () => select(ids)],

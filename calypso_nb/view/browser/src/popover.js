@@ -6,17 +6,19 @@ const GAP = 6;
 
 export function popover(root) {
   const node = make("div", { class: "calypso-pop", popover: "manual", role: "dialog", tabindex: -1 });
-  let [anchor, back, ended] = [null, null, null];
+  let [anchor, back, ended, at] = [null, null, null, null];
   const isOpen = () => anchor != null;
   // At its button, inside the window; a button that was drawn again meanwhile leaves it where it is.
   const place = () => {
-    if (!isOpen() || !anchor.isConnected) return;
-    const at = anchor.getBoundingClientRect();
+    if (!isOpen()) return;
+    if (anchor.isConnected) at = anchor.getBoundingClientRect();
     const [width, height] = [node.offsetWidth, node.offsetHeight];
     const below = at.bottom + GAP + height <= innerHeight || at.top < height + GAP;
     node.style.left = `${Math.max(GAP, Math.min(at.left, innerWidth - width - GAP))}px`;
     node.style.top = `${Math.max(GAP, Math.min(below ? at.bottom + GAP : at.top - GAP - height, innerHeight - height - GAP))}px`;
   };
+  const sizing = new ResizeObserver(place);
+  sizing.observe(node);
   // The same button after it was drawn again.
   const again = (button) => {
     if (button?.isConnected) return button;
@@ -52,11 +54,11 @@ export function popover(root) {
     close();
   });
   // Shows content at a button; `end` is called when it closes.
-  const open = (at, label, content, end) => {
-    const from = isOpen() ? back : again(at);
+  const open = (button, label, content, end) => {
+    const from = isOpen() ? back : again(button);
     if (isOpen()) close(false);
     if (!node.isConnected) root.append(node);
-    [anchor, back, ended] = [at, from, end];
+    [anchor, back, ended, at] = [button, from, end, button.getBoundingClientRect()];
     node.setAttribute("aria-label", label);
     node.replaceChildren(...content);
     node.showPopover();
@@ -64,7 +66,7 @@ export function popover(root) {
     follow("addEventListener");
     (node.querySelector("[autofocus], input, textarea, button") ?? node).focus({ preventScroll: true });
   };
-  return { node, open, close, place, isOpen, destroy: () => { close(false); node.remove(); } };
+  return { node, open, close, isOpen, destroy: () => { sizing.disconnect(); close(false); node.remove(); } };
 }
 
 // Entries of a menu: their names and what they do, null for a line between them.

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import nbformat
@@ -18,7 +18,7 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, TimeoutError
 
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
@@ -136,9 +136,12 @@ def test_jupyterlab_draws_all_and_once_more_from_the_saved_file(
 def test_notebook_7_draws_all(server: str, page: Page) -> None:
     """By its menu, as anybody would run it."""
     page.goto(f"{server}/notebooks/notebook.ipynb")
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=MILLISECONDS)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    running = page.locator(".jp-InputPrompt", has_text=re.compile(r"\[[*0-9]")).first
+    while not running.is_visible():  # It does nothing before there is a kernel, and doesn't tell.
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        with suppress(TimeoutError):
+            running.wait_for(timeout=3_000)
     assert_all_is_drawn(page)
 
 

@@ -70,7 +70,7 @@ class Thresholds(_Agreed):
     blocking_cycle_hours: Hours = 0
     unserved_queue_hours: Hours = 0
     urgent_priority: int = 9
-    urgent_unassigned_hours: Hours = 1
+    urgent_unassigned_hours: Hours = 0
     working_unassigned_hours: Hours = 0
     working_blocked_hours: Hours = 0
     waiting_on_human_hours: Hours = 0

@@ -47,7 +47,9 @@ def test_a_cron_job_hears_of_what_is_new_and_of_nothing_twice(own: dict[str, str
         store.insert_many([{"title": "Lost", **WORKING}])
         said = run(own, *asked)
         assert said.returncode == 3
-        assert "1 new since cron: #3 Lost: working unassigned" in said.stderr
+        assert (
+            "2 new since cron: #2 ␛[31mUrgent: urgent unassigned; #3 Lost: working unassigned" in said.stderr
+        )
         assert run(own, *asked).returncode == 0
         store.add_comment(1, "going on", created_by="alice")
         assert run(own, *asked).returncode == 0  # What ends is no news.

@@ -138,7 +138,7 @@ CLEAN = [
     task(9, assigned_to="carol", status="working", created=99, updated=2, parent_task_id=8),
     task(10, assigned_to="carol", status="complete", parent_task_id=8),
     task(11, assigned_to="dave", created=20, queue_name="dev"),
-    task(12, assigned_to=None, priority=9, created=0.5),
+    task(12, assigned_to=None, priority=8, created=0.5),
     task(13, assigned_to=None, created=15 * 24, updated=24),
     task(14, assigned_to=None, created=15 * 24, blocked_by_task_id=1),
     task(15, assigned_to="erin", archived=1, created=900),
@@ -180,6 +180,11 @@ def test_a_clean_board_needs_no_attention() -> None:
     data = read(CLEAN, CLEAN_SAID)
     assert data.needs[["reason", "task_id", "evidence"]].values.tolist() == []
     assert data.attention_head() == ""
+
+
+def test_what_is_urgent_and_nobodys_is_flagged_at_once() -> None:
+    """An outage doesn't wait for an hour."""
+    assert found(read([task(1, assigned_to=None, priority=10, created=0.1)])) == [("urgent_unassigned", 1)]
 
 
 @pytest.mark.parametrize(
@@ -409,7 +414,7 @@ def test_since_is_when_the_reason_began_to_hold() -> None:
     ]
     needs = read(tasks).needs.set_index("task_id")
     known = {number: (ago(hours), exact) for number, hours, exact in [
-        (2, 1, "exact"), (3, 0.5, "bound"), (5, 2, "exact"), (6, 6, "exact"), (7, 24, "exact"),
+        (2, 1, "exact"), (3, 0.5, "bound"), (5, 3, "exact"), (6, 6, "exact"), (7, 24, "exact"),
     ]}  # fmt: skip
     for number, (since, exact) in known.items():
         assert (needs.loc[number, "since"], needs.loc[number, "since_known"]) == (pd.Timestamp(since), exact)

@@ -363,6 +363,37 @@ def test_the_drawer_goes_on_to_the_next_line_and_leads_back(view: Supervised) ->
     assert first.evaluate("button => button === document.activeElement")
 
 
+def test_the_drawer_goes_on_after_its_task_has_left_the_list(view: Supervised) -> None:
+    """Once that is assigned, nothing says that it should be; those beside it are still there."""
+    line = view.line("Leaky pipe")
+    line.locator("[data-task]").first.click()
+    drawer = view.page.locator(".calypso-drawer[data-whole]")
+    view.page.keyboard.press("a")
+    view.box.get_by_role("option").filter(has_text="carol").click()
+    view.toast.get_by_text("#12: agent nobody → carol").wait_for()
+    line.wait_for(state="detached")
+    assert "assign it" not in drawer.inner_text()
+    drawer.get_by_role("button", name="Previous task (k)").click()
+    drawer.get_by_text("#12").first.wait_for(state="detached")
+    assert drawer.is_visible() and " of " in drawer.inner_text()
+    view.page.keyboard.press("p")
+    view.box.get_by_label("Priority").wait_for()
+    view.page.keyboard.press("Escape")
+    view.page.keyboard.press("Escape")
+    drawer.wait_for(state="hidden")
+
+
+def test_escape_closes_the_drawer_after_an_action_in_it(view: Supervised) -> None:
+    """Also if its button has gone with what it cured."""
+    drawer = view.open(12)
+    button(drawer, "Assign …").first.click()
+    view.box.get_by_role("option").filter(has_text="carol").click()
+    view.toast.get_by_text("#12: agent nobody → carol").wait_for()
+    drawer.get_by_text("carol").first.wait_for()
+    view.page.keyboard.press("Escape")
+    drawer.wait_for(state="hidden")
+
+
 @pytest.mark.parametrize("width", [390, 1400])
 def test_the_drawer_is_at_the_right_and_fills_a_phone(
     browser: Browser, store: TinytaskStore, width: int

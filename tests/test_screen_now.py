@@ -305,7 +305,7 @@ def test_a_line_says_what_an_agent_does_how_long_it_is_quiet_and_what_is_left(op
         for row in rows.all()
     }
     assert said["busy"] == ["⚠ 3 at once #1 Task 1 +2", "10 min", "3"]
-    assert said["silent"] == ["⚠ silent #4 Task 4", "8.0 d", "1"]
+    assert said["silent"] == ["⚠ 1 silent #4 Task 4", "8.0 d", "1"]
     assert said["at-work"] == ["#5 Task 5", "2.0 h", "2"]
     assert said["done"] == ["idle, nothing left", "5.0 h", "0"]
     assert said["(unassigned)"] == ["⚠ urgent", "", "1"]
@@ -482,6 +482,7 @@ def test_a_queue_and_a_tag_filter_by_a_click(open_page: OpenPage, sample: Worklo
     page = opened.page
     page.locator(".calypso-groups summary", has_text="Queues").click()
     rows = page.locator('table[aria-label="Queues"] tbody tr')
+    rows.first.wait_for()
     assert rows.count() == sample.tasks["queue_name"].nunique()
     page.evaluate("refresh()")
     opened.settle()

@@ -169,11 +169,11 @@ def test_each_reason_has_the_buttons_that_cure_it(view: Supervised) -> None:
     field.fill("4")
     view.box.get_by_text("Nobody's").wait_for()
     field.press("Enter")
-    view.toast.get_by_text("task that it waits for 2 → 4").wait_for()
+    view.toast.get_by_text("waits for #4").wait_for()
     need.wait_for(state="detached")
     button(drawer, "More ▾").click()
     view.box.get_by_role("menuitem", name="Unblock").click()
-    view.toast.get_by_text("task that it waits for 4 → none").wait_for()
+    view.toast.get_by_text("no longer waits for #4").wait_for()
 
 
 def test_what_is_restored_is_the_blocker_that_is_archived(view: Supervised) -> None:

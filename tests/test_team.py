@@ -140,7 +140,7 @@ def test_all_go_by_the_same_file(folder: Path) -> None:
             data = WorkloadReporter(client).collect_workload_data(details=False)
             (folder / "calypso_nb.toml").write_text("")
             assert data.team.thresholds.urgent_priority == 8
-            assert data.attention["reason"].tolist() == ["too_many_working"]
+            assert data.attention["reason"].tolist() == ["urgent_unassigned", "too_many_working"]
             saved = WorkloadData.from_json(data.to_json())
             assert saved.team.model_copy(update={"agents": data.team.agents}) == data.team
             assert saved.attention.equals(data.attention)

@@ -343,10 +343,16 @@ def _clock(time: pd.Timestamp | None, other: pd.Timestamp | None, form: str = "%
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Return what changed in the fields that both have: `priority 3 → 9`."""
     return [
-        f"{word} {_shown(name, before[name])} → {_shown(name, after[name])}"
+        _waits(before[name], after[name])
+        if name == "blocked_by_task_id"
+        else f"{word} {_shown(name, before[name])} → {_shown(name, after[name])}"
         for name, word in EDITABLE.items()
         if name in before and name in after and before[name] != after[name]
     ]
+
+
+def _waits(before: int | None, after: int | None) -> str:
+    return f"no longer waits for #{before}" if after is None else f"waits for #{after}"
 
 
 def _shown(name: str, value: Any) -> str:

@@ -114,6 +114,7 @@ def digest_payload(digest: Digest, number: int) -> dict[str, Any]:
         "heading": digest.heading,
         "summary": digest.summary,
         "since": digest.since.isoformat(),
+        "first": digest.basis == "first",
         "counts": [*digest.counts.items()],
         "doubts": list(digest.doubts),
         "total": len(digest.items),

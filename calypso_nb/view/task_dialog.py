@@ -145,7 +145,8 @@ def respond(
         return described(client, moved.task, data) | {"refused": moved.reason}
     if action is None:
         return task_details(client, message["id"], data) | {"told": {"done": "The comment is there"}}
-    return described(client, action.after, data) | {"told": _told([action], action.told, done)}
+    # Why it needed somebody was read before: what is left of that comes with the next reading.
+    return described(client, action.after, data) | {"needs": [], "told": _told([action], action.told, done)}
 
 
 def act(

@@ -1,6 +1,6 @@
 // What is known of each agent: its work that passes a filter, and what holds whatever the filter says.
 
-import { visible } from "./dom.js";
+import { count, visible } from "./dom.js";
 import { limitOf, readableHours } from "./rows.js";
 
 // What a line shows of a title or a name.
@@ -14,7 +14,7 @@ const WEEK = 7 * DAY;
 const WORDS = {
   archived_blocker: "never ends", blocking_cycle: "never ends", unserved_queue: "not served", urgent_unassigned: "urgent",
   waiting_on_human: "asks", run_lost: "run lost", retries_used_up: "failed", working_unassigned: "nobody’s", working_blocked: "blocked",
-  silent: "silent", nothing_working: "not started", parked: "parked", complete_parent: "parent done", archived_parent: "parent archived",
+  nothing_working: "not started", parked: "parked", complete_parent: "parent done", archived_parent: "parent archived",
 };
 
 // Times are texts of one form, all UTC: they sort as they are.
@@ -97,7 +97,7 @@ function counted(view) {
     one.above = one.hand > one.limit;
     one.quiet = agent == null ? null : hoursSince(one.sign, view);
   }
-  return { of, stuck: stuck(view), holdsUp: new Map(payload.blocking.id.map((id, i) => [id, payload.blocking.holds_up[i]])) };
+  return { of, parents, stuck: stuck(view), holdsUp: new Map(payload.blocking.id.map((id, i) => [id, payload.blocking.holds_up[i]])) };
 }
 
 const concerned = ({ about, agent, tasks }, { rows, places }) =>
@@ -137,8 +137,9 @@ function stuck({ rows, places, payload: { others } }) {
 // What is wrong with an agent, in short and in full, and how urgent it is: 3 never ends by itself, 2 has stopped.
 export function problemOf({ problems, hand, urgency }) {
   if (!problems.length) return null;
-  const [{ reasons }] = problems;
-  const word = reasons[0] === "too_many_working" ? `${hand} at once` : WORDS[reasons[0]] ?? "see list";
+  const [{ reasons, causes }] = problems;
+  const COUNTED = { too_many_working: `${hand} at once`, silent: `${count(causes[0][1].length)} silent` };
+  const word = COUNTED[reasons[0]] ?? WORDS[reasons[0]] ?? "see list";
   return { urgency, word, text: problems.slice(0, 8).map(({ evidence }) => evidence.slice(0, 300)).join("\n") };
 }
 

@@ -51,7 +51,7 @@ export function agentPage(host, context, leave) {
   let [facts, longest] = [null, 1];
   const holds = ({ id }) => facts.holdsUp.get(id) ?? 0;
   const holding = (row) => holds(row) > 0 && make("small", { title: "Open tasks that wait for it, or behind it" }, `holds up ${count(holds(row))}`);
-  const sign = (row) => make("small", { title: "Since its last edit or other sign" }, `no sign for ${readableHours(hoursSince(signOf(row), view)) ?? "an unknown time"}`);
+  const sign = (row) => make("small", { class: "calypso-quiet", title: "Since its last edit or other sign" }, `no sign for ${readableHours(hoursSince(signOf(row), view)) ?? "an unknown time"}`);
   const blocker = ({ id, blocked, blocked_by }) => blocked && [blocked_by, rowOf(blocked_by)?.agent, facts.stuck.has(id)];
   const now = listing("calypso-lines-now", "Now", { selection, open }, NEXT_AT_MOST, {
     says: (row) => [row.age, row.last_edit, row.age_hours / longest, signOf(row), holds(row), blocker(row)],
@@ -112,10 +112,11 @@ export function agentPage(host, context, leave) {
   const showTiles = (agent, { working, idle, rows }, { limit, held, above }) => {
     const { ready, waiting: behind } = readiness(idle);
     const { came, went } = lastWeek(rows);
+    const parents = working.filter(({ id }) => facts.parents.has(id)).length;
     const of = (some, change) => some?.length > 0 && { agents: [agent], ...change };
     const ids = (some) => some?.map(({ id }) => id);
-    refill(tiles, [agent, limit, above, ...[working, ready, behind, came, went].map(ids), [...held]], () => [
-      tile("In progress", count(working.length), above ? `⚠ limit ${limit}` : `limit ${limit}`, of(working, { statuses: ["working"] })),
+    refill(tiles, [agent, limit, above, parents, ...[working, ready, behind, came, went].map(ids), [...held]], () => [
+      tile("In progress", count(working.length), `${above ? "⚠ " : ""}limit ${limit}${parents ? `, ${parents} ${parents > 1 ? "are parents" : "is a parent"}` : ""}`, of(working, { statuses: ["working"] })),
       tile("Ready", ready ? count(ready.length) : "–", "", of(ready, { statuses: ["idle"], blocked: [false] })),
       tile("Blocked", behind ? count(behind.length) : "–", "", of(behind, { statuses: ["idle"], blocked: [true] })),
       tile("Holds up others", count(held.size), "", held.size > 0 && { ids: [...held], statuses: [], agents: [] }),

@@ -39,21 +39,25 @@ export function keys(host, context) {
     // The drawer follows the list that stays beside it.
     if (open) on?.openCurrent?.();
   };
+  const act = (name) => live && (isOpen() ? parts().task : list())?.act?.(name);
   const acts = {
     "/": () => parts().quick.focus(),
     j: () => move(1),
     k: () => move(-1),
     Enter: () => list()?.openCurrent?.(),
     x: () => list()?.toggleCurrent?.(),
-    a: () => live && list()?.act?.("reassign"),
-    p: () => live && list()?.act?.("priority"),
+    a: () => act("reassign"),
+    p: () => act("priority"),
     r: () => live?.refresh(false),
     "?": explain,
+    Escape: () => parts().task.close(),
   };
-  const ours = (target) => root.contains(target) || (target === document.body && ownsPage(context));
+  // An open drawer hears them too if what had the focus has gone.
+  const ours = (target) => root.contains(target) || (target === document.body && (isOpen() || ownsPage(context)));
   const pressed = (event) => {
     const { key, target } = event;
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !Object.hasOwn(acts, key)) return;
+    if (key === "Escape" && !(isOpen() && target === document.body)) return;
     if (!ours(target) || target.closest(FIELDS) || (key === "Enter" && target.closest(PRESSED))) return;
     event.preventDefault();
     acts[key]();

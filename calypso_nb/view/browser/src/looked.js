@@ -38,7 +38,7 @@ export function looked(host, context) {
   };
   const head = () => {
     const since = told.since ? ` (${clock.short(told.since, view.payload.meta.generated_at)} ${clock.zone(told.since)})` : "";
-    heading.replaceChildren(`Since you looked${since}`, told.total ? "" : ": ", told.error ? said(told.error) : told.total ? "" : "nothing");
+    heading.replaceChildren(told.first ? "In the last 24 hours" : `Since you looked${since}`, told.total ? "" : ": ", told.error ? said(told.error) : told.total ? "" : "nothing");
     heading.title = visible(told.heading ?? "");
     const names = (told.counts ?? []).map(([name]) => name);
     if (!names.includes(kind)) kind = null;

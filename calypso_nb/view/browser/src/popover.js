@@ -6,7 +6,7 @@ const GAP = 6;
 
 export function popover(root) {
   const node = make("div", { class: "calypso-pop", popover: "manual", role: "dialog", tabindex: -1 });
-  let [anchor, back, ended, at] = [null, null, null, null];
+  let [anchor, back, ended, at, around] = [null, null, null, null, root];
   const isOpen = () => anchor != null;
   // At its button, inside the window; a button that was drawn again meanwhile leaves it where it is.
   const place = () => {
@@ -23,7 +23,7 @@ export function popover(root) {
   const again = (button) => {
     if (button?.isConnected) return button;
     const { act, tasks, menu } = button?.dataset ?? {};
-    const like = [...root.querySelectorAll(act ? "[data-act]" : "[data-menu]")];
+    const like = [...around.querySelectorAll(act ? "[data-act]" : "[data-menu]")];
     return like.find(({ dataset }) => (act ? dataset.act === act && dataset.tasks === tasks : menu && dataset.menu === menu));
   };
   const outside = ({ target }) => {
@@ -44,7 +44,7 @@ export function popover(root) {
     const had = node.contains(document.activeElement);
     node.hidePopover();
     node.replaceChildren();
-    if (refocus || had) again(from)?.focus({ preventScroll: true });
+    if (refocus || had) (again(from) ?? root.querySelector(".calypso-drawer:popover-open h3"))?.focus({ preventScroll: true });
     end?.();
   }
   node.addEventListener("keydown", (event) => {
@@ -55,6 +55,7 @@ export function popover(root) {
   });
   // Shows content at a button; `end` is called when it closes.
   const open = (button, label, content, end) => {
+    if (!isOpen()) around = button.closest(".calypso-drawer") ?? root;
     const from = isOpen() ? back : again(button);
     if (isOpen()) close(false);
     if (!node.isConnected) root.append(node);

@@ -21,9 +21,10 @@ function changes({ open, clock }) {
     told = telling;
     node.hidden = !all.length;
     const groups = CHANGES.map((kind) => [kind, all.filter(({ change }) => change === kind)]).filter(([, tasks]) => tasks.length);
-    summary.textContent = groups.map(([kind, tasks]) => `${count(tasks.length)} ${kind}`).join(" · ");
+    summary.textContent = all.length === 1 ? "1 change" : `${count(all.length)} changes`;
+    const words = groups.map(([kind, tasks]) => `${count(tasks.length)} ${kind}`).join(" · ");
     const left = (tasks) => tasks.length > CHANGES_SHOWN && make("li", {}, `… and ${count(tasks.length - CHANGES_SHOWN)} more`);
-    popup.replaceChildren(make("p", {}, from ? `Since ${clock(from)}` : ""), make("ul", { role: "status" },
+    popup.replaceChildren(make("p", {}, from ? `Since ${clock(from)}: ${words}` : words), make("ul", { role: "status" },
       ...groups.flatMap(([, tasks]) => [...tasks.slice(0, CHANGES_SHOWN).map(item), left(tasks)].filter(Boolean))));
   };
   return { node, tell };

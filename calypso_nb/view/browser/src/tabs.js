@@ -3,9 +3,13 @@
 import { make } from "./dom.js";
 import { TABS } from "./parts.js";
 
-export function tabs(host, { view, go, live }) {
+export function tabs(host, { view, go, live, parts }) {
+  const choose = (name) => {
+    if (name === "agents") parts().agents.open(null);  // All of them, whose page was looked at last.
+    return go(name);
+  };
   const buttons = Object.entries(TABS).map(([name, label]) =>
-    make("button", { type: "button", role: "tab", "data-tab": name, onclick: () => go(name) }, label));
+    make("button", { type: "button", role: "tab", "data-tab": name, onclick: () => choose(name) }, label));
   const bar = make("div", { class: "calypso-tabbar", role: "tablist", "aria-label": "What to show" }, ...buttons);
   host.append(bar);
   const tab = (name) => {

@@ -32,7 +32,7 @@ export function task(host, context) {
     make("footer", {}, news, failure, actions));
   host.append(drawer);
   let [current, shown, looking, timer, opener, list] = [null, null, false, null, null, () => []];
-  let lost = false;
+  let [lost, last] = [false, -1];
   const isOpen = () => current != null;
 
   const say = (node, text) => {
@@ -48,10 +48,11 @@ export function task(host, context) {
     if (!within) return;
     (opener?.isConnected ? opener : root.querySelector(`.calypso-panel [data-task="${id}"]`))?.focus({ preventScroll: true });
   };
+  // The task beside the current one in its list; if it has gone from there, what stands in its place comes next.
+  const beside = (ids, by) => ids[ids.includes(current) ? ids.indexOf(current) + by : by > 0 ? last : last - 1];
   const step = (by) => {
-    const ids = list();
-    const next = ids[ids.indexOf(current) + by];
-    if (next != null && ids.includes(current)) open(next, list);
+    const next = beside(list(), by);
+    if (next != null) open(next, list);
   };
 
   // What has the focus, so that it has it again when all is drawn anew.
@@ -63,6 +64,12 @@ export function task(host, context) {
       if (!at.isConnected) ([...drawer.querySelectorAll("button")].find(same) ?? title).focus({ preventScroll: true });
     });
   };
+  const placed = (ids = list()) => {
+    if (ids.includes(current)) last = ids.indexOf(current);
+    place.textContent = ids.includes(current) ? `${last + 1} of ${ids.length}` : "";
+    back.disabled = beside(ids, -1) == null;
+    on.disabled = beside(ids, 1) == null;
+  };
   const fill = (record) => {
     const [refocus, same] = [focused(), shown?.id === record.id];
     const top = body.scrollTop;
@@ -70,9 +77,7 @@ export function task(host, context) {
     const ids = list();
     const { head, body: content, actions: offered } = drawn(record, context, list);
     number.textContent = `#${record.id}`;
-    place.textContent = ids.includes(record.id) ? `${ids.indexOf(record.id) + 1} of ${ids.length}` : "";
-    back.disabled = !(ids.indexOf(record.id) > 0);
-    on.disabled = !ids.includes(record.id) || ids.at(-1) === record.id;
+    placed(ids);
     title.replaceChildren(said(record.title ?? ""));
     about.replaceChildren(...head);
     body.replaceChildren(...content);
@@ -115,6 +120,7 @@ export function task(host, context) {
     if (others) list = others;
     else if (!drawer.contains(at)) list = at?.closest?.("section") ? nearby(at.closest("section")) : () => [];
     [current, shown, looking, lost] = [id, null, false, false];
+    if (!list().includes(id)) last = -1;
     [failure, news].forEach((node) => say(node, null));
     fill(fromRows(id, context) ?? unknown(id));
     if (!drawer.matches(":popover-open")) drawer.showPopover();
@@ -144,5 +150,6 @@ export function task(host, context) {
   };
   // Times are said in another zone.
   const turned = () => { if (shown) fill(shown); };
-  return { open, close, step, turned, acted, isOpen, id: () => current, load, destroy: close };
+  const act = (name) => context.hands?.act(name, [current], drawer.querySelector(`[data-act="${name}"]`) ?? title);
+  return { open, close, step, act, show: () => isOpen() && placed(), turned, acted, isOpen, id: () => current, load, destroy: close };
 }

@@ -147,6 +147,15 @@ def test_vega_draws_each_chart_in_a_cell_and_in_an_svg(chart: Any, busy: Flow) -
     assert svg.startswith("<svg") and "NaN" not in svg and "undefined" not in svg
 
 
+def test_a_few_finished_tasks_are_no_measure_of_age() -> None:
+    """From 20 on they are, as for what is expected of a task."""
+    for many in (1, 19, 20):
+        done = [task(0, hour, hour + 2) for hour in range(1, many + 1)]
+        chart = charts.ageing_work(flow_of([*done, task(0, 30)]))
+        assert ("85 % of finished tasks" in json.dumps(chart.to_dict())) == (many == 20)
+        assert ("fewer than 20, give nothing to compare" in subtitle(chart)) == (many < 20)
+
+
 def test_the_bars_of_ageing_work_are_the_bounds_of_its_frame(busy: Flow) -> None:
     """The certain part is solid, up to `least`; the rest is hatched, up to `most`; the text says both."""
     chart = charts.ageing_work(busy)

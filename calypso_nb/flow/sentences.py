@@ -85,6 +85,9 @@ def about_ageing(flow: Flow) -> str:
     told += _span(oldest, "work_item_age")
     if not marks["tasks"]:
         return f"{told}; no finished task's cycle time is known yet to compare that with"
+    if marks["tasks"] < EXPECTED_LEAST:
+        few = f"the cycle {'time' if marks['tasks'] == 1 else 'times'} of {_tasks(int(marks['tasks']))}"
+        return f"{told}; {few} that finished, fewer than {EXPECTED_LEAST}, give nothing to compare that with"
     older, perhaps = (
         int((ageing[name] >= EXPECTED_PERCENT).sum()) for name in ("older_than", "perhaps_older_than")
     )

@@ -16,7 +16,7 @@ import pandas as pd
 from calypso_nb.flow import sentences
 from calypso_nb.flow.columns import PERCENTS
 from calypso_nb.flow.items import Bounds
-from calypso_nb.flow.measures import EXPECTED_PERCENT, Flow
+from calypso_nb.flow.measures import EXPECTED_LEAST, EXPECTED_PERCENT, Flow
 from calypso_nb.flow.sentences import EMPTY, count_range, hours_range, waiting_first
 from calypso_nb.history.saved import plain_records
 from calypso_nb.view.charts import LABEL, STATUS_COLORS
@@ -92,9 +92,10 @@ def ageing_work(flow: Flow, most: int = 40) -> FlowChart:
     if sentence in EMPTY:
         return empty("Ageing work", flow, sentence)
     shown, marks = flow.ageing.head(most), flow.percentiles.iloc[0]
-    unit, size = unit_of(np.nanmax([shown["work_item_age_most"].max(), marks["p95_most"]]))
+    compared = marks["tasks"] >= EXPECTED_LEAST
+    unit, size = unit_of(np.nanmax([shown["work_item_age_most"].max(), marks["p95_most"] if compared else 0]))
     keys: list[str] = []
-    against = [_percentile(keys, percent, marks, size) for percent in PERCENTS if marks["tasks"]]
+    against = [_percentile(keys, percent, marks, size) for percent in PERCENTS if compared]
     rows: Rows = []
     for queue, tasks in shown.groupby("queue", sort=False, dropna=False):
         add_row(keys, text_or(queue, "in no queue"), "h")

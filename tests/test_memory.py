@@ -217,6 +217,10 @@ def test_the_feed_has_what_was_said_and_done(board: Board, path: Path) -> None:
     ]
     quarter = timedelta(seconds=0.25)
     assert feed["not_after"].tolist() == [MORNING, *(time + quarter for time in minutes(1, 3))]
+    latest = History(path).latest
+    assert latest("alice", [])["text"].tolist() == ["so far so good"]
+    assert latest("alice", [1], most=2)["what"].tolist() == ["reprioritised", "said"]
+    assert latest("bob", [2]).empty
     assert (feed["not_before"] == feed["not_after"]).all()
 
 

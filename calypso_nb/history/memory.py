@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import warnings
@@ -329,7 +330,10 @@ class Memory(Snoozing, Generic[W_co]):
         That a task was edited is told by what was edited; that only `updated_at` moved is left out. Tasks
         that are older than what is kept are not new.
         """
-        rows = self._events(TOLD)
+        return self._happened()
+
+    def _happened(self, condition: str = "", *values: Any) -> pd.DataFrame:
+        rows = self._events(f"{TOLD} {condition}", *values)
         titles = self._titles()
         frame = pd.DataFrame(
             rows,
@@ -394,25 +398,7 @@ class Memory(Snoozing, Generic[W_co]):
         database file; one that is known to be deleted is left out. A time in whole seconds is one to the
         second; comments whose time is unknown come last.
         """
-        server, _, _ = self._which
-        notes = self._store.rows(
-            "SELECT at, at + (at % ? = 0) * ?, task_id, by, text FROM note WHERE server = ? AND NOT gone",
-            SECOND, SECOND, server,
-        )  # fmt: skip
-        titles = self._titles()
-        said = pd.DataFrame(
-            [(*bounds, task, titles.get(task), by, "said", text) for *bounds, task, by, text in notes],
-            columns=[*FEED_COLUMNS],
-        )
-        for bound in _BOUNDS:
-            said[bound] = _times(said[bound].astype("Int64"))
-        events = self.events
-        arrow = events["before"].fillna("\N{EN DASH}") + " → " + events["after"].fillna("\N{EN DASH}")
-        did = events.assign(
-            agent=events["by"], what=events["change"], text=arrow.mask(events["field"].isna())
-        )
-        both = pd.concat([conformed(said, FEED_COLUMNS), conformed(did, FEED_COLUMNS)])
-        return conformed(both.sort_values("not_after", kind="stable"), FEED_COLUMNS)
+        return self._feed()
 
     def latest(self, agent: str, task_ids: Iterable[int], most: int = 20) -> pd.DataFrame:
         """Return what an agent did and what happened to some tasks, the newest first, with `FEED_COLUMNS`.
@@ -421,8 +407,31 @@ class Memory(Snoozing, Generic[W_co]):
 
         Example: `history.latest("alice", [7, 12])`
         """
-        feed = self.feed.dropna(subset="not_after")
-        return feed[(feed["agent"] == agent) | feed["task_id"].isin([*task_ids])].tail(most)[::-1]
+        of_it = "AND (by = ? OR task_id IN (SELECT value FROM json_each(?)))"
+        feed = self._feed(of_it, agent, json.dumps([*task_ids]))
+        return feed.dropna(subset="not_after").tail(most)[::-1]
+
+    def _feed(self, condition: str = "", *values: Any) -> pd.DataFrame:
+        server, _, _ = self._which
+        notes = self._store.rows(
+            "SELECT at, at + (at % ? = 0) * ?, task_id, by, text FROM note"
+            f" WHERE server = ? AND NOT gone {condition}",
+            SECOND, SECOND, server, *values,
+        )  # fmt: skip
+        titles = self._titles()
+        said = pd.DataFrame(
+            [(*bounds, task, titles.get(task), by, "said", text) for *bounds, task, by, text in notes],
+            columns=[*FEED_COLUMNS],
+        )
+        for bound in _BOUNDS:
+            said[bound] = _times(said[bound].astype("Int64"))
+        events = self._happened(condition, *values)
+        arrow = events["before"].fillna("\N{EN DASH}") + " → " + events["after"].fillna("\N{EN DASH}")
+        did = events.assign(
+            agent=events["by"], what=events["change"], text=arrow.mask(events["field"].isna())
+        )
+        both = pd.concat([conformed(said, FEED_COLUMNS), conformed(did, FEED_COLUMNS)])
+        return conformed(both.sort_values("not_after", kind="stable"), FEED_COLUMNS)
 
     def journeys(self) -> Journeys:
         """Return the way of each task over the board, from which flow is measured.
@@ -493,14 +502,14 @@ class Memory(Snoozing, Generic[W_co]):
         return Span(sum(hours), sum(hours) - sum(gaps), max(gaps, default=0.0), len(bounds), exact)
 
     def _events(
-        self, condition: str = "", order: str = "not_after, observation, id"
+        self, condition: str = "", *values: Any, order: str = "not_after, observation, id"
     ) -> list[tuple[Any, ...]]:
         server, _, _ = self._which
         return self._store.rows(
             "SELECT task_id, field, old, new, not_before, not_after, seen, pushed, by FROM event"
             f" WHERE server = ? {condition} ORDER BY {order}",
-            server,
-        )
+            server, *values,
+        )  # fmt: skip
 
     def _observations(self) -> list[tuple[Any, ...]]:
         server, _, _ = self._which

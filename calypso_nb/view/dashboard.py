@@ -421,13 +421,15 @@ class Dashboard(widgets.VBox):
     def _refresh(self, recount: bool, in_sight: Sequence[int] = (), timed: bool = False) -> None:
         # Who asks while something is read wants what is there now, which that may have missed.
         with self._reads_alone(wait=not timed) as alone:
-            if alone:
+            if not alone:
+                return
+            try:
                 self._report(busy=True, done=0, total=0)
                 self._in_sight = {*in_sight}
                 self._read_and_show(recount)
                 self._compared = self.data
-        if alone:
-            self._report(busy=False, done=0, total=0)
+            finally:
+                self._report(busy=False, done=0, total=0)
 
     @contextmanager
     def _reads_alone(self, wait: bool = True) -> Iterator[bool]:
@@ -696,9 +698,8 @@ class Dashboard(widgets.VBox):
         if self._live is None:
             return {"lines": []}
         tasks = self.data.tasks
-        return {
-            "lines": feed_payload(self._live.latest(agent, _ids_of(tasks[tasks["assigned_to"] == agent])))
-        }
+        feed = self._live.latest(agent, _ids_of(tasks[tasks["assigned_to"] == agent]))
+        return {"lines": feed_payload(feed)}
 
     def _put_aside(self, message: Mapping[str, Any]) -> None:
         """Snooze a line of the attention list, or wake it; a history keeps that for all who use it."""

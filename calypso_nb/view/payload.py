@@ -145,8 +145,13 @@ def feed_payload(feed: pd.DataFrame) -> list[dict[str, Any]]:
     """Return lines with `FEED_COLUMNS` as `digest_payload` has its lines."""
     exact = feed["not_after"] - feed["not_before"] <= timedelta(seconds=1)
     return [
-        {**line, "title": _short(line["title"]), "text": _short(line["text"]), "exact": is_exact}
-        | {"at": line["not_after"]}
+        {
+            **line,
+            "title": _short(line["title"]),
+            "text": _short(line["text"]),
+            "at": line["not_after"],
+            "exact": is_exact,
+        }
         for line, is_exact in zip(plain_records(feed), exact.tolist(), strict=True)
     ]
 

@@ -138,8 +138,8 @@ function stuck({ rows, places, payload: { others } }) {
 export function problemOf({ problems, hand, urgency }) {
   if (!problems.length) return null;
   const [{ reasons, causes }] = problems;
-  const COUNTED = { too_many_working: `${hand} at once`, silent: `${count(causes[0][1].length)} silent` };
-  const word = COUNTED[reasons[0]] ?? WORDS[reasons[0]] ?? "see list";
+  const numbered = { too_many_working: `${hand} at once`, silent: `${count(causes[0][1].length)} silent` };
+  const word = numbered[reasons[0]] ?? WORDS[reasons[0]] ?? "see list";
   return { urgency, word, text: problems.slice(0, 8).map(({ evidence }) => evidence.slice(0, 300)).join("\n") };
 }
 

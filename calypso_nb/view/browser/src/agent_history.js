@@ -9,7 +9,7 @@ export function agentHistory(context) {
   const problem = make("p", { class: "calypso-why", role: "status" });
   const list = make("ol", { class: "calypso-happened", "aria-label": "History" });
   const node = make("section", { class: "calypso-agent-history" }, make("h4", { title: "What it did, and what happened to the tasks that it has" }, "History"), problem, list);
-  let asked = null;
+  let [asked, of] = [null, null];
   // What the lines are about: the agent, and its tasks as they are.
   const state = (agent) => JSON.stringify([agent, ...view.rows.filter((row) => row.agent === agent).map(({ id, updated_at, comments }) => [id, updated_at, comments])]);
   const read = async (agent) => {
@@ -20,6 +20,7 @@ export function agentHistory(context) {
       problem.textContent = lines.length ? "" : "Nothing is recorded yet";
       replaceLines(list, lines.map((line) => happened(context, line)));
     } catch (error) {
+      if (about !== asked) return;
       asked = null;
       problem.replaceChildren(said(error.message));
     }
@@ -28,6 +29,11 @@ export function agentHistory(context) {
     node.hidden = !live?.news().liveness;
     if (node.hidden || asked === state(agent)) return;
     asked = state(agent);
+    if (of !== agent) {
+      list.replaceChildren();
+      problem.textContent = "Reading …";
+    }
+    of = agent;
     later(read(agent));
   };
   return { node, show };

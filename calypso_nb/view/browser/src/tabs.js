@@ -27,7 +27,7 @@ export function tabs(host, { view, go, live, parts }) {
     const offered = buttons.filter((button) => !button.hidden);
     const other = offered.at((offered.findIndex((button) => button.dataset.tab === view.tab) + step) % offered.length);
     other.focus();
-    go(other.dataset.tab);
+    choose(other.dataset.tab);
   });
   const load = () => {
     const { audit, flow } = view.payload;

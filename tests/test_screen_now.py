@@ -19,6 +19,7 @@ from calypso_nb.frames import tasks_frame
 from calypso_nb.team import Team
 from calypso_nb.view.page import report_page
 from calypso_nb.view.payload import view_payload
+from calypso_nb.view.still import still
 from tests.browser import Opened, live_view
 from tests.conftest import NOW as SAMPLE_NOW
 from tests.test_page import NOW, data_of, record
@@ -376,10 +377,14 @@ def drawn_backlog(opened: Opened) -> Counter[tuple[str, str]]:
 
 
 def test_the_chart_of_the_backlog_is_the_one_of_a_cell(open_page: OpenPage, sample: WorkloadData) -> None:
-    """It counts the same per day, and its days are 14 whatever the filter lets through."""
+    """It counts the same per day, as what is seen without a script; its days are always 14."""
     for data in (sample, drawn(1)):
         spec = charts.backlog(data.tasks).to_dict()
         rows = spec["datasets"][spec["data"]["name"]]
+        came, ended = (
+            sum(row["n"] for row in rows if (row["what"] == "new") is new) for new in (True, False)
+        )
+        assert f"Last 14 days: {came:,} new, at most {ended:,} finished" in still(data)
         opened = open_page(report_page(data))
         for filter in ({}, {"statuses": ["working"]}):
             opened.filter(**filter)

@@ -119,7 +119,7 @@ def _bar(agent: Mapping[str, Any], most: int) -> str:
 
 
 def _days(data: Workload) -> str:
-    tasks = data.all_tasks
+    tasks = data.tasks[data.tasks["archived_at"].isna()]
     new = tasks["created_at"].dt.date.value_counts()
     finished = tasks.loc[tasks["status"] == "complete", "updated_at"].dt.date.value_counts()
     days = [(data.generated_at - timedelta(days=back)).date() for back in reversed(range(_DAYS))]

@@ -23,6 +23,7 @@ OPTIONS = [
     "--ServerApp.port=0",
     "--IdentityProvider.token=",
     "--LabApp.expose_app_in_browser=True",
+    "--JupyterNotebookApp.expose_app_in_browser=True",
 ]
 IDLE = """() => window.jupyterapp?.shell.currentWidget?.context
     ?.sessionContext?.session?.kernel?.status === 'idle'"""

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -18,13 +18,13 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
-from playwright.sync_api import Browser, Page, TimeoutError
+from playwright.sync_api import Browser, Page
 
 from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from tests.browser import Opened, cut_off
 from tests.conftest import SECONDS, eventually
-from tests.lab import ROOT, Lab, running_lab
+from tests.lab import IDLE, ROOT, Lab, running_lab
 
 pytestmark = pytest.mark.browser
 
@@ -136,13 +136,9 @@ def test_jupyterlab_draws_all_and_once_more_from_the_saved_file(
 def test_notebook_7_draws_all(server: str, page: Page) -> None:
     """By its menu, as anybody would run it."""
     page.goto(f"{server}/notebooks/notebook.ipynb")
-    running = page.locator(".jp-InputPrompt", has_text=re.compile(r"\[[*0-9]")).first
-    while not running.is_visible():  # It does nothing before there is a kernel, and doesn't tell.
-        with suppress(TimeoutError):
-            page.keyboard.press("Escape")
-            page.get_by_role("menuitem", name="Run", exact=True).click(timeout=3_000)
-            page.get_by_text("Run All Cells", exact=True).click(timeout=3_000)
-            running.wait_for(timeout=3_000)
+    page.wait_for_function(IDLE, timeout=MILLISECONDS)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
     assert_all_is_drawn(page)
 
 

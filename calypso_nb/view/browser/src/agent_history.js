@@ -27,8 +27,10 @@ export function agentHistory(context) {
   };
   const show = (agent) => {
     node.hidden = !live?.news().liveness;
-    if (node.hidden || asked === state(agent)) return;
-    asked = state(agent);
+    if (node.hidden) return;
+    const now = state(agent);
+    if (asked === now) return;
+    asked = now;
     if (of !== agent) {
       list.replaceChildren();
       problem.textContent = "Reading …";

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -59,11 +60,18 @@ def running_lab(folder: Path, **environment: str) -> Iterator[str]:
 def _address(log: Path, lab: subprocess.Popen[bytes]) -> str:
     end = time.monotonic() + 60
     while time.monotonic() < end and lab.poll() is None:
-        found = re.search(r"http://127\.0\.0\.1:\d+/lab", log.read_text())
-        if found:
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/lab", log.read_text())
+        # It says its address before it listens.
+        if found and listening(int(found[1])):
             return found.group()
         time.sleep(0.05)
     raise AssertionError(f"JupyterLab did not start: {log.read_text()}")
+
+
+def listening(port: int) -> bool:
+    """Whether a program takes connections on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Lab:

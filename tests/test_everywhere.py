@@ -24,7 +24,7 @@ from calypso_nb.embedded import TinytaskStore, fill_sample, running_server
 from calypso_nb.view.notebook_page import CalypsoHTMLExporter
 from tests.browser import Opened, cut_off
 from tests.conftest import SECONDS, eventually
-from tests.lab import IDLE, ROOT, Lab, running_lab
+from tests.lab import IDLE, ROOT, Lab, listening, running_lab
 
 pytestmark = pytest.mark.browser
 
@@ -198,11 +198,6 @@ def serving(command: list[str], port: int, folder: Path, **environment: str) -> 
         finally:
             program.terminate()
             program.wait(timeout=SECONDS)
-
-
-def listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

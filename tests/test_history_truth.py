@@ -37,6 +37,9 @@ def lived(seed: int, arrivals: str, folder: Path) -> tuple[World, dict[str, Reco
 @example(seed=58, arrivals="late and lossy")
 @example(seed=216, arrivals="late and lossy")
 @example(seed=470, arrivals="late and lossy")
+@example(seed=100036, arrivals="late and lossy")
+@example(seed=766019, arrivals="late and lossy")
+@example(seed=200233, arrivals="late and lossy")
 @example(seed=315, arrivals="at once")
 @example(seed=486, arrivals="at once")
 @example(seed=77012, arrivals="at once")
@@ -129,7 +132,10 @@ def check_values(world: World, history: Recorded, moments: list[int]) -> None:
 
 
 def check_narrower(world: World, listed: Recorded, pushed: Recorded, moments: list[int]) -> None:
-    """What is certain by listings alone is certain, and the same, with pushes."""
+    """What is certain by listings alone is certain, and the same, with pushes.
+
+    But for the second around a change: a look that goes on meanwhile may be before a push or after it.
+    """
     by_both = (values_at(listed, moments), values_at(pushed, moments))
     for moment, by_listing, by_push in zip(moments, *by_both, strict=True):
         certain = {(task, name): value for task, name, value, sure in by_listing if sure}
@@ -139,4 +145,8 @@ def check_narrower(world: World, listed: Recorded, pushed: Recorded, moments: li
                 continue
             same = both[key] == (value, True)
             short = key[1] != "there" and world.held(*key, moment) < SECOND
-            assert same or short or world.hasty(key[0], moment, moment), (key, moment)
+            near = any(
+                before.get(key[0]) != after.get(key[0])
+                for _, before, after in world.changes(moment - SECOND, moment + SECOND)
+            )
+            assert same or short or near or world.hasty(key[0], moment, moment), (key, moment)

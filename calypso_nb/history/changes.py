@@ -473,7 +473,7 @@ class _Story:
             return
         if self.record is None:
             self._appear(new, None, until=until)
-        self._correct_guess(new["updated_at"])
+        self._correct_guess(new["updated_at"], until)
         self._differ(new, until, pushed=False)
 
     @property
@@ -542,12 +542,15 @@ class _Story:
         self._add(name, old, value, least, most, pushed=pushed, by=by)
         self.record = {**self._record, name: value}
 
-    def _correct_guess(self, updated: Any) -> None:
+    def _correct_guess(self, updated: Any, until: int) -> None:
         """Take the listing's `updated_at` for what a push without one left open."""
         if self._guessed is None:
             return
         event, said = self.events[self._guessed], micros(updated) or 0
         if abs(said + SECOND / 2 - event.not_after) <= SECOND / 2 + SAME_CHANGE:
+            if said > event.not_after:  # By the push's clock, or by another edit in that second.
+                least = max(event.not_before, said - SAME_CHANGE)
+                event = event._replace(not_before=least, not_after=max(least, min(said + SECOND, until)))
             self.events[self._guessed] = event._replace(new=updated)
             self.record = {**self._record, "updated_at": updated}
         elif updated == event.old:

@@ -74,17 +74,21 @@ class World:
         TinyTask's own times tick in seconds: nothing tells the order of such changes and a look between.
         """
         begin, end = begin - 2 * SECOND, end + 2 * SECOND
-        told = {
-            event.at for event in self.delivered if event.task_id == task and event.type != "comment-added"
-        }
-        times = {
+        said = [event for event in self.delivered if event.task_id == task and begin <= event.at <= end]
+        changes = {
             time for time, before, after in self.changes(begin, end) if before.get(task) != after.get(task)
         }
-        times |= {time for time in told if begin <= time <= end}
+        untold = changes - {event.at for event in said if event.type != "comment-added"}
         return any(
-            later - earlier < 2 * SECOND and not {earlier, later} <= told
-            for earlier, later in pairwise(sorted(times))
+            later - earlier < 2 * SECOND and {earlier, later} & untold
+            for earlier, later in pairwise(sorted(changes | {event.at for event in said}))
         )
+
+    def changed(self, task: int, time: int) -> int:
+        """Return when a task changed last before a time."""
+        places = range(bisect_right(self.times, time) - 1, 0, -1)
+        changed = (at for at in places if self.boards[at].get(task) != self.boards[at - 1].get(task))
+        return self.times[next(changed, 0)]
 
     def changes(self, begin: int, end: int) -> Iterator[tuple[int, dict[int, Record], dict[int, Record]]]:
         """Yield when something changed in a time, with the board before and after it."""

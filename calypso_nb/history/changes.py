@@ -220,9 +220,10 @@ def told(
         heard += pushes[begin + len(heard) : end]
         if place + 1 < len(looks):
             _, _, until, found, complete, began, ended = looks[place + 1]
-            # Of a task that is not known a push says nothing, unless it tells all of it.
+            # Of a task that is not known a push says nothing, unless it tells all of it. Otherwise the first
+            # one may have been earlier than the push, and the last one not.
             says = look.record is not None or any(map(_is_whole, mine))
-            if mine and says and mine[-1].at > began:  # The first one may have been earlier, the last one not.
+            if mine and says and mine[-1].at > began:
                 until = max(until, ended)
             until = min(until, pushes[latest].at) if latest < len(pushes) else until
         events = changes(task_id, look.record, heard[: len(mine)], found, since, until, complete)

@@ -1,21 +1,71 @@
-"""What a scheduler writes on a task: tags, so that a listing shows it, and a lease, which is a comment.
+"""What a scheduler writes on a task: tags, so that a listing shows it, and a comment for each run.
 
-`run-agent`: it is being run, see its comments. `failed:2`: two runs have failed. `handed-over`: a run has
-moved it to another queue, whose agents may take it although it is still assigned to its previous agent.
+`run-agent`: it is being run, see its comments. `failed:2`: two runs have failed. `cancelled`: somebody has
+ended its run, and it is not run again before that tag is removed. While a run goes on, its comment is a
+lease, which says who has the task; afterwards it is the run's record.
 """
 
+import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 AUTHOR = "calypso-nb run-agent"
 MAX_SECONDS = 3600
+# A name without a blank stands as it is, any other one as JSON has it.
+_NAME = r'(?:[^\s"]\S*|"(?:[^"\\]|\\.)*")'
 LEASE = re.compile(
-    r"Lease (?P<run>[0-9a-f]{12}) of (?P<seconds>[0-9]{1,4}) s, sign [0-9]+: (?P<what>(?P<host>\S+) .*)"
+    r"Lease (?P<run>[0-9a-f]{12}) of (?P<seconds>[0-9]{1,4}) s, sign (?P<sign>[0-9]{1,9}): "
+    r"(?P<what>(?P<host>\S+) (?P<does>takes|runs) .*)"
 )
-FAILED_RUN = re.compile(r"Run [0-9a-f]{12} of [^\n]*?: (?:failed|over time) after ")
+WHAT = re.compile(rf"(?P<host>\S+) (?:takes|runs) (?P<recipe>{_NAME}) for (?P<agent>{_NAME})")
+RECORD = re.compile(
+    rf"Run (?P<run>[0-9a-f]{{12}}) of (?P<recipe>{_NAME}) for (?P<agent>{_NAME}) on (?P<host>\S+): "
+    r"(?P<outcome>succeeded|failed|over time|stopped|cancelled|lost) "
+    r"after (?P<seconds>[0-9]{1,9}\.[0-9]|\?) s, (?P<why>[^\n]*)\."
+    r"(?:\nUsage: (?P<usage>\{[^\n]*\}))?(?:\n|\Z)"
+)
+CANCEL = re.compile(r"Cancel run (?P<run>[0-9a-f]{12})\.")
+FAILED_RUN = re.compile(r"Run [0-9a-f]{12} of [^\n]*?: (?:failed|over time|lost) after ")
+USAGE = ("input_tokens", "output_tokens", "cost_usd")
+_MOST = 2**53
 RUNNING = "run-agent"
-HANDED_OVER = "handed-over"
+CANCELLED = "cancelled"
 FAILED_TAG = re.compile(r"failed:([0-9]{1,6})")
+
+
+def written(name: str) -> str:
+    """Return a recipe's or an agent's name as leases and records have it.
+
+    Example: `written("qa lead")`
+    """
+    return name if re.fullmatch(r'[^\s"]\S*', name) else json.dumps(name)
+
+
+def read(name: str) -> str:
+    """Return the name that `written` has written.
+
+    Example: `read('"qa lead"')`
+    """
+    if name.startswith('"'):
+        with suppress(ValueError):
+            return str(json.loads(name))
+    return name
+
+
+def usage_of(text: str) -> dict[str, float]:
+    """Return what a run used, of the names in USAGE, by an object of JSON; what it doesn't say is left out.
+
+    Example: `usage_of('{"input_tokens": 1200, "cost_usd": 0.02}')`
+    """
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(said, dict):
+        return {}
+    numbers = {name: said[name] for name in USAGE if type(said.get(name)) in (int, float)}
+    return {name: number for name, number in numbers.items() if 0 <= number <= _MOST}
 
 
 def failures(tags: Sequence[str]) -> int:
@@ -24,9 +74,16 @@ def failures(tags: Sequence[str]) -> int:
 
 
 def with_tags(
-    tags: Sequence[str], *, failed: int, running: bool = False, handed_over: bool = False
+    tags: Sequence[str], *, failed: int, running: bool = False, cancelled: bool = False
 ) -> list[str]:
     """Return a task's tags with these of the scheduler's own, and without any earlier ones."""
-    others = [tag for tag in tags if tag not in (RUNNING, HANDED_OVER) and not FAILED_TAG.fullmatch(tag)]
-    own = {RUNNING: running, HANDED_OVER: handed_over, f"failed:{failed}": failed > 0}
+    others = others_of(tags)
+    own = {RUNNING: running, CANCELLED: cancelled, f"failed:{failed}": failed > 0}
     return others + [tag for tag, holds in own.items() if holds]
+
+
+def others_of(tags: Sequence[object]) -> list[str]:
+    """Return a task's tags without a scheduler's."""
+    return [
+        str(tag) for tag in tags if tag not in (RUNNING, CANCELLED) and not FAILED_TAG.fullmatch(str(tag))
+    ]

@@ -15,7 +15,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from calypso_nb.agents import read_agents
@@ -27,6 +35,10 @@ _PREFIX = "CALYPSO_NB_"
 Role = Literal["developer", "tester", "reviewer", "coordinator"]
 # A century at most, which any moment can be moved by; it is never, for all that is to be done.
 Hours = Annotated[float, Field(ge=0, le=1_000_000)]
+
+Queues = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+]
 
 # How the fact of a line of the team begins, before its reason.
 TEAM = "team:"
@@ -153,7 +165,7 @@ class Team(_Agreed):
       path counts from the file's folder
     - roles: the role of an agent, over what its type in agents.json says
     - limits: how many tasks an agent may have in progress, over its maxConcurrency in agents.json
-    - serves: the queue that an agent takes work from, over its type in agents.json
+    - serves: the queue or queues that an agent takes work from, over its types in agents.json
 
     Example: `Team(limits={"alice": 2}).limit("alice")`
     """
@@ -161,7 +173,7 @@ class Team(_Agreed):
     agents: Path | None = None
     roles: dict[str, Role] = {}
     limits: dict[str, Annotated[int, Field(ge=0)]] = {}
-    serves: dict[str, str] = {}
+    serves: dict[str, Queues] = {}
     thresholds: Thresholds = Thresholds()
     snoozes: tuple[Snooze, ...] = ()
     audit: AuditSettings = AuditSettings()
@@ -276,8 +288,12 @@ def _with_agents(team: Team) -> Team:
         raise UsageError(
             f"{team.agents}, which the team's settings name as its agents, can't be read: {error.strerror}"
         ) from None
-    serves = {agent.name: agent.queue for agent in listed if agent.queue is not None}
-    roles = {name: role for name, queue in serves.items() if (role := _role(queue))}
+    serves = {agent.name: agent.queues for agent in listed if agent.queues}
+    roles = {
+        name: role
+        for name, queues in serves.items()
+        if (role := next(filter(None, map(_role, queues)), None))
+    }
     limits = {agent.name: agent.max_concurrency for agent in listed}
     return team.model_copy(
         update={

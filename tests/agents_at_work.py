@@ -137,3 +137,20 @@ def run_agent_process(
         process.send_signal(signal.SIGCONT)
         process.kill()
         process.communicate(timeout=SECONDS)
+
+
+# Seconds of a lease that tests wait for.
+LEASE = 3
+
+
+@contextmanager
+def at_work(
+    url: str, recipes: Path, name: str, *more: str, lease: int = LEASE
+) -> Iterator[subprocess.Popen[str]]:
+    """A scheduler of alice as a process, whose name stands in the log and in the names of its folders."""
+    options = [] if "--agents" in more else ["--agent", "alice"]
+    options += ["--recipes", str(recipes), "--runs", str(recipes.parent / name), "--retry-delay", "0"]
+    options += ["--lease", str(lease), "--interval", "0.2", "--mcp-endpoint", url, *more]
+    environment = {"GOOSE_SCHEDULER": name, "TINYTASK_TIMEOUT": "1"}
+    with run_agent_process(*options, environment=environment) as process:
+        yield process

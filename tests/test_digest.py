@@ -42,7 +42,7 @@ from tests.watched import BY_HAND, Board
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
-LEASE = "Lease 0123456789ab of 60 s, sign 1: host pid 7"
+LEASE = "Lease 0123456789ab of 60 s, sign 1: host runs default for alice"
 RECORD = "Run 0123456789ab of fix for alice on host: failed after 2.5 s, exit code 1."
 
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 import psutil
 import pytest
 
 from calypso_nb import TinytaskClient
+from calypso_nb.client.runs import leases_of
 from calypso_nb.embedded import TinytaskStore, running_server
 from calypso_nb.run_marks import AUTHOR
 from calypso_nb.scheduler import Scheduler
-from calypso_nb.scheduler.leases import LeaseLost, LeaseRefused, leases_of, take
+from calypso_nb.scheduler.leases import LeaseLost, LeaseRefused, take
 from calypso_nb.scheduler.run import Run
-from tests.agents_at_work import Event, Log, add, is_done, records, run_agent_process, soon, status
+from tests.agents_at_work import LEASE, Event, Log, add, at_work, is_done, records, soon, status
 from tests.conftest import SECONDS
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.v1_server import running_v1_server
@@ -33,7 +33,6 @@ pytest_plugins = ("tests.scheduler_fixtures",)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment", "nothing_left")]
 
 RUNS = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc")
-LEASE = 3
 
 
 class Clock:
@@ -97,9 +96,9 @@ def test_a_lease_is_dead_only_when_its_last_second_is_certainly_over(
     client: TinytaskClient, clock: Clock
 ) -> None:
     """The server tells whole seconds, so at its exact length a lease may still have a fraction to live."""
-    taken(client, RUNS[0])
-    clock.go_on(60)
-    with pytest.raises(LeaseRefused, match="60 s ago"):
+    taken(client, RUNS[0], 2)
+    clock.go_on(2)
+    with pytest.raises(LeaseRefused, match="2 s ago"):
         taken(client, RUNS[1])
     clock.go_on(1)
     assert taken(client, RUNS[1]).lost[0].run == RUNS[0]
@@ -107,8 +106,9 @@ def test_a_lease_is_dead_only_when_its_last_second_is_certainly_over(
 
 def test_a_dead_lease_cannot_come_to_life_again(client: TinytaskClient, clock: Clock) -> None:
     """It is deleted by who takes over, so the late sign of its holder fails and tells it."""
-    late = taken(client, RUNS[0])
-    clock.go_on(61)
+    late = taken(client, RUNS[0], 2)
+    late.until += 60
+    clock.go_on(3)
     hold = taken(client, RUNS[1])
     with pytest.raises(LeaseLost, match="its lease is gone"):
         late.beat()
@@ -119,19 +119,33 @@ def test_a_dead_lease_cannot_come_to_life_again(client: TinytaskClient, clock: C
 
 def test_of_two_that_would_take_over_one_does(client: TinytaskClient, clock: Clock) -> None:
     """The second of them sees the first, whose number is lower than its own."""
-    taken(client, RUNS[0])
-    clock.go_on(61)
+    taken(client, RUNS[0], 2)
+    clock.go_on(3)
     hold = taken(client, RUNS[1])
     with pytest.raises(LeaseRefused, match="host-b"):
         taken(client, RUNS[2])
     assert hold.task().id == 1
 
 
+def test_a_servers_clock_that_is_set_forward_takes_no_task_from_a_holder_that_lives(
+    client: TinytaskClient, clock: Clock
+) -> None:
+    """Its lease looks dead until its next sign, which whoever would take over waits for."""
+    hold = taken(client, RUNS[0], 4)
+    clock.go_on(3600)
+    beating = Timer(0.5, hold.beat)
+    beating.start()
+    with pytest.raises(LeaseRefused, match="claimed by host-a 0 s ago"):
+        taken(client, RUNS[1])
+    beating.join()
+    assert [lease.run for lease in leases_of(client.get_task(1))] == [RUNS[0]]
+
+
 def test_a_holder_that_wakes_up_late_knows_it_by_its_own_clock(client: TinytaskClient) -> None:
     """It does nothing more, even where nobody has taken over yet."""
     hold = taken(client, RUNS[0])
     hold.until = 0.0
-    for act in (hold.beat, hold.task, hold.check, lambda: hold.end("done")):
+    for act in (hold.beat, hold.task, hold.check, hold.begin):
         with pytest.raises(LeaseLost, match="over before"):
             act()
     assert leases_of(client.get_task(1))
@@ -175,7 +189,7 @@ def test_a_claimed_task_keeps_no_ready_one_waiting(
         take(client, claimed, RUNS[0], 60, "host-a runs default for alice")
         scheduler = Scheduler(client, ["alice"], recipes)
         [refused] = scheduler.run().itertuples()
-        assert (refused.outcome, refused.why) == ("not started", "claimed by host-a 0 s ago")
+        assert (refused.outcome, refused.why) == ("claimed", "claimed by host-a 0 s ago")
         plan = scheduler.plan().set_index("id")
         assert plan["decision"].to_dict() == {ready: "run", claimed: "wait"}
         assert plan["why"][claimed] == "not started just now: claimed by host-a 0 s ago"
@@ -185,24 +199,6 @@ def test_a_claimed_task_keeps_no_ready_one_waiting(
 
 
 # Runs whose scheduler fails
-
-
-@contextmanager
-def at_work(
-    url: str, recipes: Path, name: str, *more: str, lease: int = LEASE
-) -> Iterator[subprocess.Popen[str]]:
-    """A scheduler of alice as a process, whose name stands in the log and in the names of its folders."""
-    options = [
-        *(() if "--agents" in more else ("--agent", "alice")),
-        "--recipes",
-        str(recipes),
-        "--runs",
-        str(recipes.parent / name),
-    ]
-    options += ["--lease", str(lease), "--interval", "0.2", "--mcp-endpoint", url, *more]
-    environment = {"GOOSE_SCHEDULER": name, "TINYTASK_TIMEOUT": "1"}
-    with run_agent_process(*options, environment=environment) as process:
-        yield process
 
 
 def no_overlap(log: Log) -> None:
@@ -272,7 +268,10 @@ def test_a_paused_scheduler_has_no_run_left_when_its_lease_is_over(
             assert soon(lambda: is_done(live_board, task))
     no_overlap(log)
     assert [event.what for event in log.events] == ["start", "ended", "start", "stop"]
-    assert len(records(live_board, task)) == 1
+    assert soon(lambda: len(records(live_board, task)) == 2)
+    assert "lost after " in str(records(live_board, task)) and "nothing was changed" in str(
+        records(live_board, task)
+    )
 
 
 def test_a_scheduler_that_is_cut_off_ends_its_run_before_others_may_begin(

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from calypso_nb import TinytaskClient
+from calypso_nb.client.runs import Lease
 from calypso_nb.embedded import TinytaskStore, create_server, running_server
 from calypso_nb.frames import tasks_frame
-from calypso_nb.scheduler import PLAN_COLUMNS, Agent, Scheduler, read_agents
-from calypso_nb.scheduler.leases import Lease
+from calypso_nb.scheduler import PLAN_COLUMNS, Agent, Retry, Scheduler, read_agents
 from calypso_nb.scheduler.plan import Situation, make_plan
 from calypso_nb.scheduler.recipes import Recipe
 
@@ -88,7 +88,7 @@ def test_an_agent_gets_no_more_than_it_can_do_at_a_time() -> None:
         2: "ready",
         3: "alice is at 2 of 2",
     }
-    assert runs(plan_of(task(1), task(2), task(3), here={1: "alice"})) == [2]
+    assert runs(plan_of(task(1), task(2), task(3), here={1: ("alice", "default")})) == [2]
 
 
 def test_unassigned_work_of_a_queue_goes_to_who_has_most_places_free() -> None:
@@ -106,17 +106,9 @@ def test_unassigned_work_of_a_queue_goes_to_who_has_most_places_free() -> None:
     assert len(plan) == 5
 
 
-def test_work_that_was_handed_over_belongs_to_its_queue() -> None:
-    """Its tag says so: to whom it was assigned before does not matter."""
-    handed = task(1, assigned_to="carol", queue_name="dev", tags=["handed-over"])
-    assert plan_of(handed)["agent"].tolist() == ["alice"]
-    away = task(1, queue_name="qa", tags=["handed-over"])
-    assert plan_of(away).empty
-
-
-def lease(seconds: int, number: int = 5) -> Lease:
+def lease(seconds: int, number: int = 5, does: str = "runs") -> Lease:
     signed = NOW - timedelta(seconds=seconds)
-    return Lease(number, "aaaaaaaaaaaa", 60, "host-3", "host-3 runs default for alice", signed)
+    return Lease(number, "aaaaaaaaaaaa", 60, 3, "host-3", f"host-3 {does} default for alice", signed)
 
 
 def test_a_task_that_is_run_elsewhere_waits_and_one_that_was_left_is_taken_over() -> None:
@@ -141,6 +133,21 @@ def test_a_task_that_was_set_idle_while_it_is_run_waits_for_the_end_of_its_run()
     assert why(plan) == {1: "claimed by host-3 3 s ago", 2: "ready", 3: "alice is at 2 of 2"}
 
 
+def test_other_tags_do_not_hide_that_a_run_was_left() -> None:
+    """Its lease says so; one under which no run had begun says nothing of who works on it."""
+    plan = plan_of(
+        task(1, status="working", tags=["mine"]),
+        task(2, status="working"),
+        leases={1: lease(61), 2: lease(61, does="takes")},
+        agents=(Agent(name="alice", max_concurrency=3),),
+    )
+    assert why(plan) == {
+        1: "taken over from host-3, which has given no sign for 61 s",
+        2: "alice works on it, but not through run-agent",
+    }
+    assert plan["decision"].tolist() == ["run", "at work"]
+
+
 def test_what_could_not_be_started_a_moment_ago_keeps_nothing_waiting() -> None:
     """It takes no place, and the row says what was in the way."""
     plan = plan_of(
@@ -151,12 +158,68 @@ def test_what_could_not_be_started_a_moment_ago_keeps_nothing_waiting() -> None:
 
 def test_what_failed_too_often_waits_until_somebody_removes_the_tag() -> None:
     """The number of failed runs is a tag, so that the plan needs no request a task."""
-    plan = plan_of(task(1, tags=["failed:2"]), task(2, tags=["failed:3"]))
+    plan = plan_of(task(1, tags=["failed:2"]), task(2, tags=["failed:3"]), task(3, tags=["cancelled"]))
     assert why(plan) == {
-        1: "failed 2 of 3 times, tried again",
+        1: "retry 3 of 3",
         2: "failed 3 of 3 times: remove its tag failed:3 to try again",
+        3: "cancelled: remove its tag cancelled to run it again",
     }
-    assert plan["failed"].tolist() == [2, 3]
+    assert plan["failed"].tolist() == [2, 3, 0]
+
+
+def test_what_failed_waits_longer_each_time() -> None:
+    """A minute, two, four, and never longer than the most; a person who asks for it gets it at once."""
+    just_now = (NOW - timedelta(seconds=10)).isoformat()
+    failed = [task(number, tags=[f"failed:{number}"], updated_at=just_now) for number in (1, 2, 3, 4)]
+    plan = plan_of(*failed, retry_limit=9, retry=Retry(60, 200))
+    assert why(plan) == {
+        1: "retry 2 of 9 at 09:30 UTC",
+        2: "retry 3 of 9 at 09:31 UTC",
+        3: "retry 4 of 9 at 09:33 UTC",
+        4: "retry 5 of 9 at 09:33 UTC",
+    }
+    waits = (plan.set_index("id")["not_before"] - NOW).dt.total_seconds().to_dict()
+    assert waits == {1: 50, 2: 110, 3: 190, 4: 190}
+    assert why(plan_of(*failed, retry_limit=9, task_id=2)) == {2: "retry 3 of 9"}
+    assert why(plan_of(*failed, retry=Retry(0))) == {
+        1: "retry 2 of 3",
+        2: "retry 3 of 3",
+        3: "failed 3 of 3 times: remove its tag failed:3 to try again",
+        4: "failed 4 of 3 times: remove its tag failed:4 to try again",
+    }
+
+
+def test_a_recipe_and_a_queue_have_limits_too() -> None:
+    """What runs elsewhere counts by its lease, and what waits for a place keeps nothing else waiting."""
+    wide = (Agent(name="alice", queue="dev", max_concurrency=9),)
+    recipes = RECIPES | {"slow": Recipe("slow", Path("/r/slow.py"), "program")}
+    running = Lease(5, "aaaaaaaaaaaa", 60, 3, "host-3", "host-3 runs slow for alice", NOW)
+    slow = {"tags": ["recipe:slow"]}
+    plan = plan_of(
+        task(1, status="working", **slow),
+        task(2, **slow),
+        task(3, **slow),
+        task(4),
+        agents=wide,
+        recipes=recipes,
+        leases={1: running},
+        recipe_limits={"slow": 2},
+    )
+    assert runs(plan) == [2, 4]
+    assert why(plan)[3] == "recipe slow is at 2 of 2"
+    docs = {"queue_name": "docs"}
+    plan = plan_of(task(1, **docs), task(2, **docs), task(3), agents=wide, queue_limits={"docs": 1})
+    assert runs(plan) == [1, 3]
+    assert why(plan)[2] == "queue docs is at 1 of 1"
+
+
+def test_a_paused_agent_and_one_that_is_not_enabled_take_nothing() -> None:
+    """The row says since when; in a queue others take the work."""
+    nobodys = {"assigned_to": None, "queue_name": "dev"}
+    off = Agent(name="bob", queue="dev", enabled=False)
+    plan = plan_of(task(1), task(2, assigned_to="bob"), agents=(ALICE, off), paused={"alice": NOW})
+    assert why(plan) == {1: "alice is paused since 23 Nov 09:30 UTC", 2: "bob is not enabled"}
+    assert plan_of(task(1, **nobodys), agents=(ALICE, off))["agent"].tolist() == ["alice"]
 
 
 def test_a_parent_waits_for_its_subtasks() -> None:
@@ -190,7 +253,12 @@ def test_no_recipe_is_a_reason_to_wait() -> None:
 def test_the_scheduler_runs_no_more_than_it_may_in_all() -> None:
     """What it runs already counts."""
     plan = plan_of(
-        task(1), task(2), task(3, assigned_to="bob"), agents=(ALICE, BOB), max_parallel=2, here={3: "bob"}
+        task(1),
+        task(2),
+        task(3, assigned_to="bob"),
+        agents=(ALICE, BOB),
+        max_parallel=2,
+        here={3: ("bob", "default")},
     )
     assert runs(plan) == [1]
     assert why(plan)[2] == "2 of 2 runs are under way here"
@@ -223,10 +291,14 @@ def test_a_plan_always_has_the_documented_columns(records: list[dict[str, Any]])
 
 
 @pytest.mark.slow
-def test_the_plan_for_10000_tasks_asks_for_none_of_them_alone(tmp_path: Path) -> None:
-    """It takes the listing, however many tasks are ready; `make bench` shows what it takes beyond that."""
+def test_the_plan_for_10000_tasks_asks_for_few_of_them_alone(tmp_path: Path) -> None:
+    """It takes the listing, however many tasks are ready; `make bench` shows what it takes beyond that.
+
+    Of tasks in progress it reads 200 at a time, in case a scheduler has left them, and each only once.
+    """
     (tmp_path / "default.py").write_text("")
-    calls: list[str] = []
+    calls: list[Any] = []
+    asked: list[int] = []
     with TinytaskStore() as store:
         store.insert_many(
             {
@@ -242,9 +314,12 @@ def test_the_plan_for_10000_tasks_asks_for_none_of_them_alone(tmp_path: Path) ->
         with running_server(store) as url, TinytaskClient(url) as client:
             agents = [{"agentName": f"agent-{number}", "maxConcurrency": 400} for number in range(5)]
             scheduler = Scheduler(client, agents, tmp_path)
-            client.get_task = lambda task_id: calls.append("get_task")  # type: ignore[method-assign]
-            plan = scheduler.plan()
-    assert calls == []
+            read = client.get_task
+            client.get_task = lambda task_id: calls.append(task_id) or read(task_id)  # type: ignore[method-assign]
+            for _ in range(7):
+                plan = scheduler.plan()
+                asked.append(len(calls))
+    assert asked == [200, 400, 600, 800, 1000, 1111, 1111]
     assert len(plan) == 10_000
     assert 800 < len(runs(plan)) < 1_000
 
@@ -299,6 +374,28 @@ def test_agents_are_read_as_the_file_tells_them(tmp_path: Path) -> None:
     assert read_agents(["bob", {"agentName": "carol"}]) == (Agent(name="bob"), Agent(name="carol"))
 
 
+def test_an_agent_may_take_work_from_several_queues(tmp_path: Path) -> None:
+    """One entry for each, with a comment if one likes."""
+    path = tmp_path / "agents.json"
+    path.write_text(
+        '[{"agentName": "alice", "agentType": "dev", "maxConcurrency": 2, "comment": "Our first"},'
+        ' {"agentName": "bob", "agentType": "qa", "enabled": false},'
+        ' {"agentName": "alice", "agentType": "docs"}]'
+    )
+    alice, bob = read_agents(path)
+    assert (alice.queues, alice.max_concurrency, bob.enabled) == (("dev", "docs"), 2, False)
+    nobodys = {"assigned_to": None, "queue_name": "docs"}
+    assert plan_of(task(1, **nobodys), agents=(alice,))["agent"].tolist() == ["alice"]
+
+
+def test_a_key_that_means_nothing_is_told_and_does_no_harm() -> None:
+    """With what was probably meant."""
+    with pytest.warns(
+        UserWarning, match="entry 1: 'maxConcurency' means nothing here; did you mean 'maxConcurrency'"
+    ):
+        assert read_agents([{"agentName": "a", "maxConcurency": 2}]) == (Agent(name="a"),)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -307,12 +404,20 @@ def test_agents_are_read_as_the_file_tells_them(tmp_path: Path) -> None:
         ("[]", "agents.json: contains no agent"),
         ('[{"agentType": "dev"}]', "agents.json: entry 1: agentName: Field required"),
         ('[{"agentName": ""}]', "entry 1: agentName: String should have at least 1 character"),
-        (json.dumps([{"agentName": "a"}, {"agentName": "a"}]), "agents.json: more than once: a"),
+        (json.dumps([{"agentName": "a"}, {"agentName": "a"}]), "agents.json: more than once, not each"),
         (
             '[{"agentName": "a"}, {"agentName": "b", "maxConcurrency": 0}]',
             "entry 2: maxConcurrency: Input should",
         ),
-        ('[{"agentName": "a", "maxConcurency": 2}]', "entry 1: maxConcurency: Extra inputs"),
+        (
+            json.dumps(
+                [
+                    {"agentName": "a", "agentType": "dev", "maxConcurrency": 1},
+                    {"agentName": "a", "agentType": "qa", "maxConcurrency": 2},
+                ]
+            ),
+            "agents.json: a: its entries don't agree on max_concurrency",
+        ),
         ('["alice"]', "agents.json: entry 1: Input should be"),
         ('[{"agentName": "a", "env": ["KEY=1"]}]', "entry 1: env: 0: String should match pattern"),
     ],

@@ -71,21 +71,21 @@ def test_a_recipe_is_a_file_called_by_its_name(folder: Path, goose: None) -> Non
 
 
 @pytest.mark.parametrize(
-    ("tags", "agent", "queue", "own", "chosen"),
+    ("tags", "agent", "queues", "own", "chosen"),
     [
-        (("urgent", "recipe:build"), "alice", "dev", None, "build"),
-        ((), "alice", "dev", None, "alice"),
-        ((), "alice", "dev", "tool", "tool"),
-        ((), "bob", "dev", None, "dev"),
-        ((), "bob", None, None, "default"),
+        (("urgent", "recipe:build"), "alice", ("dev",), None, "build"),
+        ((), "alice", ("dev",), None, "alice"),
+        ((), "alice", ("dev",), "tool", "tool"),
+        ((), "bob", ("docs", "dev"), None, "dev"),
+        ((), "bob", (), None, "default"),
     ],
     ids=["tag", "agent", "agent's entry", "queue", "default"],
 )
 def test_the_tag_comes_before_the_agent_the_queue_and_the_default(
-    folder: Path, tags: tuple[str, ...], agent: str, queue: str | None, own: str | None, chosen: str
+    folder: Path, tags: tuple[str, ...], agent: str, queues: tuple[str, ...], own: str | None, chosen: str
 ) -> None:
     """The first of these that there is, is taken."""
-    assert choose_recipe(read_recipes(folder), tags, agent, queue, own).name == chosen
+    assert choose_recipe(read_recipes(folder), tags, agent, queues, own).name == chosen
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_tag_comes_before_the_agent_the_queue_and_the_default(
 def test_a_tag_leads_to_no_file_but_a_recipe(folder: Path, name: str) -> None:
     """A name is only ever compared with the names of the recipes, and nothing else is tried instead."""
     with pytest.raises(RecipeError) as error:
-        choose_recipe(read_recipes(folder), (f"recipe:{name}",), "alice", "dev")
+        choose_recipe(read_recipes(folder), (f"recipe:{name}",), "alice", ("dev",))
     assert str(error.value) == f"no recipe {name!r}, which its tag asks for"
 
 
@@ -103,11 +103,11 @@ def test_what_cannot_be_decided_is_said(folder: Path) -> None:
     """Two tags, no recipe at all, and an agent's own that is missing."""
     recipes = read_recipes(folder)
     with pytest.raises(RecipeError, match="its tags ask for 2 recipes: 'a', 'b'"):
-        choose_recipe(recipes, ("recipe:b", "recipe:a"), "alice", "dev")
+        choose_recipe(recipes, ("recipe:b", "recipe:a"), "alice", ("dev",))
     with pytest.raises(RecipeError, match="no recipe 'gone', which agent alice should use"):
-        choose_recipe(recipes, (), "alice", "dev", "gone")
+        choose_recipe(recipes, (), "alice", ("dev",), "gone")
     with pytest.raises(RecipeError, match=r"^no recipe for agent bob$"):
-        choose_recipe({}, (), "bob", None)
+        choose_recipe({}, (), "bob")
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 def fault(folder: Path, name: str) -> str:
     with pytest.raises(RecipeError) as error:
-        choose_recipe(read_recipes(folder), (f"recipe:{name}",), "alice", None)
+        choose_recipe(read_recipes(folder), (f"recipe:{name}",), "alice")
     return str(error.value)
 
 
@@ -130,7 +130,7 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> No
     (folder / "within.py").symlink_to(folder / "build.py")
     assert fault(folder, "out") == "recipe out.py is a link out of the recipes folder"
     assert fault(folder, "none") == "recipe none.py is not a file"
-    assert choose_recipe(read_recipes(folder), ("recipe:within",), "alice", None).name == "within"
+    assert choose_recipe(read_recipes(folder), ("recipe:within",), "alice").name == "within"
 
 
 @pytest.mark.parametrize(

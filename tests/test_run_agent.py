@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -19,12 +18,11 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from calypso_nb import TinytaskClient
-from calypso_nb.embedded import TinytaskStore
-from calypso_nb.scheduler import RUN_COLUMNS, Agent, Scheduler
+from calypso_nb.embedded import TinytaskStore, running_server
+from calypso_nb.scheduler import RUN_COLUMNS, Agent, Retry, Scheduler
 from calypso_nb.scheduler.run import Run
 from tests.agents_at_work import Log, add, is_done, records, run_agent_process, run_all, soon, status
 from tests.conftest import SECONDS
-from tests.faulty_proxy import faulty_proxy
 
 pytest_plugins = ("tests.scheduler_fixtures",)
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment", "nothing_left")]
@@ -67,7 +65,7 @@ def test_failure_makes_it_idle_again_with_the_last_lines_until_the_limit(
     recipe(recipes, "default.py", "print('\\x1b[31mred', '```'); raise ValueError('no such planet')")
     task = add(live_board)
     with TinytaskClient(any_server) as client:
-        scheduler = Scheduler(client, ["alice"], recipes, retry_limit=2)
+        scheduler = Scheduler(client, ["alice"], recipes, retry_limit=2, retry=Retry(0))
         assert [run.outcome for run in run_all(scheduler)] == ["failed", "failed"]
         assert "failed 2 of 2 times" in scheduler.plan()["why"].iloc[0]
         now = live_board.get_task(task)
@@ -142,7 +140,12 @@ def test_success_moves_the_task_to_the_queue_that_the_agent_names(
             assert first["status"] == "complete"
             assert "could not go to queue qa" in records(live_board, 1)[0]
             return
-        assert (first["status"], first["queue_name"], first["tags"]) == ("idle", "qa", ["handed-over"])
+        assert (first["status"], first["queue_name"], first["assigned_to"], first["tags"]) == (
+            "idle",
+            "qa",
+            None,
+            [],
+        )
         assert [run.agent for run in run_all(scheduler)] == ["bob"]
     last = live_board.get_task(1)
     assert (last["status"], last["assigned_to"], last["tags"]) == ("complete", "bob", [])
@@ -368,62 +371,6 @@ def test_an_interrupt_ends_the_runs_and_gives_the_tasks_back(
     assert "The task will be run again." in records(live_board, task)[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_the_command_ends_its_runs_when_it_is_told_to_end(
-    live_board: TinytaskStore, server: str, recipes: Path, log: Log, number: int
-) -> None:
-    """It finishes tidily, with nothing left running and nothing left claimed, and exits with 0."""
-    tasks = [add(live_board, 30), add(live_board, 30)]
-    agents = recipes.parent / "agents.json"
-    agents.write_text('[{"agentName": "alice", "maxConcurrency": 2}]')
-    options = ("--agents", str(agents), "--recipes", str(recipes), "--mcp-endpoint", server)
-    with run_agent_process(*options) as process:
-        assert soon(lambda: len(log.of("start")) == 2)
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, output
-    assert output.endswith("stopped: nothing is left running\n")
-    assert len(log.of("ended")) == 2
-    assert [status(live_board, task) for task in tasks] == ["idle", "idle"]
-
-
-def test_a_second_interrupt_does_not_keep_the_first_from_its_work(
-    live_board: TinytaskStore, server: str, recipes: Path, log: Log
-) -> None:
-    """A run that does not hear has to be killed first: who presses Ctrl-C again gets nothing left behind."""
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); import time; time.sleep(60)\n"
-    recipe(recipes, "default.py", "open('begun', 'w').close()\n" + deaf)
-    task = add(live_board)
-    options = ("--agent", "alice", "--recipes", str(recipes), "--mcp-endpoint", server)
-    with run_agent_process(*options) as process:
-        assert soon(lambda: any(Path("runs").glob("*/begun")))
-        process.send_signal(signal.SIGINT)
-        assert soon(lambda: "told to stop" in process.stdout.readline())  # type: ignore[union-attr]
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, output
-    assert output.endswith("stopped: nothing is left running\n")
-    assert status(live_board, task) == "idle"
-    assert "stopped after" in records(live_board, task)[0]
-
-
-def test_who_stops_it_is_not_kept_by_a_server_that_does_not_answer(
-    live_board: TinytaskStore, server: str, recipes: Path, log: Log
-) -> None:
-    """Neither when a run is to be told of nor when a lease is being taken: the lease will be over."""
-    add(live_board)
-    options = ("--agent", "alice", "--recipes", str(recipes))
-    with faulty_proxy(server) as proxy:
-        proxy.on(b"add_comment", proxy.refuse)
-        with run_agent_process(*options, "--mcp-endpoint", proxy.url, "--interval", "1") as process:
-            assert proxy.struck.wait(SECONDS)
-            process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, output
-    assert log.events == []
-
-
 # The command
 
 
@@ -518,7 +465,7 @@ def test_the_endpoints_password_reaches_the_runs_by_their_environment_alone(
     secret = server.replace("http://", "http://me:secret@")
     code, output = command("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", secret, "--once")
     assert code == 0, output
-    [folder] = Path("runs").iterdir()
+    [folder] = Path("runs").glob("[!.]*")
     assert (folder / "endpoint").read_text() == secret
     assert "secret" not in output + json.dumps(live_board.get_task(task))
     assert not any("secret" in (folder / name).read_text() for name in ("output.txt", "stdin.json"))
@@ -535,14 +482,46 @@ def test_an_agent_and_a_queue_without_any_task_are_said_with_a_suggestion(
         '[{"agentName": "velaa"}, {"agentName": "bob"}, {"agentName": "eve", "agentType": "dve"}]'
     )
     options = ("--agents", agents, "--recipes", recipes, "--mcp-endpoint", server)
-    for mode in ("--dry-run", "--once"):
+    for mode, expected in (("--dry-run", 0), ("--once", 7)):
         code, output = command(*options, mode)
-        assert code == 0
+        assert code == expected
         assert "no task of an agent called 'velaa'; did you mean 'vaela'?" in output
         assert "no task in a queue called 'dve'; did you mean 'dev'?" in output
         assert "bob" not in output and "'eve'" not in output
     with run_agent_process(*map(str, options)) as process:
         assert soon(lambda: "did you mean 'vaela'?" in process.stdout.readline())  # type: ignore[union-attr]
+
+
+def test_a_start_while_the_server_is_down_waits_for_it(recipes: Path, log: Log, tmp_path: Path) -> None:
+    """As after a restart of the machine: it says so, and begins once the server is there."""
+    with TinytaskStore(tmp_path / "tasks.db") as store:
+        add(store)
+        with running_server(store) as url:
+            pass
+        options = ("--agent", "alice", "--recipes", str(recipes), "--mcp-endpoint", url, "--interval", "0.2")
+        with run_agent_process(*options) as process:
+            assert soon(lambda: "no TinyTask at" in process.stdout.readline())  # type: ignore[union-attr]
+            with running_server(store, port=int(url.rpartition(":")[2])):
+                assert soon(lambda: status(store, 1) == "complete")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"status": "complete"}, "no task is waiting for these agents"),
+        ({"tags": ["failed:3"]}, "failed 3 of 3 times: remove its tag failed:3 to try again"),
+        ({"tags": ["recipe:gone"]}, "no recipe 'gone', which its tag asks for"),
+        ({"status": "working"}, "alice works on it, but not through run-agent"),
+        ({"tags": ["failed:1"]}, "retry 2 of 3 at "),
+    ],
+)
+def test_once_exits_with_7_where_there_is_work_and_none_of_it_could_run(
+    live_board: TinytaskStore, server: str, recipes: Path, setting: dict[str, Any], said: str
+) -> None:
+    """And says why; what is done, or being done by somebody, is no reason."""
+    live_board.update_task(add(live_board), **setting)
+    code, output = command("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server, "--once")
+    assert (code, said in output) == (0 if "status" in setting else 7, True), output
 
 
 def test_once_exits_with_6_where_a_run_failed(live_board: TinytaskStore, server: str, recipes: Path) -> None:
@@ -563,7 +542,7 @@ def test_once_exits_with_6_where_a_run_failed(live_board: TinytaskStore, server:
         (["--agent", "alice", "--recipes", "nowhere"], "RecipeError: the recipes folder"),
         (["--agent", "alice", "--lease", "1"], "1 s is not a valid lease: it must be 2 to 3600 s"),
         (
-            ["--agent", "alice", "--mcp-endpoint", "http://127.0.0.1:1"],
+            ["--agent", "alice", "--mcp-endpoint", "http://127.0.0.1:1", "--once"],
             "TinytaskConnectionError: no TinyTask at",
         ),
         (["--agent", "alice", "--mcp-endpoint", "demo", "--once"], "runs are processes of their own"),
@@ -598,6 +577,104 @@ def test_a_broken_recipe_keeps_only_its_own_tasks_waiting(
     assert f"#{wanted['none']}: no recipe 'none', which its tag asks for" in output
     assert f"#{wanted['../x']}: no recipe '../x', which its tag asks for" in output
     assert [event.task for event in log.of("stop")] == [wanted["goes"]]
+
+
+# As a service
+
+
+def test_the_variables_of_the_earlier_scheduler_mean_what_they_meant(
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Options come before them, and what means nothing any more is told."""
+    add(live_board), add(live_board), add(live_board)
+    agents = recipes.parent / "control.json"
+    agents.write_text('[{"agentName": "alice", "agentType": "dev", "maxConcurrency": 9, "comment": "x"}]')
+    logs = recipes.parent / "logs"
+    logs.mkdir()
+    settings = {
+        "AGENT_CONTROL_FILE": agents,
+        "RECIPES_DIR": recipes,
+        "MCP_ENDPOINT": f"{server}/mcp",
+        "LOG_DIR": logs,
+        "LOG_LEVEL": "INFO",
+        "LOCK_FILE": "/tmp/lock",
+        "HEARTBEAT_SEC": 15,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"TINYSCHEDULER_{name}", str(value))
+    for limits in ('{"alice": 2}', "alice=2"):
+        monkeypatch.setenv("TINYSCHEDULER_AGENT_LIMITS", limits)
+        assert "2 of 3 tasks can be run now" in command("--dry-run")[1]
+    assert "1 of 3 tasks can be run now" in command("--dry-run", "--agent-limit", "alice=1")[1]
+    monkeypatch.setenv("TINYSCHEDULER_DRY_RUN", "true")
+    code, output = command("--once")
+    assert (code, log.events) == (0, [])
+    assert "TINYSCHEDULER_LOCK_FILE means nothing here: several schedulers may run at once" in output
+    assert "several schedulers may run" in (logs / "run-agent.log").read_text()
+    monkeypatch.setenv("TINYSCHEDULER_ENABLED", "false")
+    assert command() == (0, "calypso-nb: TINYSCHEDULER_ENABLED says that nothing is to be run\n")
+
+
+def test_the_log_has_the_time_of_each_line_and_can_be_read_by_programs(
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """In a file too, with nothing in it that a terminal would obey; a level leaves out the rest."""
+    number = live_board.create_task("takes 0 s \x1b[2J", "lead", assigned_to="alice")["id"]
+    options = ("--agent", "alice", "--recipes", recipes, "--mcp-endpoint", server, "--once")
+    output = command(*options, "--log-file", "log.jsonl", "--log-format", "json")[1]
+    lines = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
+    assert output == Path("log.jsonl").read_text()
+    assert all(line["time"].endswith("Z") and line["level"] == "info" for line in lines)
+    assert (lines[-1]["run"]["id"], lines[-1]["run"]["outcome"]) == (number, "succeeded")
+    assert lines[0]["message"] == "1 of 1 tasks can be run now"
+    live_board.create_task("takes 0 s \x1b[2J", "lead", assigned_to="alice")
+    text = command(*options)[1]
+    assert "alice takes #2 with default: takes 0 s" in text and "\x1b" not in text
+    add(live_board)
+    assert command(*options, "--log-level", "warning") == (0, "")
+
+
+def test_a_file_of_variables_reaches_the_options_and_the_runs(
+    live_board: TinytaskStore, server: str, recipes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment wins."""
+    recipe(
+        recipes,
+        "default.py",
+        "import os\nopen('given', 'w').write(os.environ['GOOSE_A'] + os.environ['GOOSE_B'])\n",
+    )
+    monkeypatch.setenv("GOOSE_B", "outside")
+    add(live_board)
+    Path("service.env").write_text(
+        f"TINYTASK_ENDPOINT={server}\nTINYSCHEDULER_RECIPES_DIR='{recipes}'\nGOOSE_A=1\nGOOSE_B=2\n"
+    )
+    with run_agent_process("--agent", "alice", "--once", "--env-file", "service.env") as process:
+        output, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, output
+    assert next(Path("runs").glob("*/given")).read_text() == "1outside"
+
+
+def test_the_file_of_agents_is_read_again_when_it_changes(
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """One that can't be read is told, and the agents stay as they were."""
+    theirs = add(live_board, agent="bob")
+    agents = recipes.parent / "agents.json"
+    agents.write_text('[{"agentName": "alice"}]')
+    with TinytaskClient(server) as client:
+        scheduler = Scheduler(client, agents, recipes)
+        said: list[str] = []
+        for event in scheduler.serve(0.1):
+            said.append(str(event))
+            if "no task of an agent called 'alice'" in said[-1]:
+                agents.write_text("[{")
+            elif "is not valid JSON" in said[-1]:
+                agents.write_text('[{"agentName": "bob"}]')
+            elif "succeeded" in said[-1]:
+                scheduler.stop()
+    assert "; its agents stay as they were" in said[1]
+    assert said[2] == f"{agents} has changed: it has bob now"
+    assert is_done(live_board, theirs)
 
 
 # Executors
@@ -661,7 +738,16 @@ def test_a_dask_cluster_runs_the_tasks_on_its_workers(
         n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
         options = ["--agents", str(agents), "--recipes", str(recipes), "--runs", str(tmp_path / "runs")]
-        options += ["--mcp-endpoint", server, "--dask", cluster.scheduler_address, "--interval", "0.5"]
+        options += [
+            "--mcp-endpoint",
+            server,
+            "--dask",
+            cluster.scheduler_address,
+            "--interval",
+            "0.5",
+            "--grace",
+            "0",
+        ]
         with run_agent_process(*options) as process:
             assert soon(lambda: all(is_done(live_board, task) for task in tasks))
             last = add(live_board, 60)

@@ -61,7 +61,7 @@ def test_the_file_is_found_from_any_folder_below_it(folder: Path, monkeypatch: p
     assert [team.role(name) for name in ("alice", "bob", "zoe", "carol")] == [
         *("developer", "tester", "tester", None),
     ]
-    assert team.serves == {"alice": "dev", "bob": "ready-for-qa"}
+    assert team.serves == {"alice": ("dev",), "bob": ("ready-for-qa",)}
     [snooze] = team.snoozes
     assert (snooze.task, snooze.until) == (12, datetime(2026, 12, 1, 9, tzinfo=UTC))
     assert team.audit.off == ("T2",)

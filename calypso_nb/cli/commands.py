@@ -10,19 +10,21 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
-from calypso_nb.cli.run_agent import run_agent
+from calypso_nb.cli.run_agent import EXIT_RUN_FAILED, run_agent
 from calypso_nb.cli.terminal import say
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, UsageError
+from calypso_nb.visible import visible
 
 if TYPE_CHECKING:
     from calypso_nb.report import WorkloadReporter
 
-# 1 is also Python's own code for an uncaught exception, 2 is typer's for wrong usage, 6 is run_agent's.
+# 1 is also Python's own code for an uncaught exception, 2 is for wrong usage, 6 and 7 are run_agent's.
 EXIT_CONDITION_HOLDS = 3
 EXIT_UNREACHABLE = 4
 EXPECTED_FAILURES: dict[type[Exception], int] = {
@@ -35,7 +37,8 @@ EXPECTED_FAILURES: dict[type[Exception], int] = {
 EXIT_CODES = (
     "Exit codes: 0 success, 1 unexpected error, 2 wrong usage, 3 the --fail-if condition holds or "
     "something is new, "
-    "4 no TinyTask responds, or it needs credentials, 5 TinyTask refuses, 6 a task was not run, or failed."
+    "4 no TinyTask responds, or it needs credentials, 5 TinyTask refuses, 6 a task was not run, or failed, "
+    "7 there are tasks, and none of them could be run."
 )
 
 # The extra that installs a package without which some commands don't work.
@@ -45,6 +48,7 @@ EXTRAS = {
     "papermill": "page",
     "starlette": "serve",
     "uvicorn": "serve",
+    "dotenv": "run",
     "psutil": "run",
     "yaml": "run",
     "distributed": "dask",
@@ -357,6 +361,48 @@ def wake(
 
 
 @app.command(epilog=EXIT_CODES)
+def cancel(
+    task: Annotated[int, typer.Argument(help="The task's number.")],
+    mcp_endpoint: Endpoint = None,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """End the run of a task, wherever it is; its tag `cancelled` keeps it from being run again."""
+    with _translated():
+        from calypso_nb.cli import runs as steering
+
+        if not steering.cancel(_reporter(mcp_endpoint, env_file, verbose).client, task):
+            raise typer.Exit(EXIT_RUN_FAILED)
+
+
+@app.command(epilog=EXIT_CODES)
+def pause(
+    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    why: Annotated[str, typer.Option(help="The reason, for others to read.")] = "",
+    mcp_endpoint: Endpoint = None,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Have no `run-agent` of the server take another task of an agent; what runs goes on."""
+    with _translated():
+        _reporter(mcp_endpoint, env_file, verbose).client.pause_agent(agent, why)
+        typer.echo(visible(f"{agent} is paused: calypso-nb resume {quote(agent)} ends that"))
+
+
+@app.command(epilog=EXIT_CODES)
+def resume(
+    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    mcp_endpoint: Endpoint = None,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """End the pause of an agent."""
+    with _translated():
+        _reporter(mcp_endpoint, env_file, verbose).client.resume_agent(agent)
+        typer.echo(visible(f"{agent} is no longer paused"))
+
+
+@app.command(epilog=EXIT_CODES)
 def flow(
     since: Annotated[
         str | None, typer.Option(help="From when on: '30d ago', 2026-11-01; by default all that is recorded.")
@@ -470,7 +516,6 @@ def export(
         os.environ["TINYTASK_ENDPOINT"] = mcp_endpoint
     with _translated():
         from calypso_nb.view.run_notebook import NotebookFailed, export_notebook
-        from calypso_nb.visible import visible
 
         output.parent.mkdir(parents=True, exist_ok=True)  # Before the notebook takes its time.
         try:

@@ -98,7 +98,7 @@ def utc(time: Any) -> str | None:
 
 def _held_until(signed: str, text: str | None) -> str | None:
     lease = LEASE.fullmatch(text or "")
-    if lease is None or int(lease["seconds"]) > MAX_SECONDS:
+    if lease is None or lease["does"] != "runs" or int(lease["seconds"]) > MAX_SECONDS:
         return None
     with suppress(ValueError, OverflowError):
         return (datetime.fromisoformat(signed) + timedelta(seconds=int(lease["seconds"]))).isoformat()

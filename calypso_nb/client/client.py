@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
-from calypso_nb.client import actions, claims
+from calypso_nb.client import actions, claims, runs
 from calypso_nb.client.actions import Action, Seen
 from calypso_nb.client.calls import (
     Calls,
@@ -27,6 +27,7 @@ from calypso_nb.client.calls import (
     progress_bar,
     whole,
 )
+from calypso_nb.client.runs import Lease
 from calypso_nb.client.server import source_of
 from calypso_nb.errors import TinytaskConnectionError
 from calypso_nb.frames import (
@@ -696,6 +697,39 @@ class TinytaskClient:
         Example: `client.seconds_for(2500)`
         """
         return self._timeout * max(1, math.ceil(tasks / 1000))
+
+    # Schedulers, wherever they are: `run-agent` looks for these on the server.
+
+    def cancel_run(self, task_id: int | str) -> Lease:
+        """Ask whoever runs a task to end its run, which takes some seconds, and return the run's lease.
+
+        The task is idle then, and is not run again before its tag `cancelled` is removed. Raise UsageError if
+        no run is at work on it.
+        """
+        return runs.cancel(self, task_id)
+
+    def pause_agent(self, agent: str, why: str = "") -> None:
+        """Have no scheduler of this server take another task of an agent; what runs goes on.
+
+        It is kept as an archived task, with the reason as its description.
+
+        Example: `client.pause_agent("alice", "the model is down")`
+        """
+        runs.pause(self, agent, why)
+
+    def resume_agent(self, agent: str) -> None:
+        """Let schedulers take an agent's tasks again; raise UsageError if it is not paused.
+
+        Example: `client.pause_agent("bob"); client.resume_agent("bob")`
+        """
+        runs.resume(self, agent)
+
+    def paused_agents(self) -> dict[str, datetime | None]:
+        """Return since when each agent is paused, by the server's clock.
+
+        Example: `client.paused_agents()`
+        """
+        return runs.paused(self)
 
     # By the names of earlier clients
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from calypso_nb.history.changes import CREATED, DELETED, SECOND
 from calypso_nb.history.difference import name_of
-from calypso_nb.run_marks import AUTHOR, FAILED_RUN, FAILED_TAG, HANDED_OVER, LEASE, RUNNING, failures
+from calypso_nb.run_marks import AUTHOR, FAILED_RUN, LEASE, failures, others_of
 from calypso_nb.workload.phrases import UNASSIGNED
 from calypso_nb.workload.questions import Questions
 
@@ -348,5 +348,4 @@ def _failures(tags: Any) -> int:
 
 def _own(tags: Any) -> list[str]:
     """Return a task's tags without a scheduler's."""
-    known = tags if isinstance(tags, list | tuple) else []
-    return [tag for tag in known if tag not in (RUNNING, HANDED_OVER) and not FAILED_TAG.fullmatch(str(tag))]
+    return others_of(tags) if isinstance(tags, list | tuple) else []

@@ -9,10 +9,10 @@ except ModuleNotFoundError as error:
     ) from error
 
 from calypso_nb.agents import Agent, read_agents
-from calypso_nb.scheduler.plan import PLAN_COLUMNS
+from calypso_nb.scheduler.plan import PLAN_COLUMNS, Retry
 from calypso_nb.scheduler.run import RUN_COLUMNS
 from calypso_nb.scheduler.scheduler import Scheduler
 
-__all__ = ["PLAN_COLUMNS", "RUN_COLUMNS", "Agent", "Scheduler", "read_agents"]
+__all__ = ["PLAN_COLUMNS", "RUN_COLUMNS", "Agent", "Retry", "Scheduler", "read_agents"]
 
 del _psutil, _yaml

@@ -4,8 +4,12 @@ The rule: **the lowest-numbered live lease owns the task**. A lease is alive whi
 than the lease's length past the comment's last edit, so its holder edits it again and again. No process's
 clock is compared with another's: `now` is the time in the server's response to one's own comment. A holder
 counts from the moment *before* it sent the edit, on its own clock, and gives up at three quarters of the
-length. Taking over a dead lease begins with deleting it: an edit that comes too late then fails, and its
-holder knows.
+length.
+
+The server's clock may be set forward, and the server may have been away, so that nobody could sign. Therefore
+whoever takes over watches a dead lease for half its length first, by its own clock: a holder that lives signs
+meanwhile, and one that has ended its run reports it. Taking over begins with deleting the dead lease: an edit
+that comes too late then fails, and its holder knows.
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from calypso_nb.client.runs import Lease, leases_of
 from calypso_nb.errors import TinytaskAPIError, TinytaskConnectionError
 from calypso_nb.records import Task
-from calypso_nb.run_marks import AUTHOR, LEASE, MAX_SECONDS
+from calypso_nb.run_marks import AUTHOR
 from calypso_nb.scheduler.watchdog import clock
 
 if TYPE_CHECKING:
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 
 GIVE_UP = 0.75
 _BEAT = 0.25
+_WATCH = 0.5
+_LOOK_SECONDS = 1.0
 _PAUSE_SECONDS = 0.2
 _STOPPING_SECONDS = 5.0
 
@@ -39,40 +46,6 @@ class LeaseRefused(Exception):
 
 class LeaseLost(Exception):
     """This process may no longer act on the task: its lease is over, or has been taken over."""
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A lease as read from its comment; `seconds` is its length, `signed_at` its last sign of life."""
-
-    comment_id: int
-    run: str
-    seconds: int
-    host: str
-    what: str
-    signed_at: datetime
-
-    def silent(self, now: datetime) -> float:
-        """Return the seconds since its last sign at `now`, a time of the server's clock."""
-        return max((now - self.signed_at).total_seconds(), 0.0)
-
-    def is_dead(self, now: datetime) -> bool:
-        """Return whether its holder must have given up by `now`, a time of the server's clock."""
-        # Times are whole seconds, so one more is waited for.
-        return self.silent(now) >= self.seconds + 1
-
-
-def leases_of(task: Task) -> list[Lease]:
-    """Return the leases among a task's comments, alive or dead, the lowest number first."""
-    leases = []
-    for comment in task.comments or ():
-        signed_at = comment.updated_at or comment.created_at
-        match = LEASE.fullmatch(comment.content)
-        if match is None or signed_at is None or comment.created_by != AUTHOR:
-            continue
-        if 0 < (seconds := int(match["seconds"])) <= MAX_SECONDS:
-            leases.append(Lease(comment.id, match["run"], seconds, match["host"], match["what"], signed_at))
-    return sorted(leases, key=lambda lease: lease.comment_id)
 
 
 @dataclass
@@ -111,6 +84,12 @@ class Hold:
         if clock() >= self.until:
             raise LeaseLost("its lease was over before the server could be told that it goes on")
 
+    def begin(self) -> None:
+        """Say that the run begins."""
+        self.what = self.what.replace(" takes ", " runs ", 1)
+        self.signs += 1
+        self.insist(lambda: self.client.update_comment(self.comment_id, self.text))
+
     def beat(self) -> None:
         """Give a sign of life, or raise LeaseLost if the lease is over or gone.
 
@@ -128,6 +107,18 @@ class Hold:
         # A late response may be about a lease that had died before, and may be taken over by now.
         self.check()
         self.until = sent + GIVE_UP * self.seconds
+
+    def revive(self) -> None:
+        """Give a sign although the lease may be over: while its comment is there, nobody has taken it over.
+
+        Raise LeaseLost if it is gone, TinytaskConnectionError if the server doesn't respond.
+        """
+        self.until = clock() + GIVE_UP * self.seconds
+        self.signs += 1
+        try:
+            self.client.update_comment(self.comment_id, self.text)
+        except TinytaskAPIError as error:
+            raise LeaseLost(f"its lease is gone: {error.reason}") from error
 
     def task(self) -> Task:
         """Return the task as it is now; raise LeaseLost if the lease is not among its comments."""
@@ -165,10 +156,6 @@ class Hold:
 
         self.insist(once)
 
-    def end(self, record: str) -> None:
-        """Turn the lease into the record of its run: the last thing to do to a task."""
-        self.insist(lambda: self.client.update_comment(self.comment_id, record))
-
     def delete(self, comment_id: int) -> None:
         """Delete this lease or a dead one without a trace, unless somebody else has done it."""
         with suppress(TinytaskAPIError):
@@ -198,6 +185,7 @@ def take(
     before = [lease for lease in leases_of(task) if lease.comment_id < hold.comment_id]
     try:
         _refuse_if_alive(before, now)
+        _watch(hold, before)
     except LeaseRefused:
         hold.delete(hold.comment_id)
         raise
@@ -205,6 +193,30 @@ def take(
         hold.delete(lease.comment_id)
         hold.lost.append(lease)
     return hold, hold.task() if before else task
+
+
+def _watch(hold: Hold, dead: list[Lease]) -> None:
+    """Raise LeaseRefused if one of the dead leases gets a sign of life, or becomes a record, meanwhile."""
+    seconds = _WATCH * max((lease.seconds for lease in dead), default=0)
+    pause = min(_LOOK_SECONDS, seconds / 4)
+    seen = looked = clock()
+    signs = {lease.comment_id: lease.sign for lease in dead}
+    while clock() < seen + seconds:
+        if hold.stopped():
+            raise LeaseRefused("stopped before it began")
+        time.sleep(pause)
+        if clock() >= hold.due:
+            hold.beat()
+        task = hold.task()
+        if clock() > looked + 2 * pause + 1:  # The server was away: its holder could not sign either.
+            seen = clock()
+        looked = clock()
+        now = {lease.comment_id: lease for lease in leases_of(task)}
+        for number, sign in signs.items():
+            if number not in now:
+                raise LeaseRefused("its run has just been told of")
+            if now[number].sign != sign:
+                raise LeaseRefused(f"claimed by {now[number].host} 0 s ago")
 
 
 def _written(hold: Hold) -> datetime:

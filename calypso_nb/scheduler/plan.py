@@ -3,15 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
 from calypso_nb.agents import Agent
-from calypso_nb.frames import Column, records_to_frame
-from calypso_nb.run_marks import HANDED_OVER, RUNNING, failures
-from calypso_nb.scheduler.leases import Lease
+from calypso_nb.client.runs import Lease
+from calypso_nb.frames import TIME, Column, records_to_frame
+from calypso_nb.run_marks import CANCELLED, RUNNING, failures
 from calypso_nb.scheduler.recipes import Recipe, RecipeError, choose_recipe
 from calypso_nb.workload.blocking import blocking, waits
 
@@ -19,7 +19,7 @@ PLAN_COLUMNS: dict[str, Column] = {
     "order": Column("Int64", "", "place in the order of running, from 1; NA if it waits"),
     "id": Column("int64", "", "the task's number; one row per candidate, those that run come first"),
     "title": Column("str", "", "free text, written by an agent"),
-    "decision": Column("str", "", "run or wait"),
+    "decision": Column("str", "", "run, wait, or at work: somebody is at it already"),
     "agent": Column("str", "", "who runs it, or its only candidate; NA if there are several"),
     "recipe": Column("str", "", "the recipe's name; NA if it waits"),
     "why": Column("str", "", "the reason for the decision, in words"),
@@ -27,12 +27,26 @@ PLAN_COLUMNS: dict[str, Column] = {
     "priority": Column("Int64", "", "any integer, higher is more urgent"),
     "age_hours": Column("float64", "hours", "since the task was created"),
     "failed": Column("int64", "runs", "runs of it that have failed so far"),
+    "not_before": Column(TIME, "", "when it may be tried again; NA if that is not what it waits for"),
 }
 
+_NO_LIMIT = float("inf")
 _NEEDED = [
     "id", "title", "status", "assigned_to", "priority", "tags", "parent_task_id", "queue_name",
-    "blocked_by_task_id", "is_currently_blocked", "created_at", "age_hours",
+    "blocked_by_task_id", "is_currently_blocked", "created_at", "updated_at", "age_hours",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How long a failed task waits: `seconds`, and twice as long each further time, up to `most_seconds`."""
+
+    seconds: float = 60.0
+    most_seconds: float = 3600.0
+
+    def after(self, failed: int) -> timedelta:
+        """Return how long after so many failures."""
+        return timedelta(seconds=min(self.seconds * 2.0 ** min(failed - 1, 100), self.most_seconds))
 
 
 @dataclass(frozen=True)
@@ -41,8 +55,11 @@ class Situation:
 
     - leases: the lowest lease of each task whose comments were read, None if it has none.
     - now: the time by the server's clock.
-    - here: the agent of each task that this process runs already.
+    - here: the agent and the recipe of each task that this process runs already.
     - aside: what was in the way of each task that could not be started a moment ago.
+    - paused: since when each agent that is paused is so.
+    - retry: how long a task waits after its first, second … failed run.
+    - recipe_limits, queue_limits: how many tasks at a time a recipe runs, and a queue has in progress.
     - task_id: make rows for this task only.
     """
 
@@ -50,15 +67,28 @@ class Situation:
     recipes: Mapping[str, Recipe]
     leases: Mapping[int, Lease | None]
     now: datetime
-    here: Mapping[int, str] = field(default_factory=dict)
+    here: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     aside: Mapping[int, str] = field(default_factory=dict)
+    paused: Mapping[str, datetime | None] = field(default_factory=dict)
     max_parallel: int | None = None
     retry_limit: int = 3
+    retry: Retry = Retry()
+    recipe_limits: Mapping[str, int] = field(default_factory=dict)
+    queue_limits: Mapping[str, int] = field(default_factory=dict)
     task_id: int | None = None
 
 
 class _Wait(Exception):
-    """The task waits; the message says why."""
+    """The task waits; the message says why.
+
+    - not_before: when it is tried again, if that is known
+    - at_work: whether somebody is at it already
+    """
+
+    def __init__(self, why: str, not_before: datetime | None = None, at_work: bool = False) -> None:
+        super().__init__(why)
+        self.not_before = not_before
+        self.decision = "at work" if at_work else "wait"
 
 
 def make_plan(all_tasks: pd.DataFrame, situation: Situation) -> pd.DataFrame:
@@ -85,7 +115,7 @@ def make_plan(all_tasks: pd.DataFrame, situation: Situation) -> pd.DataFrame:
         )
     )
     rows = list(_Planner(tasks, situation).rows(tasks))
-    rows.sort(key=lambda row: row["decision"] == "wait")  # The order among each kind stays.
+    rows.sort(key=lambda row: row["decision"] != "run")  # The order among each kind stays.
     return records_to_frame(rows, PLAN_COLUMNS)
 
 
@@ -97,15 +127,20 @@ class _Planner:
         self._agents = {agent.name: agent for agent in situation.agents}
         self._queues: dict[str, list[Agent]] = {}
         for agent in situation.agents:
-            if agent.queue is not None:
-                self._queues.setdefault(agent.queue, []).append(agent)
+            for queue in agent.queues:
+                self._queues.setdefault(queue, []).append(agent)
         self._subtasks = Counter(task["parent_task_id"] for task in tasks)
         self._started = 0
-        self._busy: Counter[str] = Counter(situation.here.values())
+        # How many tasks each agent, recipe and queue has in progress, here and elsewhere.
+        self._busy: Counter[str] = Counter()
+        self._recipes: Counter[str] = Counter()
+        self._in_queue: Counter[str] = Counter()
         for task in tasks:
-            mine = task["assigned_to"] in self._agents and task["id"] not in situation.here
-            if mine and (self._live_lease(task) is not None or self._is_worked_on(task)):
-                self._busy[task["assigned_to"]] += 1
+            lease = self._live_lease(task)
+            if task["id"] in situation.here:
+                self._count(*situation.here[task["id"]], task["queue_name"])
+            elif lease is not None or self._is_worked_on(task):
+                self._count(task["assigned_to"], lease.recipe if lease else None, task["queue_name"])
 
     def rows(self, tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for task in tasks:
@@ -114,26 +149,36 @@ class _Planner:
                 continue
             row = {name: task[name] for name in ("id", "title", "frees", "priority", "age_hours")}
             row |= {"order": None, "agent": None, "recipe": None, "failed": failures(task["tags"])}
+            row["not_before"] = None
             if len(candidates) == 1:
                 row["agent"] = candidates[0].name
             try:
                 why = self._ready(task)
                 agent, recipe = self._place(task, candidates)
             except _Wait as reason:
-                yield row | {"decision": "wait", "why": str(reason)}
+                yield row | {
+                    "decision": reason.decision,
+                    "why": str(reason),
+                    "not_before": reason.not_before,
+                }
                 continue
             self._started += 1
-            self._busy[agent.name] += 1
+            self._count(agent.name, recipe.name, task["queue_name"])
             row |= {"order": self._started, "agent": agent.name, "recipe": recipe.name}
             yield row | {"decision": "run", "why": why}
 
     def _candidates(self, task: dict[str, Any]) -> list[Agent]:
         """Return the agents that the task is for, the one with most free places first."""
-        if task["assigned_to"] is None or HANDED_OVER in task["tags"]:
+        if task["assigned_to"] is None:
             return sorted(self._queues.get(task["queue_name"], []), key=lambda agent: -self._free(agent))
         if task["assigned_to"] not in self._agents:
             return []
         return [self._agents[task["assigned_to"]]]
+
+    def _count(self, agent: str | None, recipe: str | None, queue: str | None) -> None:
+        for name, busy in ((agent, self._busy), (recipe, self._recipes), (queue, self._in_queue)):
+            if name is not None:
+                busy[name] += 1
 
     def _free(self, agent: Agent) -> int:
         return agent.max_concurrency - self._busy[agent.name]
@@ -146,24 +191,30 @@ class _Planner:
 
     def _is_worked_on(self, task: dict[str, Any]) -> bool:
         """Return whether somebody works on it without a lease; a parent only shows its subtasks' status."""
-        left = RUNNING in task["tags"] and task["id"] in self._situation.leases
+        lease = self._situation.leases.get(task["id"])
+        left = RUNNING in task["tags"] or (lease is not None and lease.has_run)
         return task["status"] == "working" and not left and not self._subtasks[task["id"]]
 
     def _ready(self, task: dict[str, Any]) -> str:
         """Return why the task can be run, as far as it alone is concerned; raise _Wait if it can't."""
         failed, limit = failures(task["tags"]), self._situation.retry_limit
         if task["id"] in self._situation.here:
-            raise _Wait(f"{self._situation.here[task['id']]} runs it here")
+            raise _Wait(f"{self._situation.here[task['id']][0]} runs it here", at_work=True)
         if (lease := self._live_lease(task)) is not None:
-            raise _Wait(f"claimed by {lease.host} {lease.silent(self._situation.now):.0f} s ago")
+            raise _Wait(
+                f"claimed by {lease.host} {lease.silent(self._situation.now):.0f} s ago", at_work=True
+            )
         if self._is_worked_on(task):
-            raise _Wait(f"{task['assigned_to'] or 'somebody'} works on it, but not through run-agent")
+            who = task["assigned_to"] or "somebody"
+            raise _Wait(f"{who} works on it, but not through run-agent", at_work=True)
         if task["id"] in self._situation.aside:
             raise _Wait(f"not started just now: {self._situation.aside[task['id']]}")
         if task["is_currently_blocked"]:
             raise _Wait(f"blocked by #{task['blocked_by_task_id']}")
         if subtasks := self._subtasks[task["id"]]:
             raise _Wait(f"open subtasks: {subtasks}")
+        if CANCELLED in task["tags"]:
+            raise _Wait(f"cancelled: remove its tag {CANCELLED} to run it again")
         if failed >= limit:
             raise _Wait(f"failed {failed} of {limit} times: remove its tag failed:{failed} to try again")
         if (lease := self._situation.leases.get(task["id"])) is not None:
@@ -171,27 +222,45 @@ class _Planner:
             return f"taken over from {lease.host}, which has given no sign for {silent:.0f} s"
         if task["status"] == "working":
             return "taken over: its tag says that it is being run, but it has no lease"
-        if failed:
-            return f"failed {failed} of {limit} times, tried again"
-        return "ready"
+        if not failed:
+            return "ready"
+        # The run that failed was the last to edit it; whoever has edited it since delays the retry a little.
+        again = task["updated_at"] and task["updated_at"] + self._situation.retry.after(failed)
+        if again and again > self._situation.now and self._situation.task_id is None:
+            raise _Wait(f"retry {failed + 1} of {limit} at {again:%H:%M} UTC", again)
+        return f"retry {failed + 1} of {limit}"
 
     def _place(self, task: dict[str, Any], candidates: list[Agent]) -> tuple[Agent, Recipe]:
         """Return who runs it with which recipe; raise _Wait if there is no free place or no recipe."""
-        recipes, limit = self._situation.recipes, self._situation.max_parallel
+        situation = self._situation
         chosen: list[tuple[Agent, Recipe]] = []
         reasons: list[str] = []
         for agent in candidates:
             try:
-                queue = task["queue_name"] or agent.queue
-                recipe = choose_recipe(recipes, task["tags"], agent.name, queue, agent.recipe)
-                chosen.append((agent, recipe))
+                queues = [task["queue_name"]] if task["queue_name"] else agent.queues
+                recipe = choose_recipe(situation.recipes, task["tags"], agent.name, queues, agent.recipe)
             except RecipeError as reason:
                 reasons.append(str(reason))
+                continue
+            if not agent.enabled:
+                reasons.append(f"{agent.name} is not enabled")
+            elif agent.name in situation.paused:
+                since = situation.paused[agent.name]
+                reasons.append(
+                    f"{agent.name} is paused" + (f" since {since:%d %b %H:%M} UTC" if since else "")
+                )
+            elif self._free(agent) <= 0:
+                reasons.append(f"{agent.name} is at {self._busy[agent.name]} of {agent.max_concurrency}")
+            elif self._recipes[recipe.name] >= (most := situation.recipe_limits.get(recipe.name, _NO_LIMIT)):
+                reasons.append(f"recipe {recipe.name} is at {self._recipes[recipe.name]} of {most:g}")
+            else:
+                chosen.append((agent, recipe))
         if not chosen:
-            raise _Wait("; ".join(dict.fromkeys(reasons)))
-        if self._free(chosen[0][0]) <= 0:
-            full = [f"{who.name} is at {self._busy[who.name]} of {who.max_concurrency}" for who, _ in chosen]
-            raise _Wait(", ".join(full))
-        if limit is not None and self._started + len(self._situation.here) >= limit:
+            raise _Wait(", ".join(dict.fromkeys(reasons)))
+        if (queue := task["queue_name"]) is not None:
+            most = situation.queue_limits.get(queue, _NO_LIMIT)
+            if self._in_queue[queue] >= most:
+                raise _Wait(f"queue {queue} is at {self._in_queue[queue]} of {most:g}")
+        if (limit := situation.max_parallel) is not None and self._started + len(situation.here) >= limit:
             raise _Wait(f"{limit} of {limit} runs are under way here")
         return chosen[0]

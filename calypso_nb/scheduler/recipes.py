@@ -58,10 +58,13 @@ class Command:
     notebook: Path | None = None
 
 
-def read_recipes(folder: Path) -> dict[str, Recipe]:
+def read_recipes(folder: Path, goose: str | None = None, elsewhere: bool = False) -> dict[str, Recipe]:
     """Return the recipes of a folder by name, which is the file's name without its suffix.
 
     Each is checked as far as possible without running it. Raise RecipeError if the folder cannot be read.
+
+    - goose: the path of goose, if it is not on the PATH
+    - elsewhere: whether they run on other machines, whose programs can't be looked for here
     """
     folder = folder.resolve()
     try:
@@ -72,7 +75,7 @@ def read_recipes(folder: Path) -> dict[str, Recipe]:
     for path in files:
         if (kind := _kind(path)) is None:
             continue
-        fault = _fault(kind, path, folder)
+        fault = _fault(kind, path, folder) or (None if elsewhere else _lacking(kind, path, goose))
         if path.stem in recipes:
             fault = f"two recipes are called {path.stem!r}: {recipes[path.stem].path.name} and {path.name}"
         recipes[path.stem] = Recipe(path.stem, path, kind, fault)
@@ -80,9 +83,13 @@ def read_recipes(folder: Path) -> dict[str, Recipe]:
 
 
 def choose_recipe(
-    recipes: Mapping[str, Recipe], tags: Sequence[str], agent: str, queue: str | None, own: str | None = None
+    recipes: Mapping[str, Recipe],
+    tags: Sequence[str],
+    agent: str,
+    queues: Sequence[str] = (),
+    own: str | None = None,
 ) -> Recipe:
-    """Return the recipe of a task: by its tag `recipe:NAME`, else the agent's, the queue's, or `default`.
+    """Return the recipe of a task: by its tag `recipe:NAME`, else the agent's, a queue's, or `default`.
 
     The agent's recipe is called `own`, or as the agent is. Names are only ever compared with those of the
     files, so none leads anywhere else. Raise RecipeError if there is none, or if the one chosen has a fault.
@@ -94,7 +101,7 @@ def choose_recipe(
         raise RecipeError(f"no recipe {tagged[0]!r}, which its tag asks for")
     if own is not None and own not in recipes:
         raise RecipeError(f"no recipe {own!r}, which agent {agent} should use")
-    for name in (*tagged, own, agent, queue, "default"):
+    for name in (*tagged, own, agent, *queues, "default"):
         if name is not None and (recipe := recipes.get(name)) is not None:
             if recipe.fault is not None:
                 raise RecipeError(recipe.fault)
@@ -103,12 +110,19 @@ def choose_recipe(
 
 
 def command_for(
-    recipe: Recipe, task: Task, endpoint: str, agent: str, folder: Path, env: Sequence[str] = ()
+    recipe: Recipe,
+    task: Task,
+    endpoint: str,
+    agent: str,
+    folder: Path,
+    env: Sequence[str] = (),
+    goose: str | None = None,
 ) -> Command:
     """Return what to execute to run a task by its recipe; raise RecipeError if that is impossible here.
 
-    `endpoint` holds no credentials, `folder` is the absolute path where the run's files go, and `env` names
-    variables that the run gets besides those that all get.
+    `endpoint` holds no credentials, `folder` is the absolute path where the run's files go, `env` names
+    variables that the run gets besides those that all get, and `goose` is the path of goose, if it is not on
+    the PATH.
     """
     if recipe.fault is not None:
         raise RecipeError(recipe.fault)
@@ -126,7 +140,7 @@ def command_for(
             stdin = json.dumps(_papermill_call(recipe.path, notebook, parameters)).encode()
             return Command((sys.executable, "-c", _RUN_NOTEBOOK), stdin, environment, notebook)
         case "goose":
-            return Command(_goose_call(recipe.path, parameters), b"", environment)
+            return Command(_goose_call(goose or "goose", recipe.path, parameters), b"", environment)
         case "program":
             return Command((sys.executable, str(recipe.path)), orjson.dumps(document), environment)
         case "executable":
@@ -156,10 +170,10 @@ def _papermill_call(path: Path, output: Path, parameters: dict[str, Any]) -> dic
     }
 
 
-def _goose_call(path: Path, parameters: dict[str, Any]) -> tuple[str, ...]:
+def _goose_call(goose: str, path: Path, parameters: dict[str, Any]) -> tuple[str, ...]:
     """Return goose's command line, with those parameters that the recipe declares."""
     declared = _document(path).get("parameters")
-    arguments = [shutil.which("goose") or "goose", "run", "--recipe", str(path)]
+    arguments = [shutil.which(goose) or goose, "run", "--recipe", str(path)]
     for entry in map(_mapping, declared if isinstance(declared, list) else []):
         if (name := str(entry.get("key"))) in parameters:
             arguments += ["--params", f"{name}={_text(parameters[name])}"]
@@ -177,10 +191,6 @@ def _fault(kind: Kind, path: Path, folder: Path) -> str | None:
         return f"recipe {path.name} is a link out of the recipes folder"
     if not path.is_file():
         return f"recipe {path.name} is not a file"
-    if kind == "notebook" and find_spec("papermill") is None:
-        return f"recipe {path.name} needs papermill: pip install 'calypso_nb[page]'"
-    if kind == "goose" and shutil.which("goose") is None:
-        return f"recipe {path.name} needs goose, which is not installed here (no `goose` on the PATH)"
     if kind in ("notebook", "goose"):
         try:
             _document(path)
@@ -188,6 +198,15 @@ def _fault(kind: Kind, path: Path, folder: Path) -> str | None:
             return str(error)
         except OSError as error:
             return f"recipe {path.name} cannot be read: {error.strerror}"
+    return None
+
+
+def _lacking(kind: Kind, path: Path, goose: str | None) -> str | None:
+    if kind == "notebook" and find_spec("papermill") is None:
+        return f"recipe {path.name} needs papermill: pip install 'calypso_nb[page]'"
+    if kind == "goose" and shutil.which(goose or "goose") is None:
+        where = f"no program {goose}" if goose else "no `goose` on the PATH"
+        return f"recipe {path.name} needs goose, which is not installed here ({where})"
     return None
 
 

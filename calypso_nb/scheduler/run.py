@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,14 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from calypso_nb.agents import Agent
-from calypso_nb.errors import TinytaskAPIError, TinytaskClientError
+from calypso_nb.client.claims import find_task
+from calypso_nb.client.runs import cancelled_by, leases_of
+from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
 from calypso_nb.frames import Column
 from calypso_nb.records import Task
-from calypso_nb.run_marks import AUTHOR, HANDED_OVER, RUNNING, failures, with_tags
+from calypso_nb.run_marks import CANCELLED, RUNNING, failures, with_tags, written
 from calypso_nb.scheduler.leases import Hold, LeaseLost, LeaseRefused, take
-from calypso_nb.scheduler.outcome import Outcome, Result, last_lines, outcome_of
-from calypso_nb.scheduler.process import LOG, STDIN, Ended, WatchedProcess
+from calypso_nb.scheduler.outbox import Begun, Entry, Untold, kept, left, untold_in
+from calypso_nb.scheduler.outcome import Outcome, Result, result_of
+from calypso_nb.scheduler.process import STDIN, Ended, WatchedProcess, ended_of, processes_of
 from calypso_nb.scheduler.recipes import Command, RecipeError, command_for, endpoint_here, read_recipes
+from calypso_nb.scheduler.tell import tell
 from calypso_nb.scheduler.watchdog import clock
 
 if TYPE_CHECKING:
@@ -29,14 +36,24 @@ RUN_COLUMNS: dict[str, Column] = {
     "id": Column("int64", "", "the task's number; one row per run, in the order in which they ended"),
     "agent": Column("str", "", "who ran it"),
     "recipe": Column("str", "", "the recipe's name"),
-    "outcome": Column("str", "", "succeeded, failed, over time, stopped, lost or not started"),
+    "outcome": Column(
+        "str",
+        "",
+        "succeeded, failed, over time, stopped, cancelled, lost, claimed (by others) or not started",
+    ),
     "why": Column("str", "", "the reason for the outcome, in words"),
-    "seconds": Column("float64", "s", "how long it ran; NA if it was not started"),
+    "seconds": Column("float64", "s", "how long it ran; NA if it was not started, or unknown"),
     "run": Column("str", "", "the run's own number, which its record on the task names"),
     "folder": Column("str", "", "where its files are; NA if it was not started"),
 }
 
+# Outcomes of a job that has not begun a run.
+NOT_RUN = ("claimed", "not started")
+
+_FOLDER = re.compile(r"[0-9]+-(?P<run>[0-9a-f]{12})")
 _POLL_SECONDS = 0.25
+_LOOK_SECONDS = 5.0
+_STOPPING_SECONDS = 5.0
 
 
 class StopSignal(Protocol):
@@ -70,7 +87,8 @@ class Run(NamedTuple):
 class Job:
     """All that a process needs to run one task; it can be pickled and holds no credentials.
 
-    `now` is the server's clock at the time of the plan, None if unknown. Lengths are in seconds.
+    `now` is the server's clock at the time of the plan, None if unknown; `goose` is the path of goose, if it
+    is not on the PATH. Lengths are in seconds.
     """
 
     task_id: int
@@ -83,6 +101,11 @@ class Job:
     max_runtime: float | None
     retry_limit: int
     now: datetime | None = None
+    goose: str | None = None
+
+    def not_started(self, why: str, outcome: Outcome = "not started") -> Run:
+        """Return the result of a job that has not begun a run."""
+        return Run(self.task_id, self.agent.name, self.recipe, outcome, why)
 
 
 def carry_out(job: Job, client: TinytaskClient | None, stop: StopSignal) -> Run:
@@ -95,65 +118,173 @@ def carry_out(job: Job, client: TinytaskClient | None, stop: StopSignal) -> Run:
         from calypso_nb.client import TinytaskClient
 
         with TinytaskClient(endpoint_here(job.endpoint)) as own:
+            for _ in tell_the_rest(own, job.runs):
+                pass
             return carry_out(job, own, stop)
-    run = uuid4().hex[:12]
-    known = (job.task_id, job.agent.name, job.recipe)
     if stop.is_set():
-        return Run(*known, "not started", "stopped before it began")
-    what = " ".join(f"{_host()} runs {job.recipe} for {job.agent.name}".split())  # One line, as leases are.
+        return job.not_started("stopped before it began")
+    run = uuid4().hex[:12]
+    untold = Untold(
+        run=run,
+        task_id=job.task_id,
+        endpoint=job.endpoint,
+        host=this_host(),
+        agent=job.agent.name,
+        success_queue=job.agent.success_queue,
+        recipe=job.recipe,
+        lease_seconds=job.lease_seconds,
+        max_runtime=job.max_runtime,
+        retry_limit=job.retry_limit,
+        folder=job.runs.resolve() / f"{job.task_id}-{run}",
+    )
     try:
-        hold, task = take(client, job.task_id, run, job.lease_seconds, what, now=job.now, stopped=stop.is_set)
-    except (LeaseRefused, LeaseLost, TinytaskClientError) as reason:
-        return Run(*known, "not started", str(reason))
-    started = clock()
-    folder = job.runs.resolve() / f"{job.task_id}-{run}"
-    try:
-        outcome, why = _HeldTask(job, client, stop, hold, started, folder).carry_out(task)
-    except (LeaseLost, TinytaskAPIError) as reason:
-        outcome, why = "lost", str(reason)
-    if outcome == "not started":
-        return Run(*known, outcome, why)
-    return Run(*known, outcome, why, clock() - started, run, str(folder))
+        with kept(untold) as entry:
+            return _take_and_carry_out(job, client, stop, entry)
+    except OSError as error:  # Not a failure of the task: it would use up its tries.
+        return job.not_started(str(error))
 
 
-def _host() -> str:
+def _take_and_carry_out(job: Job, client: TinytaskClient, stop: StopSignal, entry: Entry) -> Run:
+    untold = entry.untold
+    what = f"{untold.host} takes {written(job.recipe)} for {written(job.agent.name)}"
+    task_id, seconds = job.task_id, job.lease_seconds
+    try:
+        hold, task = take(client, task_id, untold.run, seconds, what, now=job.now, stopped=stop.is_set)
+    except LeaseRefused as reason:
+        entry.delete()
+        return job.not_started(str(reason), "claimed")
+    except (LeaseLost, TinytaskClientError) as reason:
+        return job.not_started(str(reason))
+    return _HeldTask(job, client, stop, entry, hold).carry_out(task)
+
+
+def tell_the_rest(client: TinytaskClient, runs: Path) -> Iterator[str]:
+    """Tell the server what came of the runs of this machine that it has not been told of: yield sentences.
+
+    - runs: the folder that each run has a folder in
+    """
+    for entry in left(runs, client.endpoint):
+        untold, begun = entry.untold, entry.untold.begun
+        if begun is None:
+            _clean_up(client, entry)
+            continue
+        if (result := _result_of(untold)) is None:
+            continue
+        try:
+            tell(client, untold, begun, result)
+        except TinytaskConnectionError:
+            return  # The next one would not be heard either.
+        except TinytaskAPIError as error:
+            yield f"run {untold.run} of #{untold.task_id}: {error}"
+            continue
+        entry.delete()
+        yield f"#{untold.task_id} of {untold.agent}: {result.outcome}, {result.why}; told only now"
+
+
+def _result_of(untold: Untold) -> Result | None:
+    """Return the result of a run whose scheduler has gone, None while its watchdog may still be ending it."""
+    if ended := ended_of(untold.folder):
+        return result_of(ended, untold.max_runtime)
+    if untold.host != this_host() or any(processes_of(untold.run)):
+        return None
+    return Result("lost", "its scheduler was killed, and all that watched over it", True)
+
+
+def _clean_up(client: TinytaskClient, entry: Entry) -> None:
+    """Delete a lease that no run has begun under, also one that arrives late."""
+    untold = entry.untold
+    try:
+        task = find_task(client, untold.task_id)
+        for lease in leases_of(task) if task is not None else ():
+            if lease.run == untold.run:
+                client.delete_comment(lease.comment_id)
+                entry.delete()
+                return
+    except TinytaskClientError:
+        return
+    if entry.age > untold.lease_seconds:
+        entry.delete()
+
+
+def remove_older(runs: Path, seconds: float) -> None:
+    """Delete the folders of runs that ended longer ago than that, except of those that are untold."""
+    untold = {entry.stem for entry in untold_in(runs)}
+    for folder in runs.iterdir() if runs.is_dir() else ():
+        match = _FOLDER.fullmatch(folder.name)
+        with suppress(FileNotFoundError):
+            if match and match["run"] not in untold and folder.stat().st_mtime < time.time() - seconds:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def this_host() -> str:
+    """Return this machine's name, without blanks."""
     return "".join(socket.gethostname().split()) or "somewhere"
 
 
-@dataclass(frozen=True)
+class _NotStarted(Exception):
+    """The task is not run after all; the message says why."""
+
+
 class _HeldTask:
-    """A job's task while its lease is held; `folder` is where the run's files go."""
+    """A job's task while its lease is held; `entry` is where this machine keeps what is untold of it."""
 
-    job: Job
-    client: TinytaskClient
-    stop: StopSignal
-    hold: Hold
-    started: float
-    folder: Path
+    def __init__(self, job: Job, client: TinytaskClient, stop: StopSignal, entry: Entry, hold: Hold) -> None:
+        self._job = job
+        self._client = client
+        self._stop = stop
+        self._entry = entry
+        self._hold = hold
+        self._folder = entry.untold.folder
+        self._cancelled_by: str | None = None
+        self._look_at = 0.0
 
-    def carry_out(self, task: Task) -> tuple[Outcome, str]:
-        taken_over = task.status == "working" and RUNNING in task.tags
-        failed = failures(task.tags)
+    def carry_out(self, task: Task) -> Run:
+        job = self._job
+        try:
+            begun, command = self._prepare(task)
+        except (_NotStarted, LeaseLost, TinytaskClientError) as reason:
+            return job.not_started(str(reason))
+        self._entry.begin(begun)
+        if command is None:
+            result = Result("lost", "the run before it gave no more signs", True)
+        else:
+            try:
+                self._begin(task, begun.failed)
+                result = self._execute(command)
+            except (LeaseLost, TinytaskAPIError) as reason:
+                result = Result("lost", str(reason))
+        why = result.why if self._told(result) else f"{result.why}; its server is still to be told"
+        known = (job.task_id, job.agent.name, job.recipe)
+        return Run(*known, result.outcome, why, result.seconds, self._hold.run, str(self._folder))
+
+    def _prepare(self, task: Task) -> tuple[Begun, Command | None]:
+        """Return what to execute, None if the task's last try is over already; raise _NotStarted."""
+        died = any(lease.has_run for lease in self._hold.lost)
+        taken_over = task.status == "working" and (died or RUNNING in task.tags)
         if obstacle := self._obstacle(task, taken_over):
-            return self._give_back(task, taken_over, obstacle)
-        if taken_over and self.hold.lost and failed + 1 >= self.job.retry_limit:
-            return self._finish(Result("failed", "the run before it gave no more signs"), failed)
-        if taken_over and not self.hold.lost:
+            self._give_back(task, taken_over)
+            raise _NotStarted(obstacle)
+        if taken_over and not died:
             self._wait_out_an_unknown_holder()
+        failed = failures(task.tags)
+        lost = tuple(
+            f"Before, {lease.what} (run {lease.run}): given up, no sign of it." for lease in self._hold.lost
+        )
+        if taken_over and died:
+            if failed + 1 >= self._job.retry_limit:
+                return Begun(failed=failed, lost=lost), None
+            failed += 1
         try:
             command = self._prepared(task)
         except (RecipeError, OSError) as error:  # Not a failure of the task: it would use up its tries.
-            return self._give_back(task, taken_over, str(error))
-        # Of several dead leases at most one had a run: taking it began with deleting those before it.
-        failed += bool(taken_over and self.hold.lost)
+            self._give_back(task, taken_over)
+            raise _NotStarted(str(error)) from error
+        return Begun(failed=failed, lost=lost), command
+
+    def _begin(self, task: Task, failed: int) -> None:
+        self._hold.begin()
         tags = with_tags(task.tags, failed=failed, running=True)
-        self._update({"status": "working", "assigned_to": self.job.agent.name, "tags": tags})
-        ended = self._execute(command)
-        if ended.reason == "lease over":
-            raise LeaseLost("the server did not respond for so long that the run had to be ended")
-        self._link(command.notebook)
-        outcome, why = outcome_of(ended, self.job.max_runtime)
-        return self._finish(Result(outcome, why), failed)
+        self._update({"status": "working", "assigned_to": self._job.agent.name, "tags": tags})
 
     def _obstacle(self, task: Task, taken_over: bool) -> str | None:
         """Return why the task can't be run after all: it may have changed since the plan."""
@@ -168,151 +299,113 @@ class _HeldTask:
             if task.assigned_to is None:
                 return "it is unassigned by now"
             return f"it is assigned to {task.assigned_to} by now"
-        if failed >= self.job.retry_limit:
+        if CANCELLED in task.tags:
+            return "it is cancelled by now"
+        if failed >= self._job.retry_limit:
             return f"it has failed {failed} times by now"
-        return "stopped before it began" if self.stop.is_set() else None
+        return "stopped before it began" if self._stop.is_set() else None
 
     def _is_for_our_agent(self, task: Task) -> bool:
-        agent = self.job.agent
-        if task.assigned_to is None or HANDED_OVER in task.tags:
-            return agent.queue is not None and task.queue_name == agent.queue
+        agent = self._job.agent
+        if task.assigned_to is None:
+            return task.queue_name in agent.queues
         return task.assigned_to == agent.name
 
-    def _give_back(self, task: Task, taken_over: bool, why: str) -> tuple[Outcome, str]:
+    def _give_back(self, task: Task, taken_over: bool) -> None:
         if taken_over and task.archived_at is None:
             # The lease that it was run under is deleted: left as it is, it would never be run again.
             self._update({"status": "idle", "tags": with_tags(task.tags, failed=failures(task.tags))})
-        self.hold.delete(self.hold.comment_id)
-        return "not started", why
+        self._hold.delete(self._hold.comment_id)
+        self._entry.delete()
 
     def _wait_out_an_unknown_holder(self) -> None:
         """Hold the lease for its length: a holder whose lease is gone has noticed by then, and given up."""
-        end = clock() + self.hold.seconds + 1
-        while clock() < end and not self.stop.is_set():
-            self._beat_if_due()
+        end = clock() + self._hold.seconds + 1
+        while clock() < end and not self._stop.is_set():
+            if clock() >= self._hold.due:
+                self._hold.beat()
             time.sleep(_POLL_SECONDS)
 
     def _prepared(self, task: Task) -> Command:
         """Return what to execute, with all files that it needs in its folder."""
-        job = self.job
-        recipe = read_recipes(job.recipes).get(job.recipe)
+        job, agent = self._job, self._job.agent
+        recipe = read_recipes(job.recipes, job.goose).get(job.recipe)
         if recipe is None:
             raise RecipeError(f"recipe {job.recipe} is gone")
-        agent = job.agent
-        command = command_for(recipe, task, job.endpoint, agent.name, self.folder, agent.env)
+        command = command_for(recipe, task, job.endpoint, agent.name, self._folder, agent.env, job.goose)
         # The task's text is for its team, and what a run prints may be a credential.
-        self.folder.mkdir(parents=True, mode=0o700)
-        stdin = self.folder / STDIN
+        self._folder.mkdir(parents=True, mode=0o700)
+        stdin = self._folder / STDIN
         stdin.touch(mode=0o600)
         stdin.write_bytes(command.stdin)
         return command
 
-    def _execute(self, command: Command) -> Ended:
+    def _execute(self, command: Command) -> Result:
         latest = None
-        if self.job.max_runtime is not None:
-            latest = clock() + self.job.max_runtime
-        until, grace = self.hold.until, min(5.0, self.hold.seconds / 12)
+        if self._job.max_runtime is not None:
+            latest = clock() + self._job.max_runtime
+        until, grace = self._hold.until, min(5.0, self._hold.seconds / 12)
         try:
-            process = WatchedProcess(self.hold.run, command, self.folder, until, latest, grace)
+            process = WatchedProcess(self._hold.run, command, self._folder, until, latest, grace)
         except (OSError, ValueError) as error:
-            return Ended("not started", error=str(error))
+            return result_of(Ended("not started", error=str(error)), None)
         lost: LeaseLost | None = None
         ending = False
         while (ended := process.wait(_POLL_SECONDS)) is None:
             if ending:
                 continue
             try:
-                self._beat_if_due()
+                self._sign_and_look()
             except LeaseLost as reason:
                 lost = reason
             else:
-                process.extend(self.hold.until)
-            if ending := lost is not None or self.stop.is_set():
+                process.extend(self._hold.until)
+            if ending := lost is not None or self._cancelled_by is not None or self._stop.is_set():
                 process.stop()
         if lost is not None:
-            raise lost
-        return ended
+            return Result("lost", str(lost), False, ended.seconds)
+        if self._cancelled_by is not None and ended.reason == "stopped":
+            return Result("cancelled", f"asked by {written(self._cancelled_by)}", False, ended.seconds)
+        return result_of(ended, self._job.max_runtime)
 
-    def _beat_if_due(self) -> None:
-        if clock() < self.hold.due:
+    def _sign_and_look(self) -> None:
+        """Give a sign of life when it is due, and look now and then whether the run is cancelled."""
+        if clock() >= self._hold.due:
+            self._hold.beat()
+        if clock() < self._look_at:
             return
-        self.hold.beat()
-        # Put back the tag by which others find the lease, in case the run has set other tags.
+        self._look_at = clock() + min(_LOOK_SECONDS, self._hold.seconds / 4)
         with suppress(TinytaskClientError):
-            task = self.client.get_task(self.job.task_id)
+            task = self._client.get_task(self._job.task_id)
+            self._cancelled_by = cancelled_by(task, self._hold.run)
+            # Put back the tag by which a listing shows the run, in case somebody has set other tags.
             if task.status == "working" and RUNNING not in task.tags:
                 tags = with_tags(task.tags, failed=failures(task.tags), running=True)
-                self.client.update_task(self.job.task_id, tags=tags)
+                self._client.update_task(self._job.task_id, tags=tags)
 
-    def _finish(self, result: Result, failed: int) -> tuple[Outcome, str]:
-        """Report a result on the task, then turn the lease into its record: a crash between loses nothing."""
-        task = self.hold.task()
-        failed += result.counts
-        if result.outcome == "succeeded":
-            failed = 0
-        tags = with_tags(task.tags, failed=failed)
-        changed_to = None
-        if task.archived_at is not None:
-            changed_to = "set archived"
-        elif task.status != "working":
-            changed_to = f"set {task.status}"
-        elif task.assigned_to not in (None, self.job.agent.name):
-            changed_to = f"given to {task.assigned_to}"
-        if changed_to is not None:
-            remark = f"The task was {changed_to} meanwhile, and stays so."
-            self._update({"tags": tags})
-        elif result.outcome == "succeeded":
-            remark = self._succeed(task)
-        else:
-            self._update({"status": "idle", "tags": tags})
-            remark = result.prospects(failed, self.job.retry_limit)
-        self.hold.end(self._record(result, remark))
-        return result.outcome, result.why
-
-    def _link(self, notebook: Path | None) -> None:
-        """Link the executed notebook, which is the run's log, however far it came."""
-        if notebook is None or not notebook.is_file():
-            return
-        url, text = notebook.as_uri(), f"run {self.hold.run} of {self.job.recipe} on {_host()}"
-        with suppress(TinytaskAPIError):  # The link is not worth losing the result of the run.
-            self.hold.write(
-                lambda: self.client.add_link(self.job.task_id, url, text, AUTHOR),
-                lambda now: any(link.url == url for link in now.links or ()),
-            )
-
-    def _succeed(self, task: Task) -> str:
-        """Complete the task, or hand it to the agent's success queue: return what the record says of that."""
-        queue, remark = self.job.agent.success_queue, ""
-        if queue is not None:
-            tags = with_tags(task.tags, failed=0, handed_over=True)
+    def _told(self, result: Result) -> bool:
+        """Tell the server of a result, and return whether it could be told in time."""
+        untold, begun = self._entry.untold, self._entry.untold.begun
+        assert begun is not None
+        end = clock() + untold.lease_seconds
+        while True:
             try:
-                self._update({"status": "idle", "queue_name": queue, "tags": tags})
-                return f"The task is in queue {queue} now."
-            except TinytaskAPIError as error:  # A TinyTask v1 has no queues.
-                remark = f"The task could not go to queue {queue}: {error.reason}"
-        self._update({"status": "complete", "tags": with_tags(task.tags, failed=0)})
-        return remark
+                tell(self._client, untold, begun, result)
+            except TinytaskConnectionError:
+                if self._stop.is_set():
+                    end = min(end, clock() + _STOPPING_SECONDS)
+                if clock() >= end:
+                    return False
+                time.sleep(_POLL_SECONDS)
+            except TinytaskAPIError:
+                return False
+            else:
+                self._entry.delete()
+                return True
 
     def _update(self, changes: dict[str, Any]) -> None:
         def landed(task: Task) -> bool:
             now = {name: getattr(task, name) for name in changes} | {"tags": list(task.tags)}
             return now == changes  # Every change sets the tags.
 
-        self.hold.write(lambda: self.client.update_task(self.job.task_id, **changes), landed)
-
-    def _record(self, result: Result, remark: str) -> str:
-        """Return the comment that reports the run to people, with its last lines if it failed."""
-        host, job = _host(), self.job
-        lines = [
-            f"Run {self.hold.run} of {job.recipe} for {job.agent.name} on {host}: "
-            f"{result.outcome} after {clock() - self.started:.1f} s, {result.why}."
-        ]
-        if self.folder.is_dir():
-            lines.append(f"Its files: {self.folder} on {host}.")
-        if remark:
-            lines.append(remark)
-        for lease in self.hold.lost:
-            lines.append(f"Before, {lease.what} (run {lease.run}): given up, no sign of it.")
-        if result.counts and (last := last_lines(self.folder / LOG)):
-            lines.append(f"Its last lines:\n\n```\n{last}\n```")
-        return "\n".join(lines)
+        self._hold.write(lambda: self._client.update_task(self._job.task_id, **changes), landed)

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import http.client
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from calypso_nb.agents import Agent, read_agents
-from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, UsageError
+from calypso_nb.client.claims import find_task
+from calypso_nb.client.runs import Lease, leases_of
+from calypso_nb.errors import TinytaskClientError, UsageError
 from calypso_nb.frames import records_to_frame
 from calypso_nb.run_marks import MAX_SECONDS, RUNNING
-from calypso_nb.scheduler.leases import Lease, leases_of
-from calypso_nb.scheduler.plan import Situation, make_plan
+from calypso_nb.scheduler.plan import Retry, Situation, make_plan
 from calypso_nb.scheduler.recipes import RecipeError, read_recipes
-from calypso_nb.scheduler.run import RUN_COLUMNS, Job, Run, StopSignal, carry_out
+from calypso_nb.scheduler.run import (
+    NOT_RUN,
+    RUN_COLUMNS,
+    Job,
+    Run,
+    StopSignal,
+    carry_out,
+    remove_older,
+    tell_the_rest,
+)
 from calypso_nb.scheduler.watchdog import clock
 from calypso_nb.settings import Endpoint
 from calypso_nb.workload.phrases import did_you_mean
@@ -36,7 +46,12 @@ MIN_LEASE_SECONDS = 2
 _CLOCK_SECONDS = 5.0
 _ASIDE_SECONDS = 5.0
 _TITLE = 100
-_CLUSTER_SECONDS = 20.0
+_SOON_SECONDS = 0.1
+# How long the runs may take to end, once they are told to.
+_END_SECONDS = 60.0
+# How many tasks in progress a plan looks at, of those that nothing is known of yet.
+_MOST_LOOKED_AT = 200
+_MOST_THREADS = 1000
 
 
 class Scheduler:
@@ -46,13 +61,20 @@ class Scheduler:
     endpoint reaches the runs through TINYTASK_ENDPOINT alone. Raise ValueError if a parameter is not valid.
 
     - client: the client of the server with the tasks.
-    - agents: a JSON file, or a list of names, mappings and `Agent`s.
+    - agents: a JSON file, which is read again when it changes, or a list of names, mappings and `Agent`s.
     - recipes: the folder with the recipes.
     - runs: the folder that each run gets a folder in.
+    - only: the names of those agents that are served; by default all.
+    - env: names of environment variables that all runs get.
     - lease_seconds: seconds without a sign of life after which others take a run's task over.
     - max_parallel: how many runs this scheduler has at a time; by default as many as its agents allow.
-    - max_runtime: seconds after which a run is ended, and has failed; by default never.
+    - max_runtime: seconds after which a run is ended, and has failed; None is never.
     - retry_limit: how many failed runs of a task are the last.
+    - retry: how long a failed task waits before it is tried again.
+    - agent_limits, recipe_limits, queue_limits: by name, how many tasks at a time an agent has, a recipe
+      runs, and a queue has in progress.
+    - goose: the path of goose, if it is not on the PATH.
+    - keep: delete the folders of runs that are older than so many seconds; by default none.
     - executor: runs the jobs in other processes, in which the folders must exist too.
     - stop: an event that those processes can see; an `executor` needs one.
 
@@ -66,10 +88,18 @@ class Scheduler:
         recipes: Path | str,
         *,
         runs: Path | str = "runs",
+        only: Collection[str] = (),
+        env: Sequence[str] = (),
         lease_seconds: int = 120,
         max_parallel: int | None = None,
-        max_runtime: float | None = None,
+        max_runtime: float | None = 3600.0,
         retry_limit: int = 3,
+        retry: Retry = Retry(),  # noqa: B008
+        agent_limits: Mapping[str, int] | None = None,
+        recipe_limits: Mapping[str, int] | None = None,
+        queue_limits: Mapping[str, int] | None = None,
+        goose: str | None = None,
+        keep: float | None = None,
         executor: Executor | None = None,
         stop: StopSignal | None = None,
     ) -> None:
@@ -79,20 +109,48 @@ class Scheduler:
             )
         if executor is not None and stop is None:
             raise ValueError("an executor needs a stop event that its processes can see")
-        self.agents = read_agents(agents)
+        self._file = Path(agents) if isinstance(agents, Path | str) else None
+        self._file_was = self._file and self._file.read_bytes()
+        self._only, self._env, self._agent_limits = only, env, agent_limits or {}
+        self.agents = self._served(read_agents(agents))
         self.recipes = Path(recipes).resolve()
-        read_recipes(self.recipes)
+        read_recipes(self.recipes, goose)
         self._client = client
         self._runs = Path(runs).resolve()
         self._lease_seconds = lease_seconds
         self._max_parallel = max_parallel
         self._max_runtime = max_runtime
         self._retry_limit = retry_limit
+        self._retry = retry
+        self._recipe_limits = recipe_limits or {}
+        self._queue_limits = queue_limits or {}
+        self._goose = goose
+        self._keep = keep
         self._executor = executor
-        self._stop: StopSignal = stop or threading.Event()
+        self._end: StopSignal = stop or threading.Event()
+        self._end_at: float | None = None
+        self._at_work = False
         self._here: dict[Future[Run], Job] = {}
+        self._news: SimpleQueue[Future[Run] | None] = SimpleQueue()
         self._refused: dict[int, tuple[str, float]] = {}
+        self._without_lease: dict[int, Any] = {}
         self._now: datetime | None = None
+
+    def _served(self, agents: Iterable[Agent]) -> tuple[Agent, ...]:
+        """Return those agents that are served, with what this scheduler's own settings say of them."""
+        named = {agent.name: agent for agent in agents}
+        if unknown := [name for name in (*self._only, *self._agent_limits) if name not in named]:
+            where = self._file or "the list"
+            raise UsageError(f"{where} has no agent {', '.join(unknown)}; it has {', '.join(named)}")
+        return read_agents(
+            agent.model_dump()
+            | {
+                "env": [*dict.fromkeys((*agent.env, *self._env))],
+                "max_concurrency": self._agent_limits.get(agent.name, agent.max_concurrency),
+            }
+            for agent in named.values()
+            if not self._only or agent.name in self._only
+        )
 
     def plan(self, task_id: int | None = None) -> pd.DataFrame:
         """Decide what would be run now, by whom, with which recipe, in which order, and why the rest waits.
@@ -109,14 +167,18 @@ class Scheduler:
         earliest = clock() - _ASIDE_SECONDS
         situation = Situation(
             agents=self.agents,
-            recipes=read_recipes(self.recipes),
+            recipes=read_recipes(self.recipes, self._goose, elsewhere=self._executor is not None),
             leases=leases,
             # A plan made by a wrong clock does no harm: the lease is refused.
             now=self._now or datetime.now(UTC),
-            here={job.task_id: job.agent.name for job in self._here.values()},
+            here={job.task_id: (job.agent.name, job.recipe) for job in self._here.values()},
             aside={refused: why for refused, (why, when) in self._refused.items() if when > earliest},
+            paused=self._client.paused_agents(),
             max_parallel=self._max_parallel,
             retry_limit=self._retry_limit,
+            retry=self._retry,
+            recipe_limits=self._recipe_limits,
+            queue_limits=self._queue_limits,
             task_id=task_id,
         )
         plan = make_plan(all_tasks, situation)
@@ -139,10 +201,11 @@ class Scheduler:
         names, queues = (set(board[name].dropna()) for name in ("assigned_to", "queue_name"))
         said = []
         for agent in absent:
-            if agent.queue is None and agent.name not in names:
+            if not agent.queues and agent.name not in names:
                 said.append(f"no task of an agent called {agent.name!r}{did_you_mean(agent.name, names)}")
-            if agent.queue is not None and agent.queue not in queues:
-                said.append(f"no task in a queue called {agent.queue!r}{did_you_mean(agent.queue, queues)}")
+            for queue in agent.queues:
+                if queue not in queues:
+                    said.append(f"no task in a queue called {queue!r}{did_you_mean(queue, queues)}")
         return said
 
     def run(self, plan: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -165,6 +228,8 @@ class Scheduler:
         Example: `list(scheduler.follow(scheduler.plan()))`
         """
         with self._working() as executor:
+            yield from tell_the_rest(self._client, self._runs)
+            self._tidy()
             yield from self._start(executor, plan)
             while self._here:
                 yield from self._ended(None)
@@ -172,35 +237,96 @@ class Scheduler:
     def serve(self, interval: float = 30.0) -> Generator[str | Run, None, None]:
         """Plan and run until stopped, and yield what `follow` does, and sentences of outages and strangers.
 
-        A server that doesn't respond, or a recipes folder that cannot be read, is waited for, except at the
-        start. Closing the generator, or a KeyboardInterrupt, ends the runs as in `run`.
+        A server that doesn't respond, or a recipes folder or a file of agents that cannot be read, is waited
+        for. `stop` lets runs finish; closing the generator, or a KeyboardInterrupt, ends them as in `run`.
 
-        - interval: plan again after so many seconds, and whenever a run has ended.
+        - interval: plan again after so many seconds, and whenever a run has ended or a retry is due.
         """
         with self._working() as executor:
-            plan = self.plan()
-            yield from self.strangers(plan)
-            while True:
-                yield from self._start(executor, plan)
-                yield from self._ended(interval)
+            known: tuple[Agent, ...] = ()
+            while self._end_at is None:
+                plan = None
                 try:
+                    yield from self._read_agents_again()
+                    yield from tell_the_rest(self._client, self._runs)
+                    self._tidy()
                     plan = self.plan()
+                    if known != self.agents:
+                        yield from self.strangers(plan)
+                        known = self.agents
+                    yield from self._start(executor, plan)
                 except (TinytaskClientError, RecipeError) as error:
                     yield str(error)
-                    plan = plan.iloc[:0]
+                yield from self._ended(self._pause(plan, interval))
+            while self._here:
+                yield from self._ended(None)
+
+    def stop(self, grace: float | None = None) -> None:
+        """Take nothing new, and end what runs if it has not finished in time. Any thread may call this.
+
+        - grace: seconds that the runs have to finish; by default as long as they take. A later call can only
+          shorten that.
+
+        Example: `scheduler.stop(grace=0)`
+        """
+        if self._at_work:
+            end_at = float("inf") if grace is None else clock() + grace
+            self._end_at = end_at if self._end_at is None else min(self._end_at, end_at)
+            self._news.put(None)
+
+    def _read_agents_again(self) -> Iterator[str]:
+        if self._file is None:
+            return
+        try:
+            text = self._file.read_bytes()
+            if text == self._file_was:
+                return
+            self._file_was = text
+            self.agents = self._served(read_agents(self._file))
+        except (OSError, UsageError) as error:
+            yield f"{error}; its agents stay as they were"
+        else:
+            yield f"{self._file} has changed: it has {', '.join(agent.name for agent in self.agents)} now"
+
+    def _tidy(self) -> None:
+        if self._keep is not None:
+            remove_older(self._runs, self._keep)
+
+    def _pause(self, plan: pd.DataFrame | None, interval: float) -> float:
+        """Return how long to wait for news before the next plan."""
+        if plan is None:
+            return interval
+        due = plan["not_before"].min()
+        if pd.isna(due):
+            return interval
+        seconds = float((due - (self._now or datetime.now(UTC))).total_seconds())
+        return min(max(seconds, _SOON_SECONDS), interval)
 
     def _leases(self, all_tasks: pd.DataFrame) -> dict[int, Lease | None]:
-        """Return the lowest lease of each task whose tag says that it is being run for one of the agents."""
+        """Return the lowest lease of each task that may be being run for one of the agents.
+
+        Somebody may have set other tags than a scheduler's, so tasks in progress are looked at too: each once
+        as long as it is not edited, and those first that have not been edited for longest.
+        """
         served = {agent.name for agent in self.agents}
         running = all_tasks["tags"].map(lambda tags: RUNNING in tags).astype("bool")
-        ours = all_tasks["assigned_to"].isin(served) | all_tasks["assigned_to"].isna()
+        ours = all_tasks["is_open"] & (
+            all_tasks["assigned_to"].isin(served) | all_tasks["assigned_to"].isna()
+        )
+        working = all_tasks[ours & ~running & (all_tasks["status"] == "working")].sort_values("updated_at")
+        stamps = dict(zip(working["id"].tolist(), working["updated_at"].tolist(), strict=True))
+        self._without_lease = {
+            number: stamp for number, stamp in self._without_lease.items() if stamps.get(number) == stamp
+        }
+        unknown = [number for number in stamps if number not in self._without_lease][:_MOST_LOOKED_AT]
         leases: dict[int, Lease | None] = {}
-        for task_id in all_tasks.loc[all_tasks["is_open"] & running & ours, "id"].tolist():
-            try:
-                found = leases_of(self._client.get_task(task_id))
-            except TinytaskAPIError:
-                continue  # It was deleted after the listing.
-            leases[task_id] = found[0] if found else None
+        for number in (*all_tasks.loc[ours & running, "id"].tolist(), *unknown):
+            task = find_task(self._client, number)
+            found = leases_of(task) if task is not None else []
+            if found or number not in stamps:
+                leases[number] = found[0] if found else None
+            else:
+                self._without_lease[number] = stamps[number]
         return leases
 
     @contextmanager
@@ -210,26 +336,27 @@ class Scheduler:
                 f"runs are processes of their own and cannot reach {self._client.endpoint}: "
                 "give the URL of a server, for example of `calypso-nb serve --demo`"
             )
-        self._stop.clear()
-        places = self._max_parallel or sum(agent.max_concurrency for agent in self.agents)
+        if self._at_work:
+            raise UsageError("this scheduler is at work already: stop it first")
+        self._end.clear()
+        self._end_at, self._at_work, self._news = None, True, SimpleQueue()
         own = None
         if self._executor is None:
-            own = ThreadPoolExecutor(places, "calypso-nb-run")
+            own = ThreadPoolExecutor(_MOST_THREADS, "calypso-nb-run")
         try:
             yield own or self._executor  # type: ignore[misc]
         finally:
-            self._stop.set()
+            self._end.set()
             try:
                 # A cluster that has lost its workers keeps their jobs for ever.
-                silent = wait(self._here, _CLUSTER_SECONDS if own is None else None).not_done
+                silent = wait(self._here, _END_SECONDS).not_done
             finally:
                 self._here.clear()
+                self._at_work = False
                 if own is not None:
                     own.shutdown(wait=False)
             if silent:
-                raise TimeoutError(
-                    f"{len(silent)} runs elsewhere do not report their end; each will end with its lease"
-                )
+                raise TimeoutError(f"{len(silent)} runs do not report their end; each ends with its lease")
 
     def _start(self, executor: Executor, plan: pd.DataFrame) -> Iterator[str]:
         agents = {agent.name: agent for agent in self.agents}
@@ -246,19 +373,30 @@ class Scheduler:
                 max_runtime=self._max_runtime,
                 retry_limit=self._retry_limit,
                 now=self._now,
+                goose=self._goose,
             )
-            self._here[executor.submit(carry_out, job, client, self._stop)] = job
+            future = executor.submit(carry_out, job, client, self._end)
+            self._here[future] = job
+            future.add_done_callback(self._news.put)
             yield f"{job.agent.name} takes #{job.task_id} with {job.recipe}: {str(row.title)[:_TITLE]}"
 
     def _ended(self, seconds: float | None) -> list[Run]:
-        """Return the runs that have ended, once there is one or the time is over."""
-        if not self._here:
-            time.sleep(seconds or 0)
-            return []
-        done, _ = wait(self._here, timeout=seconds, return_when=FIRST_COMPLETED)
-        runs = [_result(future, self._here.pop(future)) for future in done]
+        """Return the runs that have ended, once there is one, the time is over, or it is told to stop."""
+        wait_for = float("inf") if seconds is None else seconds
+        if self._end_at is not None and not self._end.is_set():
+            if self._end_at <= clock():
+                self._end.set()
+            else:
+                wait_for = min(wait_for, self._end_at - clock())
+        runs = []
+        with suppress(Empty):
+            news = self._news.get(timeout=None if wait_for == float("inf") else wait_for)
+            while True:
+                if news is not None:
+                    runs.append(_result(news, self._here.pop(news)))
+                news = self._news.get_nowait()
         # Others may hold these tasks: tried again at once, they would keep ready ones waiting.
-        self._refused |= {run.id: (run.why, clock()) for run in runs if run.outcome == "not started"}
+        self._refused |= {run.id: (run.why, clock()) for run in runs if run.outcome in NOT_RUN}
         return runs
 
 

@@ -3,7 +3,8 @@
 Standard input is its leash: first a line of JSON with the request, then lines with a new time until which the
 run may go on. It ends the run when that time has passed, when the run's own time is over, when it reads
 `stop`, and when the leash breaks because the scheduler has died. So it works while the scheduler is dead,
-paused or cut off. On standard output it reports how the run ended.
+paused or cut off. How the run ended it writes to a file, which is there whoever has died; then it closes its
+standard output, and ends.
 """
 
 import ctypes
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 _GRACE_SECONDS = 5.0
+_ENDINGS = {"stop": "stopped", "broken": "scheduler lost"}
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _SET_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
@@ -74,14 +76,14 @@ class _Leash:
         if 0 in ready:
             piece = os.read(0, 1 << 20)
             *whole, self._heard = (self._heard + piece).split(b"\n")
-            lines += [line.decode() for line in whole] if piece else ["stop"]
+            lines += [line.decode() for line in whole] if piece else ["broken"]
         return lines
 
     def request(self) -> dict[str, Any]:
         while not (lines := self.wait(None)):
             pass
         first, *self._lines = lines
-        if first == "stop":
+        if first in ("stop", "broken"):
             sys.exit()
         parsed: dict[str, Any] = json.loads(first)
         return parsed
@@ -96,8 +98,8 @@ def _watch(child: subprocess.Popen[bytes], leash: _Leash, request: dict[str, Any
         if clock() >= latest:
             return "time over", min(clock() + _GRACE_SECONDS, until + request["lease_grace"])
         for line in leash.wait(min(until, latest)):
-            if line == "stop":
-                return "stopped", min(clock() + _GRACE_SECONDS, until + request["lease_grace"])
+            if line in _ENDINGS:
+                return _ENDINGS[line], min(clock() + _GRACE_SECONDS, until + request["lease_grace"])
             until = float(line)
     return "ended", clock() + request["lease_grace"]
 
@@ -124,18 +126,27 @@ def _end_all(kill_at: float) -> None:
         psutil.wait_procs(left, timeout=0.05)
 
 
+def _report(request: dict[str, Any], **ended: Any) -> None:
+    """Write how the run ended, whole or not at all."""
+    file = Path(request["ended"])
+    draft = file.with_suffix(".tmp")
+    draft.write_text(json.dumps(ended))
+    draft.replace(file)
+
+
 def _main() -> None:
     leash = _Leash()
     request = leash.request()
     try:
         child = _start(request)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        print(json.dumps({"reason": "not started", "code": None, "error": str(error)}))
+        _report(request, reason="not started", error=str(error))
         return
+    began = clock()
     reason, kill_at = _watch(child, leash, request)
-    code = child.returncode
+    code, seconds = child.returncode, clock() - began
     _end_all(kill_at)
-    print(json.dumps({"reason": reason, "code": code, "error": None}))
+    _report(request, reason=reason, code=code, seconds=seconds)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -226,7 +227,10 @@ def _unserved_queue(board: Board) -> Iterator[Finding]:
         return
     # A queue of which anybody ever had a task is served, whatever the agents' file calls it.
     had = board.all_tasks[["assigned_to", "previous_assigned_to"]].notna().any(axis="columns")
-    served = {*board.team.serves.values(), *board.all_tasks.loc[had, "queue_name"].dropna()}
+    served = {
+        *chain.from_iterable(board.team.serves.values()),
+        *board.all_tasks.loc[had, "queue_name"].dropna(),
+    }
     free = board.scheduled[board.scheduled["assigned_to"].isna()]
     for queue, waiting in free[~free["queue_name"].isin(served)].groupby("queue_name"):
         ids = tuple(waiting["id"].tolist())
@@ -287,6 +291,7 @@ def _retries_used_up(board: Board) -> Iterator[Finding]:
 
 def _lost(board: Board) -> pd.Series:
     running = board.working["tags"].map(lambda tags: RUNNING in tags).astype(bool)
+    running |= board.working["run_until"].notna()  # Somebody may have set other tags.
     # A run that has just ended has turned its lease into a record.
     recorded = board.working["run_until"].isna() & (board.working["last_comment_by"] == AUTHOR).fillna(False)
     over = ~(board.working["run_until"] > board.now) & ~recorded

@@ -1,0 +1,124 @@
+"""Steer the schedulers of a server from anywhere, by what they read there: cancel a run, pause an agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from calypso_nb.errors import UsageError
+from calypso_nb.records import Task
+from calypso_nb.run_marks import AUTHOR, CANCEL, LEASE, MAX_SECONDS, WHAT, read
+
+if TYPE_CHECKING:
+    from calypso_nb.client.client import TinytaskClient
+
+_PAUSED = "paused:"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease as read from its comment.
+
+    - seconds: its length
+    - sign, signed_at: the number and the time of its last sign of life, by the server's clock
+    - what: `host runs recipe for agent`, or `host takes recipe for agent` before the run has begun
+    """
+
+    comment_id: int
+    run: str
+    seconds: int
+    sign: int
+    host: str
+    what: str
+    signed_at: datetime
+
+    @property
+    def recipe(self) -> str | None:
+        """Return the name of the recipe that it runs."""
+        match = WHAT.fullmatch(self.what)
+        return match and read(match["recipe"])
+
+    @property
+    def has_run(self) -> bool:
+        """Return whether a run has begun under it."""
+        return self.what.startswith(f"{self.host} runs ")
+
+    def silent(self, now: datetime) -> float:
+        """Return the seconds since its last sign at `now`, a time of the server's clock."""
+        return max((now - self.signed_at).total_seconds(), 0.0)
+
+    def is_dead(self, now: datetime) -> bool:
+        """Return whether its holder must have given up by `now`, a time of the server's clock."""
+        # Times are whole seconds, so one more is waited for.
+        return self.silent(now) >= self.seconds + 1
+
+
+def leases_of(task: Task) -> list[Lease]:
+    """Return the leases among a task's comments, alive or dead, the lowest number first."""
+    leases = []
+    for comment in task.comments or ():
+        signed_at = comment.updated_at or comment.created_at
+        match = LEASE.fullmatch(comment.content)
+        if match is None or signed_at is None or comment.created_by != AUTHOR:
+            continue
+        if 0 < (seconds := int(match["seconds"])) <= MAX_SECONDS:
+            sign, host, what = int(match["sign"]), match["host"], match["what"]
+            leases.append(Lease(comment.id, match["run"], seconds, sign, host, what, signed_at))
+    return sorted(leases, key=lambda lease: lease.comment_id)
+
+
+def cancel(client: TinytaskClient, task_id: int | str) -> Lease:
+    """Ask whoever runs a task to end its run: see `TinytaskClient.cancel_run`."""
+    task = client.get_task(task_id)
+    lease = next((lease for lease in leases_of(task) if lease.has_run), None)
+    if lease is None:
+        raise UsageError(f"no run is at work on #{task.id}")
+    if cancelled_by(task, lease.run) is None:
+        client.add_comment(task.id, f"Cancel run {lease.run}.", client.agent or "supervisor")
+    return lease
+
+
+def cancelled_by(task: Task, run: str) -> str | None:
+    """Return who has asked for the end of a run of a task, None if nobody has."""
+    for comment in task.comments or ():
+        match = CANCEL.fullmatch(comment.content)
+        if match is not None and match["run"] == run:
+            return comment.created_by or "somebody"
+    return None
+
+
+def pause(client: TinytaskClient, agent: str, why: str) -> None:
+    """Have no scheduler take a task of an agent: see `TinytaskClient.pause_agent`."""
+    if not agent.strip():
+        raise UsageError("name the agent that is to be paused")
+    if agent in paused(client):
+        return
+    title = f"{agent} is paused: run-agent takes none of its tasks"
+    task = client.create_task(title, description=why or None, assigned_to=AUTHOR, tags=[f"{_PAUSED}{agent}"])
+    client.archive_task(task.id)
+
+
+def resume(client: TinytaskClient, agent: str) -> None:
+    """End the pause of an agent: see `TinytaskClient.resume_agent`."""
+    marks = [task.id for task in _marks(client) if f"{_PAUSED}{agent}" in task.tags]
+    if not marks:
+        raise UsageError(f"{agent} is not paused")
+    for number in marks:
+        client.delete_task(number)
+
+
+def paused(client: TinytaskClient) -> dict[str, datetime | None]:
+    """Return since when each agent is paused: see `TinytaskClient.paused_agents`."""
+    return {
+        tag.removeprefix(_PAUSED): mark.created_at
+        for mark in _marks(client)
+        for tag in mark.tags
+        if tag.startswith(_PAUSED)
+    }
+
+
+def _marks(client: TinytaskClient) -> list[Task]:
+    """Return the archived tasks that say who is paused: reports leave them out."""
+    records = client.list_task_records(assigned_to=AUTHOR, include_archived=True)
+    return [Task.from_record(record) for record in records]

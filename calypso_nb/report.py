@@ -40,6 +40,7 @@ from calypso_nb.text.markdown import to_markdown
 from calypso_nb.visible import visible
 from calypso_nb.workload.phrases import moment, or_unknown, readable_hours
 from calypso_nb.workload.reporter import Reporter, Workload
+from calypso_nb.workload.runs import read_runs
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -315,6 +316,23 @@ class WorkloadReporter(Reporter[WorkloadData]):
             said, linked, whole = self.client.read_notes(ids, progress)
             comments, links = notes_of(said, whole), links_of(linked, [*whole])
         return audit_of(data, data.team, comments, links, past)
+
+    def runs(
+        self,
+        since: datetime | str = "7 days ago",
+        progress: bool | Callable[[int, int], None] = True,
+    ) -> pd.DataFrame:
+        """Return the runs of tasks by `run-agent`, wherever they are: what runs, and what came of what ran.
+
+        They are read from what the schedulers wrote on the tasks, a request per task that was edited since.
+        The columns are those of `RUN_COLUMNS`; `run_totals` sums them up.
+
+        - since: leave out what gave its last sign before that, as `history.at` takes it
+        - progress: show a progress bar if that takes long, or call `progress(done, total)`
+
+        Example: `reporter.runs("1 day ago").query("outcome == 'failed'")`
+        """
+        return read_runs(self.client, lambda now: moment_in(since, now), progress)
 
     def recorded(self) -> History | None:
         """Return the history of this server; None if none was named and the usual file hasn't got it.

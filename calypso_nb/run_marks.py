@@ -18,9 +18,9 @@ LEASE = re.compile(
     r"Lease (?P<run>[0-9a-f]{12}) of (?P<seconds>[0-9]{1,4}) s, sign (?P<sign>[0-9]{1,9}): "
     r"(?P<what>(?P<host>\S+) (?P<does>takes|runs) .*)"
 )
-WHAT = re.compile(rf"(?P<host>\S+) (?:takes|runs) (?P<recipe>{_NAME}) for (?P<agent>{_NAME})")
+WHAT = re.compile(rf"\A(?P<host>\S+) (?:takes|runs) (?P<recipe>{_NAME}) for (?P<agent>{_NAME})")
 RECORD = re.compile(
-    rf"Run (?P<run>[0-9a-f]{{12}}) of (?P<recipe>{_NAME}) for (?P<agent>{_NAME}) on (?P<host>\S+): "
+    rf"\ARun (?P<run>[0-9a-f]{{12}}) of (?P<recipe>{_NAME}) for (?P<agent>{_NAME}) on (?P<host>\S+): "
     r"(?P<outcome>succeeded|failed|over time|stopped|cancelled|lost) "
     r"after (?P<seconds>[0-9]{1,9}\.[0-9]|\?) s, (?P<why>[^\n]*)\."
     r"(?:\nUsage: (?P<usage>\{[^\n]*\}))?(?:\n|\Z)"

@@ -63,7 +63,7 @@ ROOMS_OF = {
     "run": ["scheduler", "cli/run_agent.py"],
     "serve": ["embedded/web.py"],
     "page": ["view"],
-    "dask": ["cli/run_agent.py", "flow/forecast.py", "history/lake.py"],
+    "dask": ["scheduler/workers.py", "flow/forecast.py", "history/lake.py"],
     "lake": ["history/lake.py"],
 }
 PACKAGE_OF = {"dotenv": "python-dotenv", "mcp_types": "mcp", "yaml": "pyyaml"}

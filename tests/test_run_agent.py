@@ -615,6 +615,52 @@ def test_the_variables_of_the_earlier_scheduler_mean_what_they_meant(
     assert command() == (0, "calypso-nb: TINYSCHEDULER_ENABLED says that nothing is to be run\n")
 
 
+def test_check_says_all_faults_at_once_and_runs_nothing(
+    live_board: TinytaskStore, server: str, recipes: Path, log: Log
+) -> None:
+    """Agents, recipes, limits, variables, folders and the server; without a fault it says so."""
+    add(live_board)
+    options = ("--recipes", recipes, "--check")
+    code, output = command("--agent", "alice", *options, "--mcp-endpoint", server)
+    assert (code, output) == (0, "all is well: agents, recipes, limits, runs and the server\n")
+    agents = recipes.parent / "agents.json"
+    agents.write_text(
+        '[{"agentName": "alise", "maxConcurency": 2, "recipe": "none", "agentType": "dev"},'
+        ' {"agentName": "bob", "env": ["NO_SUCH_KEY"]}]'
+    )
+    recipe(recipes, "torn.ipynb", "{")
+    Path("runs").write_text("")
+    limits = (
+        "--agent-limit",
+        "eve=1",
+        "--recipe-limit",
+        "defualt=1",
+        "--queue-limit",
+        "dve=1",
+        "--lease",
+        "1",
+    )
+    code, output = command("--agents", agents, *options, *limits, "--lease", 1, "--mcp-endpoint", server)
+    assert code == 2
+    lines = [line.removeprefix("calypso-nb: ") for line in output.splitlines()]
+    assert "recipe torn.ipynb does not parse: Expecting property name" in lines.pop(1)
+    assert lines == [
+        f"{agents}: entry 1: 'maxConcurency' means nothing here; did you mean 'maxConcurrency'?",
+        "no recipe 'none', which agent alise should use",
+        "there is no agent 'eve'",
+        "there is no queue 'dve'; did you mean 'dev'?",
+        "there is no recipe 'defualt'; did you mean 'default'?",
+        "the environment has no NO_SUCH_KEY",
+        "a lease of 1 s is not valid: 2 to 3600 s are",
+        f"{Path('runs').resolve()} can't be written to",
+        "the server has no task of an agent called 'alise'; did you mean 'alice'?",
+        "the server has no task of an agent called 'bob'",
+    ]
+    code, output = command("--agent", "alice", *options, "--mcp-endpoint", "http://127.0.0.1:1")
+    assert (code, "no TinyTask at" in output) == (2, True)
+    assert log.events == []
+
+
 def test_the_log_has_the_time_of_each_line_and_can_be_read_by_programs(
     live_board: TinytaskStore, server: str, recipes: Path, log: Log
 ) -> None:

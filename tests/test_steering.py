@@ -63,6 +63,16 @@ def test_what_an_agent_quotes_cancels_nothing(
         assert Scheduler(client, ["alice"], recipes).run()["outcome"].tolist() == ["succeeded"]
 
 
+def test_a_name_that_no_task_has_is_told_as_it_may_be_mistyped(
+    live_board: TinytaskStore, server: str
+) -> None:
+    """It may be mistyped; it is paused all the same, for it may be new."""
+    add(live_board)
+    code, output = command("pause", "alise", "--mcp-endpoint", server)
+    assert code == 0
+    assert "no agent called 'alise' has ever had a task here; did you mean 'alice'? It is paused" in output
+
+
 def test_a_paused_agent_gets_no_task_from_any_scheduler_until_it_is_resumed(
     live_board: TinytaskStore, any_server: str, recipes: Path, log: Log
 ) -> None:

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 from calypso_nb.cli.run_agent import EXIT_RUN_FAILED, run_agent
-from calypso_nb.cli.terminal import say
+from calypso_nb.cli.terminal import say, use_color
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, UsageError
 from calypso_nb.visible import visible
 
@@ -70,6 +70,7 @@ app = typer.Typer(
 
 Format = Literal["json", "console", "both", "markdown", "csv", "html"]
 DigestFormat = Literal["console", "markdown", "html", "json"]
+RunsFormat = Literal["console", "json", "csv"]
 DiffFormat = Literal["json", "console", "markdown"]
 Transport = Literal["http", "sse"]
 Endpoint = Annotated[
@@ -358,6 +359,42 @@ def wake(
 
         subject = snoozing.subject_of(task=task, agent=agent, queue=queue, team=team)
         snoozing.wake(_reporter(mcp_endpoint, env_file, verbose, history), subject)
+
+
+@app.command(epilog=EXIT_CODES)
+def runs(
+    since: Annotated[
+        str, typer.Option(help="From when on: '3h ago', '2026-11-23 18:00', yesterday.")
+    ] = "7 days ago",
+    agent: Annotated[str | None, typer.Option(help="Only runs for this agent.")] = None,
+    follow: Annotated[
+        int | None,
+        typer.Option(metavar="TASK", help="Show the output of this task's run as it comes, on its machine."),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--runs", help="With --follow: the folder of the runs.")] = Path(
+        "runs"
+    ),
+    dask: Annotated[
+        str | None, typer.Option(help="With --follow: the Dask scheduler whose worker has the run.")
+    ] = None,
+    format: Annotated[RunsFormat, typer.Option("--format", "-f")] = "console",
+    output: Output = None,
+    mcp_endpoint: Endpoint = None,
+    no_color: NoColor = False,
+    env_file: EnvFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Tell what `run-agent` runs on a server, wherever, and what came of what it ran."""
+    with _translated():
+        from calypso_nb.cli import runs as telling
+
+        reporter = _reporter(mcp_endpoint, env_file, verbose)
+        if follow is not None:
+            telling.follow(reporter.client, follow, folder, dask)
+        else:
+            telling.tell(
+                reporter, telling.Options(since, agent, format, output, use_color(not no_color, output))
+            )
 
 
 @app.command(epilog=EXIT_CODES)

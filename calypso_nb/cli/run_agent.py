@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import uuid4
 
 import orjson
 import typer
@@ -20,8 +19,11 @@ from calypso_nb.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from calypso_nb.client import TinytaskClient
     from calypso_nb.scheduler import Scheduler
+    from calypso_nb.scheduler.check import Wanted
     from calypso_nb.scheduler.run import Run
+    from calypso_nb.scheduler.workers import Workers
 
 EXIT_RUN_FAILED = 6
 EXIT_NOTHING_COULD_RUN = 7
@@ -202,6 +204,7 @@ def run_agent(
     from calypso_nb.client import TinytaskClient
     from calypso_nb.history.moments import length_of
     from calypso_nb.scheduler import Retry, Scheduler
+    from calypso_nb.scheduler.check import Wanted
     from calypso_nb.text.console import plan_to_console
     from calypso_nb.workload.phrases import did_you_mean
 
@@ -218,8 +221,23 @@ def run_agent(
     with (
         logging_to(_log_file(log_file), log_level, log_format),
         TinytaskClient() as client,
-        _workers(dask) as workers,
+        _workers(dask, recipes, runs, goose) as workers,
     ):
+        if check:
+            wanted = Wanted(
+                agents or agent or (),
+                recipes,
+                runs,
+                agent or () if agents else (),
+                env or (),
+                _lease(lease),
+                _named(limits, "--agent-limit"),
+                _named(recipe_limit, "--recipe-limit"),
+                _named(queue_limit, "--queue-limit"),
+                goose,
+            )
+            _check(client, wanted, workers.get("executor"))
+            return
         scheduler = Scheduler(
             client,
             agents or agent or (),
@@ -251,6 +269,18 @@ def run_agent(
             _run_once(scheduler, task_id, grace)
         else:
             _serve(scheduler, interval, grace)
+
+
+def _check(client: TinytaskClient, wanted: Wanted, workers: Workers | None) -> None:
+    """Say all faults, and exit with 2 if there are any."""
+    from calypso_nb.scheduler.check import faults
+
+    found = [*faults(client, wanted, workers)]
+    for fault in found:
+        say(fault)
+    if found:
+        raise typer.Exit(2)
+    typer.echo("all is well: agents, recipes, limits, runs and the server")
 
 
 def _enabled() -> bool:
@@ -307,20 +337,19 @@ def _planned(scheduler: Scheduler, task_id: int | None) -> pd.DataFrame:
 
 
 @contextmanager
-def _workers(address: str | None) -> Iterator[dict[str, Any]]:
+def _workers(address: str | None, recipes: Path, runs: Path, goose: str | None) -> Iterator[dict[str, Any]]:
     """Yield the scheduler's options that take the runs to a Dask cluster, none if they stay here."""
     if address is None:
         yield {}
         return
-    from distributed import Client, Event
+    from calypso_nb.scheduler.workers import Workers, cluster_at, stop_event
 
-    try:
-        cluster: Any = Client(address)  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    with cluster:
-        stop = Event(f"calypso-nb-{uuid4().hex}", client=cluster)  # type: ignore[no-untyped-call]
-        yield {"executor": cluster.get_executor(pure=False, retries=0), "stop": stop}
+    with cluster_at(address) as cluster:
+        workers = Workers(cluster, recipes, runs, goose)
+        workers.look()
+        for fault in workers.faults:
+            log.warning(fault)
+        yield {"executor": workers, "stop": stop_event(cluster)}
 
 
 def _run_once(scheduler: Scheduler, task_id: int | None, grace: float | None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from calypso_nb.errors import UsageError
+from calypso_nb.client.actions import check_agent
+from calypso_nb.errors import UnconfirmedError, UsageError
 from calypso_nb.records import Task
 from calypso_nb.run_marks import AUTHOR, CANCEL, LEASE, MAX_SECONDS, WHAT, read
 
@@ -94,6 +96,11 @@ def pause(client: TinytaskClient, agent: str, why: str) -> None:
         raise UsageError("name the agent that is to be paused")
     if agent in paused(client):
         return
+    try:
+        check_agent(client, agent)
+    except UnconfirmedError as error:
+        said = error.consequences[0]
+        warnings.warn(f"{said}{'' if said[-1] == '?' else '.'} It is paused all the same.", stacklevel=3)
     title = f"{agent} is paused: run-agent takes none of its tasks"
     task = client.create_task(title, description=why or None, assigned_to=AUTHOR, tags=[f"{_PAUSED}{agent}"])
     client.archive_task(task.id)

@@ -10,9 +10,18 @@ except ModuleNotFoundError as error:
 
 from calypso_nb.agents import Agent, read_agents
 from calypso_nb.scheduler.plan import PLAN_COLUMNS, Retry
-from calypso_nb.scheduler.run import RUN_COLUMNS
 from calypso_nb.scheduler.scheduler import Scheduler
+from calypso_nb.workload.runs import RUN_COLUMNS, RUN_TOTAL_COLUMNS, run_totals
 
-__all__ = ["PLAN_COLUMNS", "RUN_COLUMNS", "Agent", "Retry", "Scheduler", "read_agents"]
+__all__ = [
+    "PLAN_COLUMNS",
+    "RUN_COLUMNS",
+    "RUN_TOTAL_COLUMNS",
+    "Agent",
+    "Retry",
+    "Scheduler",
+    "read_agents",
+    "run_totals",
+]
 
 del _psutil, _yaml

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
+
+from calypso_nb.scheduler.outcome import Result
 
 _FOLDER = ".untold"
 
@@ -51,6 +53,7 @@ class Untold(BaseModel):
     retry_limit: int
     folder: Path
     begun: Begun | None = None
+    result: Result | None = None
 
 
 @dataclass
@@ -63,8 +66,16 @@ class Entry:
 
     def begin(self, begun: Begun) -> None:
         """Note that the run has the task: from now on a result has to be reported."""
-        self.untold = self.untold.model_copy(update={"begun": begun})
-        os.write(self._file, f"{begun.model_dump_json()}\n".encode())
+        self._add(begun=begun)
+
+    def end(self, result: Result) -> None:
+        """Note the result, as far as this process knows it: otherwise the watchdog's own file tells it."""
+        self._add(result=result)
+
+    def _add(self, **more: Any) -> None:
+        self.untold = self.untold.model_copy(update=more)
+        line = self.untold.model_dump_json(include={*more})
+        os.write(self._file, f"{line}\n".encode())
 
     @property
     def age(self) -> float:
@@ -127,6 +138,6 @@ def _read(path: Path) -> Untold:
     first, *rest = path.read_bytes().split(b"\n")
     untold: dict[str, Any] = json.loads(first)
     for line in rest:
-        with suppress(ValidationError):
-            untold["begun"] = Begun.model_validate_json(line)
+        with suppress(ValueError):
+            untold |= json.loads(line)
     return Untold.model_validate(untold)

@@ -58,6 +58,7 @@ class Situation:
     - here: the agent and the recipe of each task that this process runs already.
     - aside: what was in the way of each task that could not be started a moment ago.
     - paused: since when each agent that is paused is so.
+    - no_place: why there is none or not more of it, if runs go elsewhere.
     - retry: how long a task waits after its first, second … failed run.
     - recipe_limits, queue_limits: how many tasks at a time a recipe runs, and a queue has in progress.
     - task_id: make rows for this task only.
@@ -71,6 +72,7 @@ class Situation:
     aside: Mapping[int, str] = field(default_factory=dict)
     paused: Mapping[str, datetime | None] = field(default_factory=dict)
     max_parallel: int | None = None
+    no_place: str = ""
     retry_limit: int = 3
     retry: Retry = Retry()
     recipe_limits: Mapping[str, int] = field(default_factory=dict)
@@ -225,8 +227,9 @@ class _Planner:
         if not failed:
             return "ready"
         # The run that failed was the last to edit it; whoever has edited it since delays the retry a little.
-        again = task["updated_at"] and task["updated_at"] + self._situation.retry.after(failed)
-        if again and again > self._situation.now and self._situation.task_id is None:
+        delay = self._situation.retry.after(failed)
+        again = task["updated_at"] and task["updated_at"] + delay
+        if delay and again and again > self._situation.now and self._situation.task_id is None:
             raise _Wait(f"retry {failed + 1} of {limit} at {again:%H:%M} UTC", again)
         return f"retry {failed + 1} of {limit}"
 
@@ -262,5 +265,7 @@ class _Planner:
             if self._in_queue[queue] >= most:
                 raise _Wait(f"queue {queue} is at {self._in_queue[queue]} of {most:g}")
         if (limit := situation.max_parallel) is not None and self._started + len(situation.here) >= limit:
+            if limit == 0:
+                raise _Wait(f"there is no place for it: {situation.no_place}")
             raise _Wait(f"{limit} of {limit} runs are under way here")
         return chosen[0]

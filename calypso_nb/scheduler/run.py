@@ -18,7 +18,6 @@ from calypso_nb.agents import Agent
 from calypso_nb.client.claims import find_task
 from calypso_nb.client.runs import cancelled_by, leases_of
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
-from calypso_nb.frames import Column
 from calypso_nb.records import Task
 from calypso_nb.run_marks import CANCELLED, RUNNING, failures, with_tags, written
 from calypso_nb.scheduler.leases import Hold, LeaseLost, LeaseRefused, take
@@ -28,24 +27,10 @@ from calypso_nb.scheduler.process import STDIN, Ended, WatchedProcess, ended_of,
 from calypso_nb.scheduler.recipes import Command, RecipeError, command_for, endpoint_here, read_recipes
 from calypso_nb.scheduler.tell import tell
 from calypso_nb.scheduler.watchdog import clock
+from calypso_nb.scheduler.workers import worker_here
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
-
-RUN_COLUMNS: dict[str, Column] = {
-    "id": Column("int64", "", "the task's number; one row per run, in the order in which they ended"),
-    "agent": Column("str", "", "who ran it"),
-    "recipe": Column("str", "", "the recipe's name"),
-    "outcome": Column(
-        "str",
-        "",
-        "succeeded, failed, over time, stopped, cancelled, lost, claimed (by others) or not started",
-    ),
-    "why": Column("str", "", "the reason for the outcome, in words"),
-    "seconds": Column("float64", "s", "how long it ran; NA if it was not started, or unknown"),
-    "run": Column("str", "", "the run's own number, which its record on the task names"),
-    "folder": Column("str", "", "where its files are; NA if it was not started"),
-}
 
 # Outcomes of a job that has not begun a run.
 NOT_RUN = ("claimed", "not started")
@@ -65,16 +50,18 @@ class StopSignal(Protocol):
 
 
 class Run(NamedTuple):
-    """The result of one run, with the fields of `RUN_COLUMNS`."""
+    """What came of one job, in columns of `RUN_COLUMNS`."""
 
     id: int
     agent: str
     recipe: str
     outcome: Outcome
     why: str
+    host: str | None = None
     seconds: float | None = None
     run: str | None = None
     folder: str | None = None
+    worker: str | None = None
 
     def __str__(self) -> str:
         outcome: str = self.outcome
@@ -120,7 +107,7 @@ def carry_out(job: Job, client: TinytaskClient | None, stop: StopSignal) -> Run:
         with TinytaskClient(endpoint_here(job.endpoint)) as own:
             for _ in tell_the_rest(own, job.runs):
                 pass
-            return carry_out(job, own, stop)
+            return carry_out(job, own, stop)._replace(worker=worker_here())
     if stop.is_set():
         return job.not_started("stopped before it began")
     run = uuid4().hex[:12]
@@ -152,7 +139,7 @@ def _take_and_carry_out(job: Job, client: TinytaskClient, stop: StopSignal, entr
         hold, task = take(client, task_id, untold.run, seconds, what, now=job.now, stopped=stop.is_set)
     except LeaseRefused as reason:
         entry.delete()
-        return job.not_started(str(reason), "claimed")
+        return job.not_started(str(reason), "not started" if stop.is_set() else "claimed")
     except (LeaseLost, TinytaskClientError) as reason:
         return job.not_started(str(reason))
     return _HeldTask(job, client, stop, entry, hold).carry_out(task)
@@ -183,6 +170,8 @@ def tell_the_rest(client: TinytaskClient, runs: Path) -> Iterator[str]:
 
 def _result_of(untold: Untold) -> Result | None:
     """Return the result of a run whose scheduler has gone, None while its watchdog may still be ending it."""
+    if untold.result is not None:
+        return untold.result
     if ended := ended_of(untold.folder):
         return result_of(ended, untold.max_runtime)
     if untold.host != this_host() or any(processes_of(untold.run)):
@@ -253,9 +242,12 @@ class _HeldTask:
                 result = self._execute(command)
             except (LeaseLost, TinytaskAPIError) as reason:
                 result = Result("lost", str(reason))
+        with suppress(OSError):  # What the watchdog has written says nearly as much.
+            self._entry.end(result)
         why = result.why if self._told(result) else f"{result.why}; its server is still to be told"
         known = (job.task_id, job.agent.name, job.recipe)
-        return Run(*known, result.outcome, why, result.seconds, self._hold.run, str(self._folder))
+        host, run = self._entry.untold.host, self._hold.run
+        return Run(*known, result.outcome, why, host, result.seconds, run, str(self._folder))
 
     def _prepare(self, task: Task) -> tuple[Begun, Command | None]:
         """Return what to execute, None if the task's last try is over already; raise _NotStarted."""

@@ -6,7 +6,7 @@ import http.client
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from calypso_nb.agents import Agent, read_agents
+from calypso_nb.client.calls import progress_bar
 from calypso_nb.client.claims import find_task
 from calypso_nb.client.runs import Lease, leases_of
 from calypso_nb.errors import TinytaskClientError, UsageError
 from calypso_nb.frames import records_to_frame
+from calypso_nb.history.moments import moment_in
 from calypso_nb.run_marks import MAX_SECONDS, RUNNING
 from calypso_nb.scheduler.plan import Retry, Situation, make_plan
 from calypso_nb.scheduler.recipes import RecipeError, read_recipes
 from calypso_nb.scheduler.run import (
     NOT_RUN,
-    RUN_COLUMNS,
     Job,
     Run,
     StopSignal,
@@ -36,11 +37,14 @@ from calypso_nb.scheduler.run import (
     tell_the_rest,
 )
 from calypso_nb.scheduler.watchdog import clock
+from calypso_nb.scheduler.workers import Workers
 from calypso_nb.settings import Endpoint
 from calypso_nb.workload.phrases import did_you_mean
+from calypso_nb.workload.runs import RUN_COLUMNS, read_runs
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
+    from calypso_nb.scheduler.background import Background
 
 MIN_LEASE_SECONDS = 2
 _CLOCK_SECONDS = 5.0
@@ -135,6 +139,9 @@ class Scheduler:
         self._refused: dict[int, tuple[str, float]] = {}
         self._without_lease: dict[int, Any] = {}
         self._now: datetime | None = None
+        self.last_plan: pd.DataFrame | None = None
+        self.planned: Callable[[], None] = lambda: None
+        self.begun = threading.Event()
 
     def _served(self, agents: Iterable[Agent]) -> tuple[Agent, ...]:
         """Return those agents that are served, with what this scheduler's own settings say of them."""
@@ -163,6 +170,11 @@ class Scheduler:
         """
         all_tasks = self._client.list_tasks(status=["idle", "working"])
         leases = self._leases(all_tasks)
+        limit, no_place = self._max_parallel, ""
+        if isinstance(self._executor, Workers):
+            self._executor.look()
+            places, no_place = self._executor.places, "; ".join(self._executor.faults)
+            limit = places if limit is None else min(limit, places)
         self._now = _server_time(self._client.endpoint)
         earliest = clock() - _ASIDE_SECONDS
         situation = Situation(
@@ -171,17 +183,18 @@ class Scheduler:
             leases=leases,
             # A plan made by a wrong clock does no harm: the lease is refused.
             now=self._now or datetime.now(UTC),
-            here={job.task_id: (job.agent.name, job.recipe) for job in self._here.values()},
+            here=self.here,
             aside={refused: why for refused, (why, when) in self._refused.items() if when > earliest},
             paused=self._client.paused_agents(),
-            max_parallel=self._max_parallel,
+            max_parallel=limit,
+            no_place=no_place,
             retry_limit=self._retry_limit,
             retry=self._retry,
             recipe_limits=self._recipe_limits,
             queue_limits=self._queue_limits,
             task_id=task_id,
         )
-        plan = make_plan(all_tasks, situation)
+        self.last_plan = plan = make_plan(all_tasks, situation)
         if task_id is not None and plan.empty:
             names = ", ".join(agent.name for agent in self.agents)
             raise UsageError(f"task {task_id} is not an open task of {names} on {self._client.endpoint}")
@@ -208,18 +221,27 @@ class Scheduler:
                     said.append(f"no task in a queue called {queue!r}{did_you_mean(queue, queues)}")
         return said
 
-    def run(self, plan: pd.DataFrame | None = None) -> pd.DataFrame:
+    def run(self, plan: pd.DataFrame | None = None, progress: bool = True) -> pd.DataFrame:
         """Carry out a plan, wait for its runs, and return a frame with the columns of `RUN_COLUMNS`.
 
         A KeyboardInterrupt (the kernel's Stop button) ends the runs with all their processes; their tasks are
         idle again. Raise ValueError if the server is one that runs cannot reach.
 
         - plan: what `plan` returned; by default a fresh plan.
+        - progress: show a progress bar if that takes long.
 
         Example: `scheduler.run(scheduler.plan()).query("outcome != 'succeeded'")`
         """
-        with closing(self.follow(self.plan() if plan is None else plan)) as news:
-            runs = [event for event in news if isinstance(event, Run)]
+        plan = self.plan() if plan is None else plan
+        runs: list[Run] = []
+        with (
+            progress_bar(progress, int(plan["decision"].eq("run").sum())) as move,
+            closing(self.follow(plan)) as news,
+        ):
+            for event in news:
+                if isinstance(event, Run):
+                    runs.append(event)
+                    move(len(runs))
         return records_to_frame([run._asdict() for run in runs], RUN_COLUMNS)
 
     def follow(self, plan: pd.DataFrame) -> Generator[str | Run, None, None]:
@@ -251,6 +273,7 @@ class Scheduler:
                     yield from tell_the_rest(self._client, self._runs)
                     self._tidy()
                     plan = self.plan()
+                    self.planned()
                     if known != self.agents:
                         yield from self.strangers(plan)
                         known = self.agents
@@ -260,6 +283,38 @@ class Scheduler:
                 yield from self._ended(self._pause(plan, interval))
             while self._here:
                 yield from self._ended(None)
+
+    def start(self, interval: float = 30.0) -> Background:
+        """Do what `serve` does in the background, and return what shows it in a cell, with a button to stop.
+
+        The end of the process ends the runs. Raise ValueError if the server is one that runs cannot reach.
+
+        - interval: plan again after so many seconds, and whenever a run has ended or a retry is due.
+
+        Example: `scheduler.start().stop()`
+        """
+        from calypso_nb.scheduler.background import Background  # ipywidgets take their time.
+
+        self._check()
+        return Background(self, interval)
+
+    @property
+    def here(self) -> dict[int, tuple[str, str]]:
+        """The tasks that this scheduler runs now, each with its agent and its recipe.
+
+        Example: `scheduler.here`
+        """
+        return {job.task_id: (job.agent.name, job.recipe) for job in list(self._here.values())}
+
+    def runs(self, since: datetime | str = "7 days ago", progress: bool = True) -> pd.DataFrame:
+        """Return what runs and what ran on the server, by whichever scheduler, as `reporter.runs` does.
+
+        - since: leave out what gave its last sign before that: an aware datetime, or words like `"1 day ago"`
+        - progress: show a progress bar if that takes long
+
+        Example: `scheduler.runs()[["id", "outcome", "seconds"]]`
+        """
+        return read_runs(self._client, lambda now: moment_in(since, now), progress)
 
     def stop(self, grace: float | None = None) -> None:
         """Take nothing new, and end what runs if it has not finished in time. Any thread may call this.
@@ -329,8 +384,7 @@ class Scheduler:
                 self._without_lease[number] = stamps[number]
         return leases
 
-    @contextmanager
-    def _working(self) -> Iterator[Executor]:
+    def _check(self) -> None:
         if not Endpoint(self._client.endpoint).is_url:
             raise UsageError(
                 f"runs are processes of their own and cannot reach {self._client.endpoint}: "
@@ -338,8 +392,13 @@ class Scheduler:
             )
         if self._at_work:
             raise UsageError("this scheduler is at work already: stop it first")
+
+    @contextmanager
+    def _working(self) -> Iterator[Executor]:
+        self._check()
         self._end.clear()
         self._end_at, self._at_work, self._news = None, True, SimpleQueue()
+        self.begun.set()
         own = None
         if self._executor is None:
             own = ThreadPoolExecutor(_MOST_THREADS, "calypso-nb-run")
@@ -378,16 +437,18 @@ class Scheduler:
             future = executor.submit(carry_out, job, client, self._end)
             self._here[future] = job
             future.add_done_callback(self._news.put)
-            yield f"{job.agent.name} takes #{job.task_id} with {job.recipe}: {str(row.title)[:_TITLE]}"
+            does = "takes" if self._executor is None else "is to take"  # When it does, its lease says.
+            yield f"{job.agent.name} {does} #{job.task_id} with {job.recipe}: {str(row.title)[:_TITLE]}"
 
     def _ended(self, seconds: float | None) -> list[Run]:
         """Return the runs that have ended, once there is one, the time is over, or it is told to stop."""
         wait_for = float("inf") if seconds is None else seconds
-        if self._end_at is not None and not self._end.is_set():
-            if self._end_at <= clock():
-                self._end.set()
+        end_at = self._end_at  # A signal may change it meanwhile, and is news.
+        if end_at is not None and not self._end.is_set():
+            if (left := end_at - clock()) > 0:
+                wait_for = min(wait_for, left)
             else:
-                wait_for = min(wait_for, self._end_at - clock())
+                self._end.set()
         runs = []
         with suppress(Empty):
             news = self._news.get(timeout=None if wait_for == float("inf") else wait_for)
@@ -395,6 +456,9 @@ class Scheduler:
                 if news is not None:
                     runs.append(_result(news, self._here.pop(news)))
                 news = self._news.get_nowait()
+        if isinstance(self._executor, Workers):
+            for run in runs:
+                self._executor.fetch(run, self._runs)
         # Others may hold these tasks: tried again at once, they would keep ready ones waiting.
         self._refused |= {run.id: (run.why, clock()) for run in runs if run.outcome in NOT_RUN}
         return runs

@@ -32,6 +32,7 @@ from calypso_nb.workload.phrases import (
     subject,
 )
 from calypso_nb.workload.reporter import Workload
+from calypso_nb.workload.runs import GOING_ON
 
 MOST_ROWS = 50
 _NEVER = "; !!! never ends by itself"
@@ -161,6 +162,52 @@ def plan_to_console(plan: pd.DataFrame, width: int = 80) -> str:
     if len(plan) > len(shown):
         parts.append(Text(f"… and {len(plan) - len(shown):,} more wait"))
     return _rendered(Group(*parts), width) if len(plan) else ""
+
+
+def runs_to_console(runs: pd.DataFrame, totals: pd.DataFrame, width: int = 80, color: bool = False) -> str:
+    """Return runs, with `RUN_COLUMNS`, and their totals as text for a terminal: first what goes on."""
+    going_on = runs["outcome"].isin(GOING_ON)
+    sections = [
+        (f"Going on: {going_on.sum():,}", _runs(runs[going_on]), int(going_on.sum())),
+        (f"Ended: {(~going_on).sum():,}", _runs(runs[~going_on].head(MOST_ROWS)), int((~going_on).sum())),
+        ("Agents and their recipes", _run_totals(totals), len(totals)),
+    ]
+    told, ended = int(totals["told_usage"].sum()), int((totals["runs"] - totals["going_on"]).sum())
+    parts = [*_sections(sections, width)][1:]
+    if told:
+        used = [f"{totals[name].sum():,.0f} {words}" for name, words in _USED.items()]
+        cost = totals["cost_usd"].sum(min_count=1)
+        used += [] if pd.isna(cost) else [f"{cost:,.2f} USD"]
+        parts += [Text(), _plain(f"Used, as {told:,} of {ended:,} runs said: {', '.join(used)}.")]
+    return _rendered(Group(*parts), width, color) if len(runs) else "no run has left a trace\n"
+
+
+def _runs(runs: pd.DataFrame) -> Table:
+    names = ("outcome", "agent", "recipe", "began (UTC)")
+    table = _table(("task", "right"), *names, ("took", "right"), "why", ratios={6: 1})
+    for row in _records(runs):
+        took = None if pd.isna(row["seconds"]) else row["seconds"] / 3600
+        began = UNKNOWN if pd.isna(row["started_at"]) else f"{row['started_at']:%m-%d %H:%M}"
+        who = map(_plain, (row["agent"], row["recipe"]))
+        again = f", try {row['attempt']}" if pd.notna(row["attempt"]) and row["attempt"] > 1 else ""
+        told = _plain(f"{row['why']}{again}, on {row['host']}")
+        table.add_row(str(row["id"]), row["outcome"], *who, began, or_unknown(readable_hours(took)), told)
+    return table
+
+
+def _run_totals(totals: pd.DataFrame) -> Table:
+    counts = ("runs", "succeeded", "failed")
+    table = _table("agent", "recipe", *((name, "right") for name in (*counts, "success", "minutes", "tries")))
+    for row in _records(totals):
+        rate = UNKNOWN if pd.isna(row["success_rate"]) else f"{row['success_rate']:.0%}"
+        minutes = UNKNOWN if pd.isna(row["median_minutes"]) else f"{row['median_minutes']:.1f}"
+        who = map(_plain, (row["agent"], row["recipe"]))
+        numbers = (_number(row[name]) for name in counts)
+        table.add_row(*who, *numbers, rate, minutes, f"{row['tries']:.1f}")
+    return table
+
+
+_USED = {"input_tokens": "tokens in", "output_tokens": "tokens out"}
 
 
 def flow_to_console(flow: Flow, width: int = 80, color: bool = False) -> str:

@@ -52,6 +52,11 @@ def to_json(data: Workload, indent: int | None = 2, *, context: bool = False) ->
     )
 
 
+def runs_to_json(runs: pd.DataFrame, totals: pd.DataFrame) -> str:
+    """Return runs, with `RUN_COLUMNS`, and their totals as JSON."""
+    return _dumped({"version": 1, "runs": plain_records(runs), "totals": plain_records(totals)})
+
+
 def difference_to_json(change: Difference) -> str:
     """Return the difference as JSON: its `changes`, and what was compared as `before` and `after`."""
     changes = plain_records(change.changes)

@@ -36,6 +36,9 @@ SLACK = 5
 # Started in the background by a shell, a process ignores Ctrl-C, and so do all that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# By nohup, the end of its terminal.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # --- Random examples: few for every save, many where nobody waits ---------------------------------------

@@ -53,15 +53,11 @@ def read(name: str) -> str:
     return name
 
 
-def usage_of(text: str) -> dict[str, float]:
-    """Return what a run used, of the names in USAGE, by an object of JSON; what it doesn't say is left out.
+def usage_of(said: object) -> dict[str, float]:
+    """Return what a run used, of the names in USAGE; what is not said, or can't be, is left out.
 
-    Example: `usage_of('{"input_tokens": 1200, "cost_usd": 0.02}')`
+    Example: `usage_of({"input_tokens": 1200, "cost_usd": 0.02})`
     """
-    try:
-        said = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
     if not isinstance(said, dict):
         return {}
     numbers = {name: said[name] for name in USAGE if type(said.get(name)) in (int, float)}

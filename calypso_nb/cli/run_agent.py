@@ -223,38 +223,30 @@ def run_agent(
         TinytaskClient() as client,
         _workers(dask, recipes, runs, goose) as workers,
     ):
+        named = agents or agent or ()
+        given: dict[str, Any] = {
+            "runs": runs,
+            "only": agent or () if agents else (),
+            "env": env or (),
+            "lease_seconds": _lease(lease),
+            "agent_limits": _named(limits, "--agent-limit"),
+            "recipe_limits": _named(recipe_limit, "--recipe-limit"),
+            "queue_limits": _named(queue_limit, "--queue-limit"),
+            "goose": goose,
+        }
         if check:
-            wanted = Wanted(
-                agents or agent or (),
-                recipes,
-                runs,
-                agent or () if agents else (),
-                env or (),
-                _lease(lease),
-                _named(limits, "--agent-limit"),
-                _named(recipe_limit, "--recipe-limit"),
-                _named(queue_limit, "--queue-limit"),
-                goose,
-            )
-            _check(client, wanted, workers.get("executor"))
+            _check(client, Wanted(named, recipes, **given), workers.get("executor"))
             return
         scheduler = Scheduler(
             client,
-            agents or agent or (),
+            named,
             recipes,
-            runs=runs,
-            only=agent or () if agents else (),
-            env=env or (),
-            lease_seconds=_lease(lease),
             max_parallel=max_parallel,
             max_runtime=max_runtime or None,
             retry_limit=retries,
             retry=Retry(retry_delay, retry_delay_max),
-            agent_limits=_named(limits, "--agent-limit"),
-            recipe_limits=_named(recipe_limit, "--recipe-limit"),
-            queue_limits=_named(queue_limit, "--queue-limit"),
-            goose=goose,
             keep=None if keep is None else length_of(keep).total_seconds(),
+            **given,
             **workers,
         )
         for name in sorted({name for one in scheduler.agents for name in one.env} - os.environ.keys()):
@@ -263,7 +255,7 @@ def run_agent(
         for name in sorted(_WITHOUT_MEANING.keys() & os.environ.keys()):
             log.warning("%s means nothing here: %s", name, _WITHOUT_MEANING[name])
         if dry_run:
-            plan = _planned(scheduler, task_id)
+            plan, _ = _planned(scheduler, task_id)
             write(f"{_summary(plan)}\n{plan_to_console(plan, console_width(None))}", None)
         elif once or task_id is not None:
             _run_once(scheduler, task_id, grace)
@@ -328,12 +320,13 @@ def _number(text: str, name: str) -> float:
         raise UsageError(f"{name}: {text!r} is not a number") from None
 
 
-def _planned(scheduler: Scheduler, task_id: int | None) -> pd.DataFrame:
+def _planned(scheduler: Scheduler, task_id: int | None) -> tuple[pd.DataFrame, list[str]]:
+    """Return the plan, and what is said of agents and queues that the server doesn't know."""
     plan = scheduler.plan(task_id)
-    if task_id is None:
-        for sentence in scheduler.strangers(plan):
-            log.warning(sentence)
-    return plan
+    strangers = scheduler.strangers(plan) if task_id is None else []
+    for sentence in strangers:
+        log.warning(sentence)
+    return plan, strangers
 
 
 @contextmanager
@@ -354,10 +347,9 @@ def _workers(address: str | None, recipes: Path, runs: Path, goose: str | None) 
 
 def _run_once(scheduler: Scheduler, task_id: int | None, grace: float | None) -> None:
     """Carry out a plan, and exit with a code that says what a cron job should know."""
-    plan = scheduler.plan(task_id)
-    strangers = scheduler.strangers(plan) if task_id is None else []
-    for sentence in strangers:
-        log.warning(sentence)
+    from calypso_nb.scheduler.run import NOT_RUN
+
+    plan, strangers = _planned(scheduler, task_id)
     log.info(_summary(plan))
     _log_waiting(plan[plan["decision"] != "run"])
     runs: list[Run] = []
@@ -368,7 +360,7 @@ def _run_once(scheduler: Scheduler, task_id: int | None, grace: float | None) ->
                 runs.append(event)
     if stopped:
         return
-    begun = [run for run in runs if run.outcome not in ("claimed", "not started")]
+    begun = [run for run in runs if run.outcome not in NOT_RUN]
     if any(run.outcome != "succeeded" for run in begun) or (task_id is not None and not begun):
         raise typer.Exit(EXIT_RUN_FAILED)
     waiting = plan["decision"].eq("wait").any() or any(run.outcome == "not started" for run in runs)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from calypso_nb.cli.terminal import say, show
-from calypso_nb.client.runs import leases_of
+from calypso_nb.client.runs import lease_of
 from calypso_nb.errors import UsageError
 from calypso_nb.report import WorkloadReporter
 from calypso_nb.text.console import runs_to_console
@@ -65,7 +65,7 @@ def follow(client: TinytaskClient, task_id: int, runs: Path, dask: str | None) -
 
     Raise UsageError if no run is at work on the task, or if its output is on another machine.
     """
-    lease = next((lease for lease in leases_of(client.get_task(task_id)) if lease.has_run), None)
+    lease = lease_of(client.get_task(task_id))
     if lease is None:
         raise UsageError(f"no run is at work on #{task_id}; calypso-nb runs tells what ran")
     with _output(runs.resolve() / f"{task_id}-{lease.run}", dask) as read:
@@ -79,7 +79,7 @@ def follow(client: TinytaskClient, task_id: int, runs: Path, dask: str | None) -
             elif going_on:
                 time.sleep(_LOOK_SECONDS)
                 # Once more after its end: what came last.
-                going_on = any(one.run == lease.run for one in leases_of(client.get_task(task_id)))
+                going_on = lease_of(client.get_task(task_id), lease.run) is not None
             elif offset or dask is None:
                 break
             else:
@@ -115,7 +115,7 @@ def cancel(client: TinytaskClient, task_id: int) -> bool:
     end = time.monotonic() + _CANCEL_SECONDS
     while time.monotonic() < end:
         task = client.get_task(task_id)
-        if all(one.run != lease.run for one in leases_of(task)):
+        if lease_of(task, lease.run) is None:
             typer.echo(f"#{task_id} is {task.status}; its tag cancelled keeps it from being run again")
             return True
         time.sleep(_LOOK_SECONDS)

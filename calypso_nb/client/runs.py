@@ -70,10 +70,16 @@ def leases_of(task: Task) -> list[Lease]:
     return sorted(leases, key=lambda lease: lease.comment_id)
 
 
+def lease_of(task: Task, run: str | None = None) -> Lease | None:
+    """Return the lease of a run, or of whichever run has begun on the task; None if there is none."""
+    leases = leases_of(task)
+    return next((lease for lease in leases if (lease.has_run if run is None else lease.run == run)), None)
+
+
 def cancel(client: TinytaskClient, task_id: int | str) -> Lease:
     """Ask whoever runs a task to end its run: see `TinytaskClient.cancel_run`."""
     task = client.get_task(task_id)
-    lease = next((lease for lease in leases_of(task) if lease.has_run), None)
+    lease = lease_of(task)
     if lease is None:
         raise UsageError(f"no run is at work on #{task.id}")
     if cancelled_by(task, lease.run) is None:

@@ -105,6 +105,6 @@ def usage_in(log: Path) -> dict[str, float]:
             if b'"usage"' in line:
                 with suppress(ValueError, RecursionError):
                     said = json.loads(line)
-                    if isinstance(said, dict) and isinstance(said.get("usage"), dict):
-                        usage = usage_of(json.dumps(said["usage"])) or usage
+                    if isinstance(said, dict):
+                        usage = usage_of(said.get("usage")) or usage
     return usage

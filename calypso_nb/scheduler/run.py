@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from calypso_nb.agents import Agent
 from calypso_nb.client.claims import find_task
-from calypso_nb.client.runs import cancelled_by, leases_of
+from calypso_nb.client.runs import cancelled_by, lease_of
 from calypso_nb.errors import TinytaskAPIError, TinytaskClientError, TinytaskConnectionError
 from calypso_nb.records import Task
 from calypso_nb.run_marks import CANCELLED, RUNNING, failures, with_tags, written
@@ -184,11 +184,10 @@ def _clean_up(client: TinytaskClient, entry: Entry) -> None:
     untold = entry.untold
     try:
         task = find_task(client, untold.task_id)
-        for lease in leases_of(task) if task is not None else ():
-            if lease.run == untold.run:
-                client.delete_comment(lease.comment_id)
-                entry.delete()
-                return
+        if task is not None and (lease := lease_of(task, untold.run)) is not None:
+            client.delete_comment(lease.comment_id)
+            entry.delete()
+            return
     except TinytaskClientError:
         return
     if entry.age > untold.lease_seconds:

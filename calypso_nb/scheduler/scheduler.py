@@ -250,8 +250,7 @@ class Scheduler:
         Example: `list(scheduler.follow(scheduler.plan()))`
         """
         with self._working() as executor:
-            yield from tell_the_rest(self._client, self._runs)
-            self._tidy()
+            yield from self._tidy()
             yield from self._start(executor, plan)
             while self._here:
                 yield from self._ended(None)
@@ -270,8 +269,7 @@ class Scheduler:
                 plan = None
                 try:
                     yield from self._read_agents_again()
-                    yield from tell_the_rest(self._client, self._runs)
-                    self._tidy()
+                    yield from self._tidy()
                     plan = self.plan()
                     self.planned()
                     if known != self.agents:
@@ -343,7 +341,9 @@ class Scheduler:
         else:
             yield f"{self._file} has changed: it has {', '.join(agent.name for agent in self.agents)} now"
 
-    def _tidy(self) -> None:
+    def _tidy(self) -> Iterator[str]:
+        """Tell of earlier runs what is untold, and delete the folders that nobody keeps."""
+        yield from tell_the_rest(self._client, self._runs)
         if self._keep is not None:
             remove_older(self._runs, self._keep)
 

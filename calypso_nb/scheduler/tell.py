@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from calypso_nb.client.claims import find_task
-from calypso_nb.client.runs import leases_of
+from calypso_nb.client.runs import lease_of
 from calypso_nb.errors import TinytaskAPIError
 from calypso_nb.records import Comment, Task
 from calypso_nb.run_marks import AUTHOR, RECORD, with_tags, written
@@ -30,7 +30,7 @@ def tell(client: TinytaskClient, untold: Untold, begun: Begun, result: Result) -
     task = find_task(client, untold.task_id)
     if task is None or _recorded(task, untold.run):
         return
-    lease = next((lease for lease in leases_of(task) if lease.run == untold.run), None)
+    lease = lease_of(task, untold.run)
     if lease is not None:
         hold = Hold(client, task.id, lease.run, lease.seconds, lease.what, 0.0, lease.comment_id, lease.sign)
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +161,9 @@ def _ended(comment: dict[Any, Any]) -> dict[str, Any] | None:
         return None
     # A record that was no lease before says nothing of its beginning.
     was_lease = comment["updated_at"] is not None and comment["updated_at"] != comment["created_at"]
-    usage = usage_of(record["usage"]) if record["usage"] else {}
+    usage: dict[str, float] = {}
+    with suppress(ValueError, RecursionError):
+        usage = usage_of(json.loads(record["usage"] or "{}"))
     end = f" on {record['host']}."
     lines = comment["content"].split("\n")
     files = [line for line in lines if line.startswith(_FILES) and line.endswith(end)]

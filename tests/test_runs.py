@@ -177,6 +177,9 @@ def test_runs_are_told_from_any_machine(
                 0.02,
             ]
             assert runs.loc[(second, 2), "why"] == "exit code 3"
+            reported = WorkloadReporter(client).collect_workload_data("all")
+            assert reported.runs["run"].tolist() == scheduler.runs()["run"].tolist()
+            assert reported.select("idle").runs["id"].unique().tolist() == [second]
             totals = run_totals(WorkloadReporter(client).runs()).set_index("recipe")
             assert totals["success_rate"].dropna().to_dict() == {"broken": 0, "thrifty": 1}
             code, shown = command("runs", "--mcp-endpoint", any_server)
@@ -208,6 +211,16 @@ def test_the_runs_fit_the_terminal_and_obey_nothing(width: int) -> None:
     assert max(cell_len(line) for line in shown.splitlines()) <= width
     assert not {"\x1b", "\u202e"} & set(shown)
     assert "… and 10 more" in shown
+
+
+def test_runs_that_were_not_read_are_an_error(live_board: TinytaskStore, server: str) -> None:
+    """Not an empty frame."""
+    add(live_board)
+    with TinytaskClient(server) as client:
+        report = WorkloadReporter(client).collect_workload_data(details=False)
+        with pytest.raises(ValueError, match="comments were not read"):
+            _ = report.runs
+        assert WorkloadReporter(client).collect_workload_data().runs.empty
 
 
 @pytest.mark.slow

@@ -25,6 +25,9 @@ from calypso_nb.wire.clock import ServerClock
 BEGINS = 1000
 
 
+_Notes: TypeAlias = tuple[Mapping[str, Any], ...]
+
+
 class Details(NamedTuple):
     """What a listing leaves out of a task; None is unknown, or that there is none; times are ISO 8601 in UTC.
 
@@ -33,6 +36,7 @@ class Details(NamedTuple):
       begins; the lease of a run is no comment
     - last_sign_at, last_sign_by: the newest comment by its agent, or sign of a run
     - run_until: until when the lease of its newest run holds
+    - run_notes: the comments in which schedulers tell of its runs, as a server sends them
     """
 
     comment_count: int | None = None
@@ -43,6 +47,7 @@ class Details(NamedTuple):
     last_sign_at: str | None = None
     last_sign_by: str | None = None
     run_until: str | None = None
+    run_notes: _Notes = ()
 
     @classmethod
     def of(cls, task: Any) -> Self | None:
@@ -66,15 +71,20 @@ def is_whole(task: Any) -> bool:
     return all(isinstance(one, dict) and isinstance(one.get("id"), int) for one in comments)
 
 
-def said_in(comments: Iterable[Mapping[str, Any]], agent: str | None) -> tuple[str | None, ...]:
+def said_in(
+    comments: Iterable[Mapping[str, Any]], agent: str | None
+) -> tuple[str | None, str | None, str | None, str | None, str | None, str | None, _Notes]:
     """Return what `Details` tells of a task's comments, after their number, if an agent has the task.
 
     Example: `said_in([], "alice")`
     """
     nothing: _Said = ("", 0, None, None)
     newest = sign = lease = nothing
+    runs = []
     for one in comments:
         by, text = one.get("created_by"), str(one.get("content"))[:BEGINS]
+        if by == AUTHOR:
+            runs.append({**one, "content": text})
         if by == AUTHOR and LEASE.fullmatch(text):
             lease = max(lease, (utc(one.get("updated_at")) or "", one["id"], by, text), key=_FIRST_TWO)
             continue
@@ -83,7 +93,8 @@ def said_in(comments: Iterable[Mapping[str, Any]], agent: str | None) -> tuple[s
         if by is not None and by == agent:
             sign = max(sign, said, key=_FIRST_TWO)
     sign = max(sign, lease, key=_FIRST_TWO)
-    return newest[0] or None, newest[2], newest[3], sign[0] or None, sign[2], _held_until(lease[0], lease[3])
+    until = _held_until(lease[0], lease[3])
+    return newest[0] or None, newest[2], newest[3], sign[0] or None, sign[2], until, tuple(runs)
 
 
 def utc(time: Any) -> str | None:
@@ -106,6 +117,8 @@ def _held_until(signed: str, text: str | None) -> str | None:
 
 
 Counts: TypeAlias = dict[int, Details]
+# What of them are columns of a task.
+COUNTED = Details._fields[:-1]
 # Of a comment when it was written, its number, by whom, and what it says.
 _Said: TypeAlias = tuple[str, int, str | None, str | None]
 _FIRST_TWO = itemgetter(0, 1)

@@ -23,11 +23,15 @@ from calypso_nb.view.task_dialog import CURES
 from calypso_nb.workload.phrases import held_since, subject
 from calypso_nb.workload.reasons import REASONS
 from calypso_nb.workload.reporter import Workload
+from calypso_nb.workload.runs import GOING_ON, run_totals
 
 # How many things of a digest a view shows, and how much of what was said.
 MOST_LINES = 30
 _LONGEST_TEXT = 300
 _FINDINGS = 20
+# So many runs of each agent.
+_RUNS = 12
+_OF_RUNS = ("id", "run", "agent", "recipe", "host", "outcome", "why", "attempt", "started_at", "seconds")
 _OF_RULES = ("rule", "text", "state", "broken", "likely", "kept", "not_checked", "why")
 _OF_FINDINGS = ("rule", "task", "agent", "since", "certainty", "evidence", "to_do")
 # The columns of `task_rows` that a view can't count itself.
@@ -60,6 +64,8 @@ def view_payload(
     - parents: tasks with subtasks, as columns, each below its own parent
     - archived_in_week: how many tasks were archived in the last 7 days, none of which is a row
     - audit: its rules and some findings of each; None if there is none
+    - runs, run_totals: the newest runs by `run-agent`, and how runs went per agent and recipe; None if no
+      comments were read
     - flow: what `flow_payload` returns; empty if it is asked for once somebody looks
     """
     rows = task_rows(data.tasks)
@@ -99,7 +105,20 @@ def view_payload(
         "archived_in_week": _archived_in_week(data),
         "audit": None if audit is None else _audited(audit),
         "flow": dict(flow or {}),
+        **_run_payload(data),
     }
+
+
+def _run_payload(data: Workload) -> dict[str, Any]:
+    if data.run_notes is None:
+        return {"runs": None, "run_totals": None}
+    runs = data.runs.copy()
+    going_on = runs["outcome"].isin(GOING_ON)
+    # Each sign of life would be news to whoever compares, and each second.
+    runs.loc[going_on, "seconds"] = None
+    runs.loc[runs["outcome"] == "running", "why"] = "it goes on"
+    shown = runs.groupby("agent", dropna=False, sort=False).head(_RUNS)[list(_OF_RUNS)]
+    return {"runs": plain_records(shown), "run_totals": plain_records(run_totals(data.runs))}
 
 
 def digest_payload(digest: Digest, number: int) -> dict[str, Any]:

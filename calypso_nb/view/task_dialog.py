@@ -18,7 +18,7 @@ from calypso_nb.client.actions import (
     numbers,
     offered,
 )
-from calypso_nb.client.calls import Details
+from calypso_nb.client.calls import COUNTED, Details
 from calypso_nb.errors import (
     MovedOnError,
     TinytaskAPIError,
@@ -354,13 +354,15 @@ def with_counts_of(data: Workload, before: Workload, fresh: Mapping[int, Details
 
     - fresh: newer counts of some tasks, by their ids
     """
-    columns = [before.tasks[name] for name in ("id", *Details._fields)]
+    columns = [before.tasks[name] for name in ("id", *COUNTED)]
+    runs = {task: details.run_notes for task, details in fresh.items()}
     known = {task: Details(*counted) for task, *counted in zip(*columns, strict=True)} | dict(fresh)
     return replace(
         data,
         tasks=with_counts(data.tasks, known),
         all_tasks=with_counts(data.all_tasks, known),
         details=True,
+        run_notes={**(before.run_notes or {}), **runs},
     )
 
 

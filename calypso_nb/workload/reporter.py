@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 import pandas as pd
 
-from calypso_nb.client.calls import Details
+from calypso_nb.client.calls import COUNTED, Details
 from calypso_nb.errors import UsageError
-from calypso_nb.frames import OPEN_STATUSES, STATUSES, records_to_frame, task_columns
+from calypso_nb.frames import COMMENT_COLUMNS, OPEN_STATUSES, STATUSES, records_to_frame, task_columns
 from calypso_nb.snoozes import DAY, Snoozes
 from calypso_nb.team import Snooze, Team, Thresholds, load_team
 from calypso_nb.workload import counts
@@ -23,6 +23,7 @@ from calypso_nb.workload.blocking import blocking
 from calypso_nb.workload.flow import flow
 from calypso_nb.workload.phrases import UNASSIGNED, did_you_mean, readable_hours
 from calypso_nb.workload.reasons import REASONS, Board
+from calypso_nb.workload.runs import runs_in
 from calypso_nb.workload.tree import tree
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Workload:
     - silent_after, pauses: how long an agent is silent now and then, in hours, and from when to when the
       whole team was, if that is recorded.
     - snoozes: what somebody has snoozed, besides what the team has agreed on; `snoozed` is what they hide.
+    - run_notes: what schedulers have written on each task whose comments were read; `runs` is made of it.
 
     All else is counted when it is first asked for.
     Example: `data.tasks.query("priority > 2").sort_values("age_hours")`
@@ -68,6 +70,7 @@ class Workload:
     silent_after: Mapping[str, float] = field(default_factory=dict)
     pauses: tuple[tuple[datetime, datetime], ...] = ()
     snoozes: tuple[Snooze, ...] = ()
+    run_notes: Mapping[int, Sequence[Mapping[str, Any]]] | None = None
 
     @cached_property
     def _counted(self) -> pd.DataFrame:
@@ -192,6 +195,18 @@ class Workload:
     def tree(self) -> pd.DataFrame:
         """How far each parent task is, by its leaves, with the columns of `TREE_COLUMNS`."""
         return tree(self.tasks, self.all_tasks)
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The runs by `run-agent` of these tasks, going on and ended, with the columns of `RUN_COLUMNS`.
+
+        Only tasks whose comments were read have them; `reporter.runs()` reads those of others too. Raise
+        UsageError if no comments were read, as in a report of the past.
+        """
+        if self.run_notes is None:
+            raise UsageError("comments were not read: collect_workload_data(details=True) reads them")
+        notes = [note for task in self.tasks["id"].tolist() for note in self.run_notes.get(task, ())]
+        return runs_in(records_to_frame(notes, COMMENT_COLUMNS), self.generated_at)
 
     @cached_property
     def flow(self) -> pd.DataFrame:
@@ -343,7 +358,8 @@ class Reporter(Snoozing, Generic[W_co]):
         all_tasks = with_counts(all_tasks, found)
         current = all_tasks[all_tasks["archived_at"].isna()]
         tasks = _narrowed(current, report.status_filter, report.agent_filter)
-        return replace(report, tasks=tasks, all_tasks=all_tasks, details=details is True)
+        notes = {task: details.run_notes for task, details in found.items() if details.run_notes}
+        return replace(report, tasks=tasks, all_tasks=all_tasks, details=details is True, run_notes=notes)
 
     @property
     def snoozes(self) -> Snoozes:
@@ -451,8 +467,8 @@ def with_counts(tasks: pd.DataFrame, found: Mapping[int, Details], recorded: boo
     """
     unknown = Details()
     details = [found.get(task_id, unknown) for task_id in tasks["id"].tolist()]
-    rows = pd.DataFrame(details, tasks.index, Details._fields, dtype="object")
-    told = records_to_frame(rows, task_columns(*Details._fields))
+    rows = pd.DataFrame([one[: len(COUNTED)] for one in details], tasks.index, COUNTED, dtype="object")
+    told = records_to_frame(rows, task_columns(*COUNTED))
     read = told["comment_count"].notna() | recorded
     edited = read & (told["last_sign_at"].isna() | (told["last_sign_at"] < tasks["updated_at"]))
     told["last_sign_at"] = told["last_sign_at"].mask(edited, tasks["updated_at"])

@@ -2,6 +2,7 @@
 
 import { cut, factsOf, hoursSince, inTurn, lastWeek, newestSignFirst, problemOf, QUIET, quietFor, readiness, signOf, workOf } from "./agent_facts.js";
 import { agentHistory } from "./agent_history.js";
+import { agentRuns } from "./agent_runs.js";
 import { count, make, said, visible } from "./dom.js";
 import { keyed, refill } from "./keyed.js";
 import { readableHours, UNASSIGNED } from "./rows.js";
@@ -64,8 +65,9 @@ export function agentPage(host, context, leave) {
   const waiting = make("section");
   const done = make("section");
   const history = agentHistory(context);
+  const runs = agentRuns(context);
   host.append(make("div", { class: "calypso-agent-head" }, back, name, about, actions), note, tiles,
-    make("div", { class: "calypso-agent-columns" }, make("div", {}, now.node, next.node), make("div", {}, waiting, done, history.node)));
+    make("div", { class: "calypso-agent-columns" }, make("div", {}, now.node, next.node), make("div", {}, waiting, done, runs.node, history.node)));
 
   const opening = (id) => make("button", { type: "button", class: "calypso-open", title: `Open task #${id}`, onclick: () => open(id) }, `#${id}`);
   const named = (id) => [opening(id), " ", make("bdi", {}, cut(known(id)?.title))];
@@ -160,6 +162,7 @@ export function agentPage(host, context, leave) {
     tree(agent, [...new Set(work.rows.filter(({ is_open, blocked, blocked_by }) => is_open && blocked && blocked_by != null).map(({ blocked_by }) => blocked_by))]);
     finished(agent, work.rows);
     act();
+    runs.show(agent);
     history.show(agent);
   };
   // The keys: which task has the focus, and what is done with it.

@@ -154,3 +154,10 @@ def at_work(
     environment = {"GOOSE_SCHEDULER": name, "TINYTASK_TIMEOUT": "1"}
     with run_agent_process(*options, environment=environment) as process:
         yield process
+
+
+def worker_process(address: str, name: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A worker of a Dask cluster, of one thread and without a nanny."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--name", name]
+    command += ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -89,7 +89,7 @@ def test_a_third_signal_leaves_at_once(live_board: TinytaskStore, options: list[
     with run_agent_process(*options) as process:
         assert soon(lambda: any(Path("runs").glob("*/begun")))
         stop(process, 3)
-        assert process.wait(SECONDS) == -signal.SIGTERM
+        assert process.wait(SECONDS) == 128 + signal.SIGTERM
     (recipes / "default.py").write_text("")
     with run_agent_process(*options, "--once", "--retry-delay", "0") as process:
         output, _ = process.communicate(timeout=SECONDS)

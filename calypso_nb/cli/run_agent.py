@@ -409,11 +409,11 @@ def _stopping(scheduler: Scheduler, grace: float | None) -> Iterator[list[int]]:
         if len(stopped) == 1:
             words = "told to stop: nothing new is taken, and what runs may finish; again ends it"
             scheduler.stop(grace)
-        else:
+        elif len(stopped) == 2:
             words = "ending what runs; once more leaves at once"
             scheduler.stop(0)
-            for other in before:
-                signal.signal(other, signal.SIG_DFL)
+        else:  # Not by SIG_DFL, which the first process of a container never gets.
+            os._exit(128 + number)
         with suppress(OSError):  # The terminal may have gone. Not logging: it may have been interrupted.
             os.write(2, f"calypso-nb: {words}\n".encode())
 

@@ -31,13 +31,13 @@ from typing import Any
 from calypso_nb import TinytaskClient
 from calypso_nb.errors import TinytaskClientError
 from calypso_nb.records import Task
-from calypso_nb.run_marks import AUTHOR, CANCELLED
+from calypso_nb.run_marks import AUTHOR, CANCELLED, RECORD
 from tests.agents_at_work import LEASE, LOGGING, Event, Log, worker_process
 from tests.conftest import SECONDS, eventually
 from tests.faulty_proxy import faulty_proxy
 
 NAMES = ("one", "two", "proxied", "dask")
-LONG = 2.0
+LONG = 1.5
 # Faults that every version knows; the others are what people do.
 FAULTS = ("server killed", "killed", "paused", "cut off", "worker killed")
 STEERED = ("drained", "cancelled", "agent paused", "retagged")
@@ -55,6 +55,7 @@ class Ledger:
     - unran: complete tasks of which no run came to its end
     - repeated: tasks of which more than one run came to its end
     - leases: tasks on which a lease is left
+    - untold: tasks of which more runs came to their end than have a record
     - unrecorded: complete tasks without a record of a run that succeeded
     """
 
@@ -67,13 +68,14 @@ class Ledger:
     unran: list[int]
     repeated: list[int]
     leases: list[int]
+    untold: list[int]
     unrecorded: list[int]
     notes: dict[int, list[str]]
 
     def __str__(self) -> str:
         done = ", ".join(f"{what} {times}" for what, times in sorted(self.happened.items()))
         lines = [f"{self.tasks} tasks, {self.runs} runs begun in {self.seconds:.0f} s; {done}"]
-        for name in ("overlaps", "unfinished", "unran", "repeated", "leases", "unrecorded"):
+        for name in ("overlaps", "unfinished", "unran", "repeated", "leases", "untold", "unrecorded"):
             found = getattr(self, name)
             lines.append(f"{name}: {len(found)} {str(found[:12]) if found else ''}".rstrip())
         return "\n".join(lines)
@@ -306,14 +308,6 @@ class Race:
             return None
         return sum(CANCELLED not in task["tags"] or task["status"] == "working" for task in tasks)
 
-    def leases(self) -> list[int]:
-        """The tasks on which a lease is left."""
-        return [number for number, notes in self.notes().items() if any(is_lease(note) for note in notes)]
-
-    def notes(self) -> dict[int, list[str]]:
-        """What schedulers have written on each task."""
-        return {task.id: notes_of(task) for task in self.tasks()}
-
     def tasks(self) -> list[Task]:
         numbers = [task["id"] for task in self.client.list_task_records()]
         return [self.client.get_task(number) for number in numbers]
@@ -321,6 +315,10 @@ class Race:
 
 def notes_of(task: Task) -> list[str]:
     return [note.content for note in task.comments or () if note.created_by == AUTHOR]
+
+
+def records_in(notes: Iterable[str]) -> list[str]:
+    return [note for note in notes if RECORD.match(note)]
 
 
 def is_lease(note: str) -> bool:
@@ -351,8 +349,15 @@ def race(
             left = left if found is None else found
             assert time.monotonic() < began + _SETTLED + tasks, f"{left} tasks are left"
         seconds = time.monotonic() - began
-        eventually(lambda: not run.leases(), 10 * LEASE)
-        return _ledger(run, seconds)
+        # The last are told of a moment after their task is complete, or once their scheduler is back.
+        ledgers: list[Ledger] = []
+
+        def is_told() -> bool:
+            ledgers.append(_ledger(run, seconds))
+            return not (ledgers[-1].leases or ledgers[-1].untold)
+
+        eventually(is_told, 10 * LEASE)
+        return ledgers[-1]
 
 
 def _ledger(run: Race, seconds: float) -> Ledger:
@@ -370,6 +375,7 @@ def _ledger(run: Race, seconds: float) -> Ledger:
         unran=[task.id for task in complete if not ended[task.id]],
         repeated=[number for number, times in ended.items() if times > 1],
         leases=[number for number, found in notes.items() if any(map(is_lease, found))],
+        untold=[number for number, times in ended.items() if len(records_in(notes[number])) < times],
         unrecorded=[task.id for task in complete if " succeeded after " not in str(notes[task.id])],
         notes=notes,
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +17,7 @@ from calypso_nb.embedded import TinytaskStore
 from calypso_nb.scheduler import Scheduler
 from calypso_nb.scheduler.run import Run
 from calypso_nb.scheduler.workers import Workers, cluster_at, stop_event
-from tests.agents_at_work import Log, add, is_done, run_agent_process, soon
+from tests.agents_at_work import Log, add, is_done, run_agent_process, soon, worker_process
 from tests.conftest import SECONDS
 
 pytest_plugins = ("tests.scheduler_fixtures",)
@@ -49,10 +47,7 @@ def address() -> Iterator[str]:
 
 @contextmanager
 def worker(address: str, name: str, **environment: str) -> Iterator[None]:
-    """A worker process of one thread, without a nanny."""
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--name", name]
-    command += ["--nthreads", "1", "--no-nanny", "--no-dashboard"]
-    with subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL) as process:
+    with worker_process(address, name, {**os.environ, **environment}) as process:
         try:
             yield
         finally:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -24,9 +22,9 @@ from calypso_nb.run_marks import AUTHOR
 from calypso_nb.scheduler import Scheduler
 from calypso_nb.scheduler.leases import LeaseLost, LeaseRefused, take
 from calypso_nb.scheduler.run import Run
-from tests.agents_at_work import LEASE, Event, Log, add, at_work, is_done, records, soon, status
+from tests.agents_at_work import LEASE, Log, add, at_work, is_done, records, soon, status
 from tests.conftest import SECONDS
-from tests.faulty_proxy import FaultyProxy, faulty_proxy
+from tests.faulty_proxy import faulty_proxy
 from tests.v1_server import running_v1_server
 
 pytest_plugins = ("tests.scheduler_fixtures",)
@@ -368,88 +366,3 @@ def test_a_watchdog_that_is_killed_leaves_nothing_running(
         working.join(SECONDS)
     assert results[0]["why"].tolist() == ["the process that watched over it was killed"]
     assert status(live_board, task) == "idle"
-
-
-# The race
-
-
-def test_four_schedulers_race_over_200_tasks_and_three_of_them_fail(
-    live_board: TinytaskStore, server: str, recipes: Path, log: Log
-) -> None:
-    """One is killed, one paused and one cut off in a run: no task runs twice at a time, none is lost."""
-    tasks = {add(live_board, 0.02 if number % 8 else 2, priority=number % 3) for number in range(200)}
-    long = {task["id"] for task in live_board.list_tasks() if task["title"] == "takes 2 s"}
-    options = (
-        "--agents",
-        str(agents_file(recipes.parent, places=3)),
-        "--max-parallel",
-        "3",
-        "--interval",
-        "1",
-    )
-
-    def long_run(name: str) -> int:
-        """A task that takes its time and has just been begun by this scheduler."""
-        found: list[Event] = []
-
-        def begun() -> bool:
-            found[:] = [event for event in log.under_way(name) if event.task in long]
-            return bool(found)
-
-        assert soon(begun), name
-        return found[-1].task
-
-    def taken_over(task: int, name: str) -> bool:
-        return any(event.scheduler != name for event in log.of("start", task))
-
-    with ExitStack() as stack:
-        proxy: FaultyProxy = stack.enter_context(faulty_proxy(server))
-        urls = {"killed": server, "paused": server, "cut off": proxy.url, "fine": server}
-        processes = {
-            name: stack.enter_context(at_work(url, recipes, name, *options)) for name, url in urls.items()
-        }
-        left = {"killed": long_run("killed")}
-        processes["killed"].kill()
-        left["paused"] = long_run("paused")
-        processes["paused"].send_signal(signal.SIGSTOP)
-        left["cut off"] = long_run("cut off")
-        proxy.freeze()
-        for name, task in left.items():
-            assert soon(lambda name=name, task=task: taken_over(task, name)), (name, task)  # type: ignore[misc]
-        processes["paused"].send_signal(signal.SIGCONT)
-        proxy.heal()
-
-        def is_recorded(task: int) -> bool:
-            return " succeeded after " in str(records(live_board, task))
-
-        def is_left(task: int) -> bool:
-            """Whether a scheduler that failed may have completed it, and left its lease before the record."""
-            return not is_recorded(task) and log.of("stop", task)[-1].scheduler in left
-
-        def is_settled(task: int) -> bool:
-            return status(live_board, task) == "complete" and (is_recorded(task) or is_left(task))
-
-        # A task is complete a moment before its lease becomes a record; a late lease may lie beside that.
-        for number in sorted(tasks):
-            assert soon(lambda number=number: is_settled(number)), number  # type: ignore[misc]
-        for name in ("paused", "cut off", "fine"):
-            processes[name].terminate()
-        output = {name: process.communicate(timeout=SECONDS)[0] for name, process in processes.items()}
-    no_overlap(log)
-    assert {task["id"] for task in live_board.list_tasks(status="complete")} == tasks, output
-    finished = Counter(event.task for event in log.of("stop"))
-    assert set(finished) == tasks
-    unrecorded = [task for task in tasks if not is_recorded(task)]
-    # Each of those that failed had three places.
-    assert all(map(is_left, unrecorded)) and len(unrecorded) <= 3 * len(left)
-    # What ran to its end more than once had a scheduler that could not tell so: the record, if the last one
-    # came to write it, says that, too.
-    for task in (task for task, times in finished.items() if times > 1 and task not in unrecorded):
-        assert "given up, no sign of it" in json.dumps(records(live_board, task))
-    assert len(log.of("start")) >= 203  # Three runs were lost, at least.
-
-
-def agents_file(folder: Path, places: int) -> Path:
-    path = folder / "agents.json"
-    path.write_text(json.dumps([{"agentName": "alice", "maxConcurrency": 4 * places}]))
-    return path

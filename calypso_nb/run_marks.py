@@ -18,7 +18,9 @@ LEASE = re.compile(
     r"Lease (?P<run>[0-9a-f]{12}) of (?P<seconds>[0-9]{1,4}) s, sign (?P<sign>[0-9]{1,9}): "
     r"(?P<what>(?P<host>\S+) (?P<does>takes|runs) .*)"
 )
-WHAT = re.compile(rf"\A(?P<host>\S+) (?:takes|runs) (?P<recipe>{_NAME}) for (?P<agent>{_NAME})")
+WHAT = re.compile(
+    rf"\A(?P<host>\S+) (?:takes|runs) (?P<recipe>{_NAME}) for (?P<agent>{_NAME})(?: in (?P<folder>{_NAME}))?"
+)
 RECORD = re.compile(
     rf"\ARun (?P<run>[0-9a-f]{{12}}) of (?P<recipe>{_NAME}) for (?P<agent>{_NAME}) on (?P<host>\S+): "
     r"(?P<outcome>succeeded|failed|over time|stopped|cancelled|lost) "
@@ -35,7 +37,7 @@ FAILED_TAG = re.compile(r"failed:([0-9]{1,6})")
 
 
 def written(name: str) -> str:
-    """Return a recipe's or an agent's name as leases and records have it.
+    """Return the name of a recipe, an agent or a folder as leases and records have it.
 
     Example: `written("qa lead")`
     """

@@ -181,9 +181,13 @@ class Race:
         self._workers.append(worker_process(self._address, f"worker-{next(self._numbers)}", environment))
 
     def go_on(self) -> None:
-        """Do what is due by now."""
+        """Do what is due by now, and start again who has ended without being told to."""
         while self._later and self._later[0][0] <= time.monotonic():
             heappop(self._later)[-1]()
+        for name in {*self.names} - self._broken():
+            if self._processes[name].poll() is not None:
+                self.happened["ended by itself"] += 1
+                self._begin(name)
 
     @property
     def is_whole(self) -> bool:

@@ -74,10 +74,12 @@ def test_a_record_tells_how_a_run_ended_and_what_it_used() -> None:
 
 @pytest.mark.parametrize(("ago", "outcome"), [(30, "running"), (90, "silent")])
 def test_a_lease_is_a_run_that_goes_on_until_it_is_over(ago: float, outcome: str) -> None:
-    """How long it has run is known either way."""
+    """How long it has run is known either way, and where its output is, if it says so."""
     lease = f"Lease {RUN} of 60 s, sign 9: box runs default for alice"
     row = only(runs_in(comments(lease, ended=ago), NOW))
-    assert (row["outcome"], row["agent"], row["seconds"]) == (outcome, "alice", 600)
+    assert (row["outcome"], row["agent"], row["seconds"], row["folder"]) == (outcome, "alice", 600, None)
+    placed = only(runs_in(comments(f'{lease} in "/my runs/7-{RUN}"'), NOW))
+    assert (placed["agent"], placed["folder"]) == ("alice", f"/my runs/7-{RUN}")
     assert runs_in(comments(lease.replace(" runs ", " takes ")), NOW).empty
 
 

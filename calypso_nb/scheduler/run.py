@@ -134,6 +134,7 @@ def carry_out(job: Job, client: TinytaskClient | None, stop: StopSignal) -> Run:
 def _take_and_carry_out(job: Job, client: TinytaskClient, stop: StopSignal, entry: Entry) -> Run:
     untold = entry.untold
     what = f"{untold.host} takes {written(job.recipe)} for {written(job.agent.name)}"
+    what += f" in {written(str(untold.folder))}"
     task_id, seconds = job.task_id, job.lease_seconds
     try:
         hold, task = take(client, task_id, untold.run, seconds, what, now=job.now, stopped=stop.is_set)

@@ -152,6 +152,7 @@ def _running(comment: dict[Any, Any], now: datetime) -> dict[str, Any] | None:
         "started_at": comment["created_at"],
         "last_sign_at": signed,
         "seconds": comment["created_at"] and max((now - comment["created_at"]).total_seconds(), 0.0),
+        "folder": what and what["folder"] and read(what["folder"]),
     }
 
 

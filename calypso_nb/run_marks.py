@@ -27,6 +27,8 @@ RECORD = re.compile(
     r"after (?P<seconds>[0-9]{1,9}\.[0-9]|\?) s, (?P<why>[^\n]*)\."
     r"(?:\nUsage: (?P<usage>\{[^\n]*\}))?(?:\n|\Z)"
 )
+# What a record says that was no lease before: when its run began, its time doesn't say.
+LATE = "Its lease was gone when it was told, so nothing was changed on the task."
 CANCEL = re.compile(r"Cancel run (?P<run>[0-9a-f]{12})\.")
 FAILED_RUN = re.compile(r"Run [0-9a-f]{12} of [^\n]*?: (?:failed|over time|lost) after ")
 USAGE = ("input_tokens", "output_tokens", "cost_usd")

@@ -16,7 +16,7 @@ from calypso_nb import TinytaskClient, WorkloadReporter
 from calypso_nb.cli.commands import app
 from calypso_nb.embedded import TinytaskStore
 from calypso_nb.frames import COMMENT_COLUMNS, records_to_frame
-from calypso_nb.run_marks import AUTHOR
+from calypso_nb.run_marks import AUTHOR, LATE
 from calypso_nb.scheduler import RUN_COLUMNS, RUN_TOTAL_COLUMNS, Agent, Retry, Scheduler, run_totals
 from calypso_nb.workload.runs import runs_in
 from tests.agents_at_work import Log, add, at_work, run_all, soon
@@ -70,6 +70,14 @@ def test_a_record_tells_how_a_run_ended_and_what_it_used() -> None:
         "folder": "/runs/7-aaaaaaaaaaaa",
     }
     assert (row["started_at"], row["last_sign_at"]) == (NOW - timedelta(seconds=600), NOW)
+
+
+def test_runs_of_one_second_are_told_in_their_order() -> None:
+    """The newest first, and when each began; a record that was told late says only when it was told."""
+    late = record("failed", more=f"\n{LATE}")
+    runs = runs_in(comments(record(), record("failed"), late, began=0), NOW)
+    assert runs["attempt"].tolist() == [3, 2, 1]
+    assert runs["started_at"].isna().tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(("ago", "outcome"), [(30, "running"), (90, "silent")])

@@ -10,7 +10,7 @@ from calypso_nb.client.claims import find_task
 from calypso_nb.client.runs import lease_of
 from calypso_nb.errors import TinytaskAPIError
 from calypso_nb.records import Comment, Task
-from calypso_nb.run_marks import AUTHOR, RECORD, with_tags, written
+from calypso_nb.run_marks import AUTHOR, LATE, RECORD, with_tags, written
 from calypso_nb.scheduler.leases import Hold, LeaseLost
 from calypso_nb.scheduler.outbox import Begun, Untold
 from calypso_nb.scheduler.outcome import Result, last_lines, usage_in
@@ -40,8 +40,7 @@ def tell(client: TinytaskClient, untold: Untold, begun: Begun, result: Result) -
             lease = None
     _link(client, untold, task)
     if lease is None:
-        remark = "Its lease was gone when it was told, so nothing was changed on the task."
-        client.add_comment(task.id, _record(untold, begun, result, remark), AUTHOR)
+        client.add_comment(task.id, _record(untold, begun, result, LATE), AUTHOR)
         return
     remark = _change(client, untold, begun, result, task)
     client.update_comment(lease.comment_id, _record(untold, begun, result, remark))

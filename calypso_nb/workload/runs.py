@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from calypso_nb.frames import TIME, Column, records_to_frame
-from calypso_nb.run_marks import AUTHOR, LEASE, MAX_SECONDS, RECORD, USAGE, WHAT, read, usage_of
+from calypso_nb.run_marks import AUTHOR, LATE, LEASE, MAX_SECONDS, RECORD, USAGE, WHAT, read, usage_of
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -77,7 +77,7 @@ def runs_in(comments: pd.DataFrame, now: datetime) -> pd.DataFrame:
         if row is not None:
             attempts[row["id"]] = row["attempt"] = attempts.get(row["id"], 0) + 1
             rows.append(row)
-    frame = records_to_frame(rows, RUN_COLUMNS)
+    frame = records_to_frame(rows[::-1], RUN_COLUMNS)
     began = frame["started_at"].fillna(frame["last_sign_at"])
     return frame.loc[began.sort_values(ascending=False, kind="stable").index].reset_index(drop=True)
 
@@ -160,8 +160,6 @@ def _ended(comment: dict[Any, Any]) -> dict[str, Any] | None:
     record = RECORD.match(comment["content"])
     if record is None:
         return None
-    # A record that was no lease before says nothing of its beginning.
-    was_lease = comment["updated_at"] is not None and comment["updated_at"] != comment["created_at"]
     usage: dict[str, float] = {}
     with suppress(ValueError, RecursionError):
         usage = usage_of(json.loads(record["usage"] or "{}"))
@@ -176,7 +174,7 @@ def _ended(comment: dict[Any, Any]) -> dict[str, Any] | None:
         "host": record["host"],
         "outcome": record["outcome"],
         "why": record["why"],
-        "started_at": comment["created_at"] if was_lease else None,
+        "started_at": None if LATE in lines else comment["created_at"],
         "last_sign_at": comment["updated_at"] or comment["created_at"],
         "seconds": None if record["seconds"] == "?" else float(record["seconds"]),
         "folder": files[0].removeprefix(_FILES).removesuffix(end) if files else None,

@@ -1,4 +1,11 @@
-"""Run agents' tasks by their recipes: one run at a time per task, with a plan that explains itself."""
+"""Run agents' tasks by their recipes: one run at a time per task, with a plan that explains itself.
+
+- The plan (`plan`, `recipes`) says what is run now, and why the rest waits. The `scheduler` makes one again
+  and again and carries it out, here or on `workers`; `check` says beforehand what would be in its way.
+- A lease (`leases`) is a comment by which one process has a task.
+- A run (`run`) is what is done under a lease: a program below a `watchdog` (`process`, `environment`), whose
+  `outcome` is kept here (`outbox`) until its task says it (`tell`).
+"""
 
 try:
     import psutil as _psutil

@@ -35,9 +35,10 @@ function listing(kind, title, context, most, extras) {
 function progress(row, longest) {
   if (row.age_hours == null || row.hours_since_update == null) return make("span", {}, "–");
   const width = (hours) => `width: ${(100 * Math.max(0, hours)) / longest}%`;
-  return make("span", { class: "calypso-progress" }, make("span", { class: "calypso-spans", role: "img", "aria-label": `in progress for at least ${row.last_edit}, at most ${row.age}` },
+  const words = `in progress for at least ${row.last_edit}, at most ${row.age}`;
+  return make("span", { class: "calypso-progress", title: words }, make("span", { class: "calypso-spans", role: "img", "aria-label": words },
     make("span", { class: "calypso-certain", style: width(row.hours_since_update) }),
-    make("span", { class: "calypso-possible", style: width(row.age_hours - row.hours_since_update) })), make("small", {}, `≤ ${row.age}`));
+    make("span", { class: "calypso-possible", style: width(row.age_hours - row.hours_since_update) })), make("small", {}, `for ≤ ${row.age}`));
 }
 
 export function agentPage(host, context, leave) {

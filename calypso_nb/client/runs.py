@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calypso_nb.client.actions import check_agent
 from calypso_nb.errors import UnconfirmedError, UsageError
-from calypso_nb.records import Task
+from calypso_nb.records import Comment, Task
 from calypso_nb.run_marks import AUTHOR, CANCEL, LEASE, MAX_SECONDS, WHAT, read
 
 if TYPE_CHECKING:
@@ -58,8 +59,23 @@ class Lease:
 
 def leases_of(task: Task) -> list[Lease]:
     """Return the leases among a task's comments, alive or dead, the lowest number first."""
+    return _leases_in(task.comments or ())
+
+
+def leases_on(client: TinytaskClient, task_ids: Sequence[int]) -> dict[int, list[Lease]]:
+    """Return what `leases_of` does for many tasks, read together; without those that could not be read."""
+    notes, _, were_read = client.read_notes(task_ids, progress=False)
+    own = notes[notes["created_by"] == AUTHOR]
+    comments: dict[int, list[Comment]] = {number: [] for number in were_read}
+    records: list[Any] = own.astype(object).where(own.notna(), None).to_dict("records")
+    for record in records:
+        comments[record["task_id"]].append(Comment.from_record(record))
+    return {number: _leases_in(found) for number, found in comments.items()}
+
+
+def _leases_in(comments: Iterable[Comment]) -> list[Lease]:
     leases = []
-    for comment in task.comments or ():
+    for comment in comments:
         signed_at = comment.updated_at or comment.created_at
         match = LEASE.fullmatch(comment.content)
         if match is None or signed_at is None or comment.created_by != AUTHOR:

@@ -53,7 +53,7 @@ class Retry:
 class Situation:
     """What a plan is made from besides the tasks.
 
-    - leases: the lowest lease of each task whose comments were read, None if it has none.
+    - leases: the lowest lease of each task that has one.
     - now: the time by the server's clock.
     - here: the agent and the recipe of each task that this process runs already.
     - aside: what was in the way of each task that could not be started a moment ago.
@@ -66,7 +66,7 @@ class Situation:
 
     agents: Sequence[Agent]
     recipes: Mapping[str, Recipe]
-    leases: Mapping[int, Lease | None]
+    leases: Mapping[int, Lease]
     now: datetime
     here: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     aside: Mapping[int, str] = field(default_factory=dict)

@@ -19,8 +19,7 @@ import pandas as pd
 
 from calypso_nb.agents import Agent, read_agents
 from calypso_nb.client.calls import progress_bar
-from calypso_nb.client.claims import find_task
-from calypso_nb.client.runs import Lease, leases_of
+from calypso_nb.client.runs import Lease, leases_on
 from calypso_nb.errors import TinytaskClientError, UsageError
 from calypso_nb.frames import records_to_frame
 from calypso_nb.history.moments import moment_in
@@ -357,7 +356,7 @@ class Scheduler:
         seconds = float((due - (self._now or datetime.now(UTC))).total_seconds())
         return min(max(seconds, _SOON_SECONDS), interval)
 
-    def _leases(self, all_tasks: pd.DataFrame) -> dict[int, Lease | None]:
+    def _leases(self, all_tasks: pd.DataFrame) -> dict[int, Lease]:
         """Return the lowest lease of each task that may be being run for one of the agents.
 
         Somebody may have set other tags than a scheduler's, so tasks in progress are looked at too: each once
@@ -374,15 +373,10 @@ class Scheduler:
             number: stamp for number, stamp in self._without_lease.items() if stamps.get(number) == stamp
         }
         unknown = [number for number in stamps if number not in self._without_lease][:_MOST_LOOKED_AT]
-        leases: dict[int, Lease | None] = {}
-        for number in (*all_tasks.loc[ours & running, "id"].tolist(), *unknown):
-            task = find_task(self._client, number)
-            found = leases_of(task) if task is not None else []
-            if found or number not in stamps:
-                leases[number] = found[0] if found else None
-            else:
-                self._without_lease[number] = stamps[number]
-        return leases
+        # A task that could not be read is read again under its lease, before anything is done.
+        found = leases_on(self._client, [*all_tasks.loc[ours & running, "id"].tolist(), *unknown])
+        self._without_lease |= {number: stamps[number] for number in unknown if found.get(number) == []}
+        return {number: leases[0] for number, leases in found.items() if leases}
 
     def _check(self) -> None:
         if not Endpoint(self._client.endpoint).is_url:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.race import FAULTS, STEERED, race
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment")]
+pytest_plugins = ("tests.scheduler_fixtures",)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("clean_environment", "log", "nothing_left")]
 
 
 def test_four_schedulers_race_over_200_tasks_while_all_that_can_fail_does(tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ def test_an_agents_page_tells_its_runs(board: Board, open_page: OpenPage) -> Non
         ["build", "3", "1", "1", "50%", "4 min", "1.5"],
         ["test", "1", "0", "1", "0%", "\N{EN DASH}", "1.0"],
     ]
-    assert "Used, as 1 of 3 runs said: 1,200 tokens in, 300 tokens out, 0.25 USD" in runs.inner_text()
+    used = ["1,200 tokens in", "300 tokens out", "0.25 USD"]
+    assert f"Used, as they said: {', '.join(f'{one} by 1 of 3 runs' for one in used)}" in runs.inner_text()
     runs.get_by_role("button", name="#2").click()
     assert page.locator(".calypso-drawer").get_by_text("Test <img").count()
     assert opened.errors == [] and opened.requests == []

@@ -189,22 +189,24 @@ def test_a_task_that_changed_since_the_plan_is_not_run(
 ) -> None:
     """What the plan says is looked at again under the lease, which leaves no trace then."""
     blocker = add(live_board, agent="carol")
-    tasks = [add(live_board) for _ in range(4)]
+    tasks = [add(live_board) for _ in range(5)]
     with TinytaskClient(server) as client:
         scheduler = Scheduler(client, [{"name": "alice", "maxConcurrency": 9}], recipes)
         plan = scheduler.plan()
         live_board.update_task(tasks[0], status="working")
         live_board.update_task(tasks[1], blocked_by_task_id=blocker)
         live_board.update_task(tasks[2], assigned_to="carol")
-        live_board.delete_task(tasks[3])
+        live_board.update_task(tasks[3], tags=["failed:1"])
+        live_board.delete_task(tasks[4])
         runs = scheduler.run(plan).set_index("id")
     assert set(runs["outcome"]) == {"not started"}
-    assert runs["why"].loc[tasks[:3]].tolist() == [
+    assert runs["why"].loc[tasks[:4]].tolist() == [
         "it is working by now",
         f"it is blocked by #{blocker} by now",
         "it is assigned to carol by now",
+        "it has failed by now, and waits for its next try",
     ]
-    assert all(records(live_board, task) == [] for task in tasks[:3])
+    assert all(records(live_board, task) == [] for task in tasks[:4])
     assert log.events == []
 
 

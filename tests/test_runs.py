@@ -18,6 +18,7 @@ from calypso_nb.embedded import TinytaskStore
 from calypso_nb.frames import COMMENT_COLUMNS, records_to_frame
 from calypso_nb.run_marks import AUTHOR, LATE
 from calypso_nb.scheduler import RUN_COLUMNS, RUN_TOTAL_COLUMNS, Agent, Retry, Scheduler, run_totals
+from calypso_nb.text.console import runs_to_console
 from calypso_nb.workload.runs import runs_in
 from tests.agents_at_work import Log, add, at_work, run_all, soon
 from tests.conftest import NOW
@@ -137,11 +138,15 @@ def test_totals_say_how_runs_went_and_how_many_said_what_they_used() -> None:
         "median_minutes": 2.0,
         "tasks": 2,
         "tries": 2.0,
-        "told_usage": 2,
         "input_tokens": 150,
         "output_tokens": None,
         "cost_usd": 0.5,
+        "told_input_tokens": 2,
+        "told_output_tokens": 0,
+        "told_cost_usd": 1,
     }
+    used = "Used, as they said: 150 tokens in by 2 of 3 runs, 0.50 USD by 1 of 3 runs."
+    assert used in runs_to_console(runs, run_totals(runs))
     for frame, columns in ((runs, RUN_COLUMNS), (run_totals(runs.iloc[:0]), RUN_TOTAL_COLUMNS)):
         assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
             name: column.dtype for name, column in columns.items()
@@ -195,7 +200,7 @@ def test_runs_are_told_from_any_machine(
             code, shown = command("runs", "--mcp-endpoint", any_server)
             assert code == 0
             assert "Going on: 1" in shown and "Ended: 4" in shown
-            assert "Used, as 1 of 4 runs said: 1,200 tokens in, 300 tokens out, 0.02 USD." in shown
+            assert "Used, as they said: 1,200 tokens in by 1 of 4 runs, 300 tokens out by 1 of 4" in shown
             told = json.loads(command("runs", "--format", "json", "--mcp-endpoint", any_server)[1])
             assert told["runs"][0]["outcome"] == "running" and len(told["runs"]) == 5
             assert {total["recipe"]: total["cost_usd"] for total in told["totals"]} == {

@@ -74,8 +74,8 @@ class Run(NamedTuple):
 class Job:
     """All that a process needs to run one task; it can be pickled and holds no credentials.
 
-    `now` is the server's clock at the time of the plan, None if unknown; `goose` is the path of goose, if it
-    is not on the PATH. Lengths are in seconds.
+    `failed` is how many runs of the task had failed when it was planned, `now` the server's clock at that
+    time, None if unknown; `goose` is the path of goose, if it is not on the PATH. Lengths are in seconds.
     """
 
     task_id: int
@@ -87,6 +87,7 @@ class Job:
     lease_seconds: int
     max_runtime: float | None
     retry_limit: int
+    failed: int = 0
     now: datetime | None = None
     goose: str | None = None
 
@@ -295,6 +296,8 @@ class _HeldTask:
             return "it is cancelled by now"
         if failed >= self._job.retry_limit:
             return f"it has failed {failed} times by now"
+        if failed > self._job.failed:
+            return "it has failed by now, and waits for its next try"
         return "stopped before it began" if self._stop.is_set() else None
 
     def _is_for_our_agent(self, task: Task) -> bool:

@@ -425,6 +425,7 @@ class Scheduler:
                 lease_seconds=self._lease_seconds,
                 max_runtime=self._max_runtime,
                 retry_limit=self._retry_limit,
+                failed=int(row.failed),  # type: ignore[arg-type]
                 now=self._now,
                 goose=self._goose,
             )

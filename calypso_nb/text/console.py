@@ -172,13 +172,9 @@ def runs_to_console(runs: pd.DataFrame, totals: pd.DataFrame, width: int = 80, c
         (f"Ended: {(~going_on).sum():,}", _runs(runs[~going_on].head(MOST_ROWS)), int((~going_on).sum())),
         ("Agents and their recipes", _run_totals(totals), len(totals)),
     ]
-    told, ended = int(totals["told_usage"].sum()), int((totals["runs"] - totals["going_on"]).sum())
     parts = [*_sections(sections, width)][1:]
-    if told:
-        used = [f"{totals[name].sum():,.0f} {words}" for name, words in _USED.items()]
-        cost = totals["cost_usd"].sum(min_count=1)
-        used += [] if pd.isna(cost) else [f"{cost:,.2f} USD"]
-        parts += [Text(), _plain(f"Used, as {told:,} of {ended:,} runs said: {', '.join(used)}.")]
+    if used := _used(totals):
+        parts += [Text(), _plain(used)]
     return _rendered(Group(*parts), width, color) if len(runs) else "no run has left a trace\n"
 
 
@@ -207,7 +203,22 @@ def _run_totals(totals: pd.DataFrame) -> Table:
     return table
 
 
-_USED = {"input_tokens": "tokens in", "output_tokens": "tokens out"}
+_USED = {
+    "input_tokens": "{:,.0f} tokens in",
+    "output_tokens": "{:,.0f} tokens out",
+    "cost_usd": "{:,.2f} USD",
+}
+
+
+def _used(totals: pd.DataFrame) -> str:
+    """Say what runs used, each sum with how many of them said it; empty if none did."""
+    ended = totals["runs"].sum() - totals["going_on"].sum()
+    sums = [
+        f"{words.format(totals[name].sum())} by {told:,} of {ended:,} runs"
+        for name, words in _USED.items()
+        if (told := totals[f"told_{name}"].sum())
+    ]
+    return f"Used, as they said: {', '.join(sums)}." if sums else ""
 
 
 def flow_to_console(flow: Flow, width: int = 80, color: bool = False) -> str:

@@ -50,10 +50,12 @@ RUN_TOTAL_COLUMNS: dict[str, Column] = {
     "median_minutes": Column("float64", "min", "of the runs that succeeded; NA if none has"),
     "tasks": Column("int64", "tasks", "how many tasks they are of"),
     "tries": Column("float64", "", "runs per task"),
-    "told_usage": Column("int64", "runs", "how many said what they used"),
     "input_tokens": Column("Int64", "", "the sum of those that said it; NA if none did"),
     "output_tokens": Column("Int64", "", "as input_tokens"),
     "cost_usd": Column("float64", "USD", "as input_tokens"),
+    "told_input_tokens": Column("int64", "runs", "how many said it"),
+    "told_output_tokens": Column("int64", "runs", "as told_input_tokens"),
+    "told_cost_usd": Column("int64", "runs", "as told_input_tokens"),
 }
 
 GOING_ON = ("running", "silent")
@@ -126,8 +128,8 @@ def run_totals(runs: pd.DataFrame) -> pd.DataFrame:
                 "median_minutes": group.loc[outcome == "succeeded", "seconds"].median() / 60,
                 "tasks": group["id"].nunique(),
                 "tries": len(group) / group["id"].nunique(),
-                "told_usage": group[list(USAGE)].notna().any(axis="columns").sum(),
                 **{name: group[name].sum(min_count=1) for name in USAGE},
+                **{f"told_{name}": group[name].notna().sum() for name in USAGE},
             }
         )
     totals = records_to_frame(rows, RUN_TOTAL_COLUMNS)

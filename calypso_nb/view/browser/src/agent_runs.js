@@ -10,6 +10,7 @@ const AT_MOST = 8;
 const MOST_LETTERS = 200;
 const PROBLEMS = { failed: "stuck", lost: "stuck", silent: "stuck", "over time": "stuck", cancelled: "slow" };
 const GOING_ON = new Set(["running", "silent"]);
+const USED = { input_tokens: (n) => `${count(n)} tokens in`, output_tokens: (n) => `${count(n)} tokens out`, cost_usd: (usd) => `${usd.toFixed(2)} USD` };
 
 const percent = (share) => (share == null ? "–" : `${Math.round(share * 100)}%`);
 const minutes = (value) => (value == null ? "–" : readableHours(value / 60));
@@ -29,12 +30,10 @@ export function agentRuns({ view, clock, open, known }) {
   const heads = { Recipe: "", Runs: "", Succeeded: "", Failed: "Failed, took too long, or lost", Success: "Of those that succeeded or failed", "Half within": "Of those that succeeded", Tries: "Runs per task" };
   const used = (totals) => {
     const sum = (name) => totals.reduce((all, of) => (of[name] == null ? all : (all ?? 0) + of[name]), null);
-    const told = sum("told_usage") ?? 0;
-    if (!told) return "";
     const ended = sum("runs") - sum("going_on");
-    const parts = [["input_tokens", "tokens in"], ["output_tokens", "tokens out"]].map(([name, words]) => sum(name) != null && `${count(sum(name))} ${words}`);
-    const cost = sum("cost_usd");
-    return `Used, as ${count(told)} of ${count(ended)} runs said: ${[...parts, cost != null && `${cost.toFixed(2)} USD`].filter(Boolean).join(", ")}`;
+    const parts = Object.entries(USED).filter(([name]) => sum(`told_${name}`))
+      .map(([name, words]) => `${words(sum(name))} by ${count(sum(`told_${name}`))} of ${count(ended)} runs`);
+    return parts.length ? `Used, as they said: ${parts.join(", ")}` : "";
   };
   const show = (agent) => {
     const of = (runs) => (runs ?? []).filter((run) => run.agent === agent);

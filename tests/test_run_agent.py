@@ -495,7 +495,7 @@ def test_an_agent_and_a_queue_without_any_task_are_said_with_a_suggestion(
 
 
 def test_a_start_while_the_server_is_down_waits_for_it(recipes: Path, log: Log, tmp_path: Path) -> None:
-    """As after a restart of the machine: it says so, and begins once the server is there."""
+    """As after a restart of the machine: it says so, once, and begins when the server is there."""
     with TinytaskStore(tmp_path / "tasks.db") as store:
         add(store)
         with running_server(store) as url:
@@ -505,6 +505,9 @@ def test_a_start_while_the_server_is_down_waits_for_it(recipes: Path, log: Log, 
             assert soon(lambda: "no TinyTask at" in process.stdout.readline())  # type: ignore[union-attr]
             with running_server(store, port=int(url.rpartition(":")[2])):
                 assert soon(lambda: status(store, 1) == "complete")
+                process.terminate()
+                said = process.communicate(timeout=SECONDS)[0]
+    assert "it works again" in said and "no TinyTask at" not in said.partition("it works again")[0]
 
 
 @pytest.mark.parametrize(

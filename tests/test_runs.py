@@ -146,7 +146,9 @@ def test_totals_say_how_runs_went_and_how_many_said_what_they_used() -> None:
         "told_cost_usd": 1,
     }
     used = "Used, as they said: 150 tokens in by 2 of 3 runs, 0.50 USD by 1 of 3 runs."
-    assert used in runs_to_console(runs, run_totals(runs))
+    shown = runs_to_console(runs, run_totals(runs))
+    assert used in shown
+    assert all(f"  {took}  " in shown for took in ("9 s", "60 s", "3 min"))
     for frame, columns in ((runs, RUN_COLUMNS), (run_totals(runs.iloc[:0]), RUN_TOTAL_COLUMNS)):
         assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
             name: column.dtype for name, column in columns.items()
@@ -217,8 +219,6 @@ def test_runs_are_told_from_any_machine(
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_the_runs_fit_the_terminal_and_obey_nothing(width: int) -> None:
     """Whatever an agent, a recipe or a machine is called."""
-    from calypso_nb.text.console import runs_to_console
-
     odd = {"agent": "\x1b[2J" * 40, "recipe": "r\u202e", "host": "h" * 99, "why": "w\n" * 99}
     rows = [{"id": number, "run": RUN, "outcome": "failed", **odd} for number in range(60)]
     runs = records_to_frame(rows, RUN_COLUMNS)

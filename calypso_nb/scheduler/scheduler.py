@@ -264,6 +264,7 @@ class Scheduler:
         """
         with self._working() as executor:
             known: tuple[Agent, ...] = ()
+            trouble = ""
             while self._end_at is None:
                 plan = None
                 try:
@@ -275,8 +276,13 @@ class Scheduler:
                         yield from self.strangers(plan)
                         known = self.agents
                     yield from self._start(executor, plan)
+                    if trouble:
+                        yield "it works again"
+                    trouble = ""
                 except (TinytaskClientError, RecipeError) as error:
-                    yield str(error)
+                    if str(error) != trouble:  # A night of it is one line.
+                        trouble = str(error)
+                        yield trouble
                 yield from self._ended(self._pause(plan, interval))
             while self._here:
                 yield from self._ended(None)

@@ -182,13 +182,18 @@ def _runs(runs: pd.DataFrame) -> Table:
     names = ("outcome", "agent", "recipe", "began (UTC)")
     table = _table(("task", "right"), *names, ("took", "right"), "why", ratios={6: 1})
     for row in _records(runs):
-        took = None if pd.isna(row["seconds"]) else row["seconds"] / 3600
         began = UNKNOWN if pd.isna(row["started_at"]) else f"{row['started_at']:%m-%d %H:%M}"
         who = map(_plain, (row["agent"], row["recipe"]))
         again = f", try {row['attempt']}" if pd.notna(row["attempt"]) and row["attempt"] > 1 else ""
         told = _plain(f"{row['why']}{again}, on {row['host']}")
-        table.add_row(str(row["id"]), row["outcome"], *who, began, or_unknown(readable_hours(took)), told)
+        table.add_row(str(row["id"]), row["outcome"], *who, began, _took(row["seconds"]), told)
     return table
+
+
+def _took(seconds: float) -> str:
+    if pd.isna(seconds):
+        return UNKNOWN
+    return f"{seconds:.0f} s" if seconds < _LAST_SECONDS else or_unknown(readable_hours(seconds / 3600))
 
 
 def _run_totals(totals: pd.DataFrame) -> Table:
@@ -203,6 +208,8 @@ def _run_totals(totals: pd.DataFrame) -> Table:
     return table
 
 
+# From here on, how long a run took is told in minutes.
+_LAST_SECONDS = 90
 _USED = {
     "input_tokens": "{:,.0f} tokens in",
     "output_tokens": "{:,.0f} tokens out",

@@ -8,6 +8,8 @@ import { readableHours } from "./rows.js";
 
 const AT_MOST = 8;
 const MOST_LETTERS = 200;
+// From here on, how long a run took is told in minutes.
+const LAST_SECONDS = 90;
 const PROBLEMS = { failed: "stuck", lost: "stuck", silent: "stuck", "over time": "stuck", cancelled: "slow" };
 const GOING_ON = new Set(["running", "silent"]);
 const USED = { input_tokens: (n) => `${count(n)} tokens in`, output_tokens: (n) => `${count(n)} tokens out`, cost_usd: (usd) => `${usd.toFixed(2)} USD` };
@@ -18,7 +20,7 @@ const minutes = (value) => (value == null ? "–" : readableHours(value / 60));
 export function agentRuns({ view, clock, open, known }) {
   const node = make("section", { class: "calypso-agent-runs" });
   // Seconds count on while a run goes on, so they are told when it began.
-  const took = ({ outcome, seconds }) => (GOING_ON.has(outcome) || seconds == null ? "" : `, ${readableHours(seconds / 3600)}`);
+  const took = ({ outcome, seconds }) => (GOING_ON.has(outcome) || seconds == null ? "" : `, ${seconds < LAST_SECONDS ? `${Math.round(seconds)} s` : readableHours(seconds / 3600)}`);
   const line = (run) => make("li", { "data-line": run.run, "data-problem": PROBLEMS[run.outcome] },
     make("time", { datetime: run.started_at, title: clock.title(run.started_at) }, clock.short(run.started_at, view.payload.meta.generated_at)),
     number(run.id, open), make("span", { class: "calypso-looked-what" }, run.outcome),

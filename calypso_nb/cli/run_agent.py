@@ -349,6 +349,8 @@ def _run_once(scheduler: Scheduler, task_id: int | None, grace: float | None) ->
     """Carry out a plan, and exit with a code that says what a cron job should know."""
     from calypso_nb.scheduler.run import NOT_RUN
 
+    for told in scheduler.tidy():
+        log.info(told)
     plan, strangers = _planned(scheduler, task_id)
     log.info(_summary(plan))
     _log_waiting(plan[plan["decision"] != "run"])

@@ -249,7 +249,7 @@ class Scheduler:
         Example: `list(scheduler.follow(scheduler.plan()))`
         """
         with self._working() as executor:
-            yield from self._tidy()
+            yield from self.tidy()
             yield from self._start(executor, plan)
             while self._here:
                 yield from self._ended(None)
@@ -269,7 +269,7 @@ class Scheduler:
                 plan = None
                 try:
                     yield from self._read_agents_again()
-                    yield from self._tidy()
+                    yield from self.tidy()
                     plan = self.plan()
                     self.planned()
                     if known != self.agents:
@@ -346,8 +346,13 @@ class Scheduler:
         else:
             yield f"{self._file} has changed: it has {', '.join(agent.name for agent in self.agents)} now"
 
-    def _tidy(self) -> Iterator[str]:
-        """Tell of earlier runs what is untold, and delete the folders that nobody keeps."""
+    def tidy(self) -> Iterator[str]:
+        """Tell the server what came of earlier runs, where it has not been told, and yield a sentence for each.
+
+        The folders of runs that are older than `keep` are deleted. `run`, `follow` and `serve` do it too.
+
+        Example: `list(scheduler.tidy())`
+        """
         yield from tell_the_rest(self._client, self._runs)
         if self._keep is not None:
             remove_older(self._runs, self._keep)

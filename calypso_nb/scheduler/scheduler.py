@@ -347,7 +347,7 @@ class Scheduler:
             yield f"{self._file} has changed: it has {', '.join(agent.name for agent in self.agents)} now"
 
     def tidy(self) -> Iterator[str]:
-        """Tell the server what came of earlier runs, where it has not been told, and yield a sentence for each.
+        """Tell the server what came of earlier runs, if it does not know, and yield a sentence for each.
 
         The folders of runs that are older than `keep` are deleted. `run`, `follow` and `serve` do it too.
 

@@ -196,9 +196,10 @@ class Race:
 
     def do(self, fault: str) -> bool:
         """Do it, and plan its mending; return whether it could be done."""
-        done = getattr(self, f"_{fault.replace(' ', '_')}")()
-        self.happened[fault] += bool(done)
-        return bool(done)
+        if not getattr(self, f"_{fault.replace(' ', '_')}")():
+            return False
+        self.happened[fault] += 1
+        return True
 
     def _busy(self, names: Iterable[str] | None = None) -> list[Event]:
         """The newest runs of some schedulers first, of those that seem to be at work."""
@@ -223,6 +224,8 @@ class Race:
         return True
 
     def _server_killed(self) -> bool:
+        if "server" in self._broken():
+            return False
         self._processes["server"].kill()
         self._processes["server"].wait(SECONDS)
         return self._mend(self._random.uniform(0, 1.5 * LEASE), "server", self._serve)

@@ -336,6 +336,8 @@ def test_the_notebook_shows_plan_runs_and_what_came_of_them(tmp_path: Path) -> N
     """`run_agents.ipynb` works as it stands, on the embedded server."""
     import papermill
 
+    from calypso_nb.view import run_notebook
+
     notebook = Path(__file__).parent.parent / "notebooks" / "run_agents.ipynb"
     executed = papermill.execute_notebook(
         notebook,
@@ -343,6 +345,8 @@ def test_the_notebook_shows_plan_runs_and_what_came_of_them(tmp_path: Path) -> N
         {"runs": str(tmp_path / "runs")},
         cwd=notebook.parent,
         progress_bar=False,
+        # As export does: of a notebook with widgets, a reply of the kernel may go unnoticed.
+        kernel_manager_class=run_notebook._KernelManager,
     )
     shown = json.dumps(executed.cells)
     for words in ("alice is at 2 of 2", "no recipe 'oracle'", "blocked by #1", "5 tasks are open"):

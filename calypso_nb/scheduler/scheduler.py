@@ -50,6 +50,8 @@ _CLOCK_SECONDS = 5.0
 _ASIDE_SECONDS = 5.0
 _TITLE = 100
 _SOON_SECONDS = 0.1
+# A signal that comes just before a wait is heard only after it, so each wait is short.
+_PIECE_SECONDS = 0.5
 # How long the runs may take to end, once they are told to.
 _END_SECONDS = 60.0
 # How many tasks in progress a plan looks at, of those that nothing is known of yet.
@@ -413,7 +415,9 @@ class Scheduler:
             self._end.set()
             try:
                 # A cluster that has lost its workers keeps their jobs for ever.
-                silent = wait(self._here, _END_SECONDS).not_done
+                end = clock() + _END_SECONDS
+                while (silent := wait(self._here, _PIECE_SECONDS).not_done) and clock() < end:
+                    pass
             finally:
                 self._here.clear()
                 self._at_work = False
@@ -446,6 +450,16 @@ class Scheduler:
             does = "takes" if self._executor is None else "is to take"  # When it does, its lease says.
             yield f"{job.agent.name} {does} #{job.task_id} with {job.recipe}: {str(row.title)[:_TITLE]}"
 
+    def _next_news(self, seconds: float) -> Future[Run] | None:
+        """Return what comes next; raise Empty if nothing does in time."""
+        end = clock() + seconds
+        while True:
+            try:
+                return self._news.get(timeout=max(min(end - clock(), _PIECE_SECONDS), 0))
+            except Empty:
+                if clock() >= end:
+                    raise
+
     def _ended(self, seconds: float | None) -> list[Run]:
         """Return the runs that have ended, once there is one, the time is over, or it is told to stop."""
         wait_for = float("inf") if seconds is None else seconds
@@ -457,7 +471,7 @@ class Scheduler:
                 self._end.set()
         runs = []
         with suppress(Empty):
-            news = self._news.get(timeout=None if wait_for == float("inf") else wait_for)
+            news = self._next_news(wait_for)
             while True:
                 if news is not None:
                     runs.append(_result(news, self._here.pop(news)))

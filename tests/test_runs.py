@@ -202,7 +202,8 @@ def test_runs_are_told_from_any_machine(
             code, shown = command("runs", "--mcp-endpoint", any_server)
             assert code == 0
             assert "Going on: 1" in shown and "Ended: 4" in shown
-            assert "Used, as they said: 1,200 tokens in by 1 of 4 runs, 300 tokens out by 1 of 4" in shown
+            used = [f"{sum} by 1 of 4 runs" for sum in ("1,200 tokens in", "300 tokens out", "0.02 USD")]
+            assert f"Used, as they said: {', '.join(used)}." in shown
             told = json.loads(command("runs", "--format", "json", "--mcp-endpoint", any_server)[1])
             assert told["runs"][0]["outcome"] == "running" and len(told["runs"]) == 5
             assert {total["recipe"]: total["cost_usd"] for total in told["totals"]} == {

@@ -14,6 +14,8 @@ from calypso_nb.records import Comment, Task
 from calypso_nb.run_marks import AUTHOR, CANCEL, LEASE, MAX_SECONDS, WHAT, read
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from calypso_nb.client.client import TinytaskClient
 
 _PAUSED = "paused:"
@@ -65,12 +67,17 @@ def leases_of(task: Task) -> list[Lease]:
 def leases_on(client: TinytaskClient, task_ids: Sequence[int]) -> dict[int, list[Lease]]:
     """Return what `leases_of` does for many tasks, read together; without those that could not be read."""
     notes, _, were_read = client.read_notes(task_ids, progress=False)
-    own = notes[notes["created_by"] == AUTHOR]
     comments: dict[int, list[Comment]] = {number: [] for number in were_read}
-    records: list[Any] = own.astype(object).where(own.notna(), None).to_dict("records")
-    for record in records:
+    for record in run_notes(notes):
         comments[record["task_id"]].append(Comment.from_record(record))
     return {number: _leases_in(found) for number, found in comments.items()}
+
+
+def run_notes(comments: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return those of some comments that schedulers wrote, the lowest number first; what is NA is None."""
+    own = comments[comments["created_by"] == AUTHOR].sort_values("id")
+    records: list[Any] = own.astype(object).where(own.notna(), None).to_dict("records")
+    return records
 
 
 def _leases_in(comments: Iterable[Comment]) -> list[Lease]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from calypso_nb.client.runs import run_notes
 from calypso_nb.frames import TIME, Column, records_to_frame
-from calypso_nb.run_marks import AUTHOR, LATE, LEASE, MAX_SECONDS, RECORD, USAGE, WHAT, read, usage_of
+from calypso_nb.run_marks import LATE, LEASE, MAX_SECONDS, RECORD, USAGE, WHAT, read, usage_of
 
 if TYPE_CHECKING:
     from calypso_nb.client import TinytaskClient
@@ -73,8 +74,7 @@ def runs_in(comments: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """
     rows = []
     attempts: dict[int, int] = {}
-    own = comments[comments["created_by"] == AUTHOR].sort_values("id")
-    for comment in own.astype(object).where(own.notna(), None).to_dict("records"):
+    for comment in run_notes(comments):
         row = _running(comment, now) or _ended(comment)
         if row is not None:
             attempts[row["id"]] = row["attempt"] = attempts.get(row["id"], 0) + 1
